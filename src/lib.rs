@@ -1,0 +1,14 @@
+//! entrepot: a container registry that streams, verifies and keeps what passes through it.
+//!
+//! The modules are rooms in an order: a room names only rooms above it in this list. `ARCHITECTURE.md` is the map,
+//! `tests/architecture.rs` checks the order.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
+
+pub mod oci;
+
+pub mod config;
+
+pub mod telemetry;
+
+pub mod upstream;

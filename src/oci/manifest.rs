@@ -1,0 +1,160 @@
+//! Reading manifests only as far as a registry must: what they refer to, and what they are about.
+//!
+//! Reading is lenient on purpose. A registry that refuses a manifest because of a field that it does not know breaks
+//! artifacts that were made after it; the bytes themselves are never changed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::media_type::MediaType;
+
+/// Manifests refer to at most this many things; a larger number is an attack or a mistake.
+pub const MAX_DESCRIPTORS: usize = 20_000;
+
+/// image-spec, descriptor.md. `size` is in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    pub media_type: MediaType,
+    pub digest: Digest,
+    pub size: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// `mediaType` of the document itself, if it says one.
+    pub media_type: Option<MediaType>,
+    /// The artifact's type: `artifactType`, else the config's media type.
+    pub artifact_type: Option<String>,
+    /// Config and layers, or an artifact's blobs.
+    pub blobs: Vec<Descriptor>,
+    /// The manifests of an index.
+    pub manifests: Vec<Descriptor>,
+    pub subject: Option<Descriptor>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    #[error("the manifest is not a JSON object that can be read: {0}")]
+    NotJson(String),
+    #[error("the manifest refers to more than {MAX_DESCRIPTORS} objects")]
+    TooManyDescriptors,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    config: Option<Entry>,
+    #[serde(default)]
+    layers: Vec<Entry>,
+    #[serde(default)]
+    blobs: Vec<Entry>,
+    #[serde(default)]
+    manifests: Vec<Entry>,
+    subject: Option<Entry>,
+    #[serde(default)]
+    annotations: BTreeMap<String, serde_json::Value>,
+    /// Docker schema 1.
+    #[serde(default)]
+    fs_layers: Vec<SchemaOneLayer>,
+}
+
+/// Foreign layers and digests of unknown algorithms make entries that we cannot keep; they are passed over.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    #[serde(default)]
+    media_type: String,
+    #[serde(default)]
+    digest: String,
+    #[serde(default)]
+    size: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SchemaOneLayer {
+    blob_sum: String,
+}
+
+impl Manifest {
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let document: Document =
+            serde_json::from_slice(bytes).map_err(|error| ManifestError::NotJson(error.to_string()))?;
+        let count = document.layers.len() + document.blobs.len() + document.manifests.len() + document.fs_layers.len();
+        if count > MAX_DESCRIPTORS {
+            return Err(ManifestError::TooManyDescriptors);
+        }
+        let artifact_type = document.artifact_type.filter(|text| !text.is_empty()).or_else(|| {
+            document.config.as_ref().map(|config| config.media_type.clone()).filter(|text| !text.is_empty())
+        });
+        let schema_one = document.fs_layers.into_iter().filter_map(|layer| {
+            let digest = layer.blob_sum.parse().ok()?;
+            Some(Descriptor {
+                media_type: MediaType::new("application/vnd.docker.container.image.rootfs.diff+x-gtar"),
+                digest,
+                size: 0,
+            })
+        });
+        Ok(Self {
+            media_type: document.media_type.as_deref().map(MediaType::new),
+            artifact_type,
+            blobs: document
+                .config
+                .into_iter()
+                .chain(document.layers)
+                .chain(document.blobs)
+                .filter_map(Entry::read)
+                .chain(schema_one)
+                .collect(),
+            manifests: document.manifests.into_iter().filter_map(Entry::read).collect(),
+            subject: document.subject.and_then(Entry::read),
+            annotations: document
+                .annotations
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value.as_str()?.to_owned())))
+                .collect(),
+        })
+    }
+}
+
+impl Entry {
+    fn read(self) -> Option<Descriptor> {
+        Some(Descriptor {
+            media_type: MediaType::new(&self.media_type),
+            digest: self.digest.parse().ok()?,
+            size: u64::try_from(self.size).ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn config_and_layers() {
+        let digest = Digest::of(b"x");
+        let text = format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"c","digest":"{digest}","size":2}},
+               "layers":[{{"mediaType":"l","digest":"{digest}","size":3}},{{"digest":"odd:1","size":1}}],
+               "subject":{{"digest":"{digest}","size":1,"mediaType":"m"}},"annotations":{{"a":"b","n":1}},"future":[1]}}"#
+        );
+        let manifest = Manifest::parse(text.as_bytes()).unwrap();
+        assert_eq!(manifest.blobs.iter().map(|blob| blob.size).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(manifest.artifact_type.as_deref(), Some("c"));
+        assert_eq!(manifest.subject.map(|subject| subject.digest), Some(digest));
+        assert_eq!(manifest.annotations.len(), 1);
+    }
+
+    #[test]
+    fn not_a_manifest() {
+        for text in ["", "<html>", "[]", "null", "{\"layers\":1}"] {
+            assert!(Manifest::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The vocabulary of the OCI specifications: digests, names, tags, media types, descriptors, manifests, byte ranges
+//! and error codes.
+//!
+//! Every type has one fallible constructor, so a value that exists is well formed; nothing later checks it again.
+//!
+//! *Never* here: IO, async, configuration, or anything that knows about HTTP beyond the text of a header.
+
+mod digest;
+mod error_code;
+mod hash;
+mod manifest;
+mod media_type;
+mod name;
+mod range;
+mod reference;
+
+pub use digest::{Algorithm, Digest, DigestError};
+pub use error_code::ErrorCode;
+pub use hash::Hasher;
+pub use manifest::{Descriptor, Manifest, ManifestError};
+pub use media_type::{AcceptSet, MediaType};
+pub use name::{NameError, RepositoryName};
+pub use range::{ByteRange, RangeRequest};
+pub use reference::{Reference, ReferenceError, Tag};

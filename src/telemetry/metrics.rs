@@ -1,0 +1,123 @@
+//! Every metric of the program.
+//!
+//! Names follow Prometheus' conventions: the application's prefix, base units, `_total` on counters. The only labels are
+//! closed sets and the names of configured upstreams.
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// How a request for content was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheOutcome {
+    /// From what was kept.
+    Hit,
+    /// This request started the fetch.
+    Miss,
+    /// This request joined a fetch that was under way.
+    Coalesced,
+    /// From what was kept, past its time, because upstream could not be asked or is being asked behind the answer.
+    Stale,
+    /// Straight from upstream, not kept.
+    PassThrough,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectKind {
+    Blob,
+    Manifest,
+    Tag,
+    List,
+}
+
+impl CacheOutcome {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Coalesced => "coalesced",
+            Self::Stale => "stale",
+            Self::PassThrough => "pass_through",
+        }
+    }
+}
+
+impl ObjectKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Blob => "blob",
+            Self::Manifest => "manifest",
+            Self::Tag => "tag",
+            Self::List => "list",
+        }
+    }
+}
+
+macro_rules! metrics {
+    ($( $field:ident : $kind:ident $name:literal [$($label:literal),*] $help:literal; )*) => {
+        /// Handles to every metric; cloning shares them.
+        #[derive(Clone)]
+        pub struct Metrics {
+            registry: Registry,
+            $( #[doc = $help] pub $field: $kind, )*
+        }
+
+        impl Metrics {
+            pub fn new() -> Result<Self, prometheus::Error> {
+                let registry = Registry::new();
+                $(
+                    let $field = metrics!(@make $kind $name [$($label),*] $help);
+                    registry.register(Box::new($field.clone()))?;
+                )*
+                Ok(Self { registry, $($field),* })
+            }
+        }
+    };
+    (@make IntCounter $name:literal [] $help:literal) => { IntCounter::new($name, $help)? };
+    (@make IntGauge $name:literal [] $help:literal) => { IntGauge::new($name, $help)? };
+    (@make Histogram $name:literal [] $help:literal) => { Histogram::with_opts(HistogramOpts::new($name, $help).buckets(SECONDS.to_vec()))? };
+    (@make IntCounterVec $name:literal [$($label:literal),*] $help:literal) => { IntCounterVec::new(Opts::new($name, $help), &[$($label),*])? };
+    (@make IntGaugeVec $name:literal [$($label:literal),*] $help:literal) => { IntGaugeVec::new(Opts::new($name, $help), &[$($label),*])? };
+}
+
+/// Buckets from a millisecond to an hour: a fill may take that long.
+const SECONDS: [f64; 14] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0, 1800.0, 3600.0];
+
+metrics! {
+    http_requests: IntCounterVec "entrepot_http_requests_total" ["method", "status"] "Requests answered, by method and status class.";
+    http_in_flight: IntGauge "entrepot_http_requests_in_flight" [] "Requests whose body has not ended.";
+    http_sent_bytes: IntCounter "entrepot_http_sent_bytes_total" [] "Body bytes sent to clients.";
+    http_connections: IntGauge "entrepot_http_connections" [] "Open client connections.";
+    cache_requests: IntCounterVec "entrepot_cache_requests_total" ["type", "upstream", "outcome"] "Requests for content, by how the cache answered.";
+    cache_fills_in_flight: IntGauge "entrepot_cache_fills_in_flight" [] "Blobs that are being fetched.";
+    cache_fill_seconds: Histogram "entrepot_cache_fill_seconds" [] "Time of finished fills.";
+    cache_fills: IntCounterVec "entrepot_cache_fills_total" ["result"] "Ended fills: stored, corrupt, failed, pass_through.";
+    cache_fill_resumes: IntCounter "entrepot_cache_fill_resumes_total" [] "Times that a fill asked upstream for the rest.";
+    cache_digest_mismatches: IntCounterVec "entrepot_cache_digest_mismatches_total" ["upstream"] "Bodies whose bytes did not match their digest or size.";
+    cache_evictions: IntCounterVec "entrepot_cache_evictions_total" ["tier"] "Objects evicted to keep a limit.";
+    cache_evicted_bytes: IntCounterVec "entrepot_cache_evicted_bytes_total" ["tier"] "Bytes evicted to keep a limit.";
+    cache_bytes: IntGaugeVec "entrepot_cache_bytes" ["tier"] "Bytes kept, fills in flight included.";
+    cache_limit_bytes: IntGaugeVec "entrepot_cache_limit_bytes" ["tier"] "The configured limit.";
+    cache_objects: IntGaugeVec "entrepot_cache_objects" ["tier"] "Objects kept.";
+    storage_errors: IntCounterVec "entrepot_storage_errors_total" ["operation"] "Failures of the disk: reserve, write, commit, read, remove.";
+    upstream_requests: IntCounterVec "entrepot_upstream_requests_total" ["upstream", "code"] "Requests sent upstream, by status, or error where none came.";
+    upstream_received_bytes: IntCounterVec "entrepot_upstream_received_bytes_total" ["upstream"] "Body bytes received from upstream.";
+    upstream_retries: IntCounterVec "entrepot_upstream_retries_total" ["upstream"] "Requests that were sent again.";
+    upstream_available: IntGaugeVec "entrepot_upstream_available" ["upstream", "endpoint"] "1 while the circuit of this endpoint (its place in the list of URLs) is closed.";
+    upstream_fetches_waiting: IntGaugeVec "entrepot_upstream_fetches_waiting" ["upstream"] "Fetches that wait for a place below max_fetches.";
+    upstream_rate_limit: IntGaugeVec "entrepot_upstream_rate_limit" ["upstream"] "Pulls that upstream allows in its window.";
+    upstream_rate_limit_remaining: IntGaugeVec "entrepot_upstream_rate_limit_remaining" ["upstream"] "Pulls left in that window.";
+    config_reloads: IntCounterVec "entrepot_config_reloads_total" ["result"] "Reloads of the configuration: applied, refused.";
+    build_info: IntGaugeVec "entrepot_build_info" ["version", "commit"] "Always 1.";
+}
+
+impl Metrics {
+    pub fn cache_request(&self, kind: ObjectKind, upstream: &str, outcome: CacheOutcome) {
+        self.cache_requests.with_label_values(&[kind.as_str(), upstream, outcome.as_str()]).inc();
+    }
+
+    /// Prometheus' text format.
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,8 @@
+//! What operators see: metrics, logs, traces.
+//!
+//! Metrics are fields of one struct that is handed down, so that a reader finds every name in one file and no label can
+//! grow without bound. *Never* here: repository names, digests, tags or client addresses as labels; secrets anywhere.
+
+mod metrics;
+
+pub use metrics::{CacheOutcome, Metrics, ObjectKind};

@@ -1,0 +1,58 @@
+//! Why an upstream gave no answer.
+//!
+//! `NotFound`, `Unauthorized` and `Denied` are answers, told to the client as they are. The rest are failures: a cached
+//! answer may stand in for them.
+
+use std::time::Duration;
+
+use crate::config::UpstreamName;
+
+/// Cloned to everyone who waited for the same answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("upstream {upstream}: {kind}")]
+pub struct Error {
+    pub upstream: UpstreamName,
+    pub kind: ErrorKind,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ErrorKind {
+    #[error("it does not have what was asked for")]
+    NotFound,
+    #[error("it refuses our credential (401); check the username and password of this upstream")]
+    Unauthorized,
+    #[error("it denies access with our credential (403)")]
+    Denied,
+    #[error("it limits our rate (429)")]
+    RateLimited { retry_after: Option<Duration> },
+    #[error("it cannot be reached: {detail}")]
+    Unreachable { detail: String },
+    #[error("it did not answer in time")]
+    TimedOut,
+    #[error("it failed with status {status}")]
+    Failed { status: u16, retry_after: Option<Duration> },
+    #[error("its token service gave no token: {detail}")]
+    LoginFailed { detail: String, retry_after: Option<Duration> },
+    /// It answered with what cannot be right: a lie about sizes, a page instead of a manifest, a redirect that must
+    /// not be followed.
+    #[error("it sent an answer that cannot be used: {detail}")]
+    Misbehaved { detail: String },
+    #[error("the body broke off: {detail}")]
+    BrokenBody { detail: String },
+}
+
+impl Error {
+    /// The upstream has spoken; asking again soon would bring the same.
+    pub fn is_answer(&self) -> bool {
+        matches!(self.kind, ErrorKind::NotFound | ErrorKind::Unauthorized | ErrorKind::Denied)
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.kind {
+            ErrorKind::RateLimited { retry_after }
+            | ErrorKind::Failed { retry_after, .. }
+            | ErrorKind::LoginFailed { retry_after, .. } => retry_after,
+            _ => None,
+        }
+    }
+}
