@@ -12,3 +12,7 @@ pub mod config;
 pub mod telemetry;
 
 pub mod upstream;
+
+pub mod storage;
+
+pub mod meta;
