@@ -13,6 +13,8 @@ pub mod telemetry;
 
 pub mod upstream;
 
+pub mod cache;
+
 pub mod storage;
 
 pub mod meta;
