@@ -7,6 +7,8 @@
 
 pub mod oci;
 
+pub mod action;
+
 pub mod config;
 
 pub mod telemetry;
@@ -18,3 +20,9 @@ pub mod cache;
 pub mod storage;
 
 pub mod meta;
+
+pub mod auth;
+
+pub mod policy;
+
+pub mod registry;

@@ -94,6 +94,13 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl UpstreamSettings {
+    /// How long a client may wait for an answer that is not kept: one try on each of two endpoints, login included.
+    pub fn patience(&self) -> Duration {
+        self.header_timeout * 2
+    }
+}
+
 impl UpstreamName {
     /// The caller has checked that `text` is made of repository name components.
     pub fn new(text: &str) -> Self {
