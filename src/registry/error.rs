@@ -12,6 +12,8 @@ pub enum Object {
     Blob(RepositoryName, Digest),
     Tags(RepositoryName),
     Referrers(RepositoryName, Digest),
+    /// A blob whose repository no longer matters.
+    Content(Digest),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,7 @@ impl fmt::Display for Object {
             Self::Manifest(repository, Reference::Digest(digest)) => write!(f, "manifest {repository}@{digest}"),
             Self::Blob(repository, digest) => write!(f, "blob {repository}@{digest}"),
             Self::Tags(repository) => write!(f, "the tags of {repository}"),
+            Self::Content(digest) => write!(f, "blob {digest}"),
             Self::Referrers(repository, digest) => write!(f, "the referrers of {repository}@{digest}"),
         }
     }
