@@ -28,7 +28,8 @@ impl Logs {
         let filter = Targets::new()
             .with_default(settings.level.min(tracing::level_filters::LevelFilter::WARN))
             .with_target("entrepot", settings.level);
-        let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colours =
+            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let lines = fmt::layer().with_writer(writer);
         let lines = match settings.format {
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
