@@ -26,3 +26,5 @@ pub mod auth;
 pub mod policy;
 
 pub mod registry;
+
+pub mod cli;
