@@ -8,5 +8,5 @@ mod metrics;
 mod traces;
 
 pub use logs::Logs;
-pub use traces::TARGET as TRACE_TARGET;
 pub use metrics::{CacheOutcome, Metrics, ObjectKind};
+pub use traces::TARGET as TRACE_TARGET;
