@@ -8,4 +8,8 @@
 mod addresses;
 mod bound;
 mod client;
+mod fill;
+mod manifests;
+mod proxy;
+mod range;
 mod upstream;
