@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod addresses;
+mod auth;
 mod bound;
 mod client;
+mod failures;
 mod fill;
 mod manifests;
 mod proxy;
