@@ -124,7 +124,11 @@ async fn c56_one_login_for_many() {
     let proxy = login(Setup::of(&upstream)).start().await;
     let fetch = async |digest: &String| proxy.get(&blob(REPO, digest)).await.assert_status(200);
     let open = async {
-        upstream.wait_for("GET", "/blobs/", 20).await;
+        gate.reached().await;
+        crate::bound::until_async("everyone waits for the token", async || {
+            proxy.metrics().await.sum("entrepot_http_requests_in_flight") >= 20.0
+        })
+        .await;
         gate.open();
     };
     tokio::join!(join_all(blobs.iter().map(fetch)), open);

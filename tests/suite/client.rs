@@ -246,10 +246,6 @@ impl Answer {
         find(&self.headers, name)
     }
 
-    pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers.iter().filter(move |(header, _)| header == name).map(|(_, value)| value.as_str())
-    }
-
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

@@ -6,12 +6,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod addresses;
-mod auth;
 mod bound;
 mod client;
+mod proxy;
+mod upstream;
+
+mod auth;
 mod failures;
 mod fill;
+mod kills;
+mod lifecycle;
 mod manifests;
-mod proxy;
+mod names;
 mod range;
-mod upstream;
+mod reading;
+mod storage;

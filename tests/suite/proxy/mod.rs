@@ -10,7 +10,7 @@ mod metrics;
 mod setup;
 
 pub use metrics::Metrics;
-pub use setup::{Setup, Table};
+pub use setup::Setup;
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -62,10 +62,6 @@ impl Proxy {
     /// A client of the first listener.
     pub fn client(&self) -> Client {
         Client::new(self.address)
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.address
     }
 
     pub fn url(&self) -> String {

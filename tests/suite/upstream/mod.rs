@@ -20,9 +20,7 @@ mod tokens;
 pub use behaviour::Behaviour;
 pub use content::{gzip, noise, noise_range, sha256, sha512};
 pub use gate::Gate;
-pub use image::{
-    DOCKER_LIST, DOCKER_MANIFEST, DOCKER_SCHEMA1, Image, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Part,
-};
+pub use image::{DOCKER_LIST, DOCKER_MANIFEST, DOCKER_SCHEMA1, Image, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Part};
 pub use log::Logged;
 pub use tokens::{TokenField, TokenRules, TokenService, basic};
 
@@ -239,11 +237,6 @@ impl FakeUpstream {
 
     pub fn count(&self, method: &str, path: &str) -> usize {
         self.asked(method, path).len()
-    }
-
-    /// Waits until that many such requests have come.
-    pub async fn wait_for(&self, method: &str, path: &str, count: usize) {
-        until(&format!("{count} times {method} {path} upstream"), || self.count(method, path) >= count).await;
     }
 
     /// Blob bodies under way.

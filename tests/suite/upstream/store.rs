@@ -102,14 +102,6 @@ impl FakeUpstream {
         self.repository(repository, |repository| repository.tags.remove(tag));
     }
 
-    pub fn remove_manifest(&self, repository: &str, digest: &str) {
-        self.repository(repository, |repository| repository.manifests.remove(digest));
-    }
-
-    pub fn remove_blob(&self, repository: &str, digest: &str) {
-        self.repository(repository, |repository| repository.blobs.remove(digest));
-    }
-
     pub fn remove_repository(&self, repository: &str) {
         self.state().store.repositories.remove(repository);
     }

@@ -53,10 +53,6 @@ impl TokenService {
         self.0.lock().unwrap().good.clear();
     }
 
-    pub fn rules(&self) -> TokenRules {
-        self.0.lock().unwrap().rules.clone()
-    }
-
     /// Answers a request at the realm: a status and a JSON document.
     pub(super) fn issue(&self, query: &str, form: &str, headers: &HeaderMap) -> (StatusCode, String) {
         let mut state = self.0.lock().unwrap();
