@@ -7,8 +7,24 @@
 
 pub mod oci;
 
+pub mod action;
+
 pub mod config;
 
 pub mod telemetry;
 
 pub mod upstream;
+
+pub mod cache;
+
+pub mod storage;
+
+pub mod meta;
+
+pub mod auth;
+
+pub mod policy;
+
+pub mod registry;
+
+pub mod cli;

@@ -2,8 +2,30 @@
 
 use std::net::SocketAddr;
 
-#[derive(Clone, Debug)]
+use serde::Serialize;
+
+use super::key::{Fallback, Key, Kind, Section};
+use super::reader::Reader;
+use super::value;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AdminSettings {
     /// Metrics and health; plain HTTP. Default `127.0.0.1:5001`; an empty list turns it off.
     pub listen: Vec<SocketAddr>,
+}
+
+pub(super) static SECTION: Section = Section {
+    name: "admin",
+    meaning: "Where operators look: `/metrics`, `/livez` and `/readyz`, over plain HTTP.",
+    keys: &[Key {
+        name: "listen",
+        kind: Kind::Addresses,
+        fallback: Fallback::Value(r#"["127.0.0.1:5001"]"#),
+        meaning: "Addresses of metrics and health. An empty list turns them off.",
+    }],
+};
+
+pub(super) fn read(reader: &Reader<'_>) -> Option<AdminSettings> {
+    let listen = reader.list("listen", value::address)?.unwrap_or_default();
+    Some(AdminSettings { listen: listen.into_iter().map(|(_, address)| address).collect() })
 }

@@ -4,32 +4,227 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+use serde::Serialize;
+
+use super::key::{Fallback, Key, Kind, Section};
+use super::pem;
+use super::problem::Place;
+use super::reader::{Context, Reader};
+use super::tree::{Entry, Node, Value};
+use super::{show, value};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listener {
     pub address: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
 }
 
 /// `tls = { certificate, key, client_ca }`: PEM files. With `client_ca`, clients must show a certificate of that authority.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListenerTls {
     pub certificate: PathBuf,
     pub key: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<PathBuf>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HttpSettings {
     /// Connections at once, over all listeners; further ones wait in the kernel's queue. Default 10,000.
     pub max_connections: usize,
     /// Time for a request's head, and for a TLS handshake. Default 15 s.
+    #[serde(serialize_with = "show::duration")]
     pub header_timeout: Duration,
     /// A connection without a request is closed after this. Default 120 s.
+    #[serde(serialize_with = "show::duration")]
     pub idle_timeout: Duration,
     /// A body of which the client takes no byte for this long is aborted. Default 5 min.
+    #[serde(serialize_with = "show::duration")]
     pub stall_timeout: Duration,
     /// Bytes of a request's head. Default 32 KiB.
+    #[serde(serialize_with = "show::size_of_buffer")]
     pub max_header_bytes: usize,
     /// How long bodies in flight may go on after SIGTERM. Default 30 s.
+    #[serde(serialize_with = "show::duration")]
     pub drain_timeout: Duration,
+}
+
+pub(super) static SECTION: Section = Section {
+    name: "http",
+    meaning: "The wire towards clients.",
+    keys: &[
+        Key {
+            name: "max_connections",
+            kind: Kind::Count { min: 1, max: 1_000_000 },
+            fallback: Fallback::Value("10000"),
+            meaning: "Connections at once, over all listeners; further ones wait in the kernel's queue.",
+        },
+        Key {
+            name: "header_timeout",
+            kind: Kind::Timeout,
+            fallback: Fallback::Value(r#""15s""#),
+            meaning: "Time for a request's head, and for a TLS handshake.",
+        },
+        Key {
+            name: "idle_timeout",
+            kind: Kind::Timeout,
+            fallback: Fallback::Value(r#""120s""#),
+            meaning: "A connection without a request is closed after this.",
+        },
+        Key {
+            name: "stall_timeout",
+            kind: Kind::Timeout,
+            fallback: Fallback::Value(r#""5m""#),
+            meaning: "A body of which the client takes no byte for this long is aborted.",
+        },
+        Key {
+            name: "max_header_bytes",
+            // hyper refuses to work with less than 8 KiB.
+            kind: Kind::Size { min: 8 << 10, max: 1 << 20 },
+            fallback: Fallback::Value(r#""32KiB""#),
+            meaning: "The largest head of a request.",
+        },
+        Key {
+            name: "drain_timeout",
+            kind: Kind::Window,
+            fallback: Fallback::Value(r#""30s""#),
+            meaning: "How long bodies in flight may go on after SIGTERM.",
+        },
+    ],
+};
+
+pub(super) static LISTENER: Section = Section {
+    name: "listen",
+    meaning: "A listener in its long form.",
+    keys: &[
+        Key {
+            name: "address",
+            kind: Kind::Text,
+            fallback: Fallback::Required,
+            meaning: "IP address and port, such as `\"0.0.0.0:5000\"`.",
+        },
+        Key {
+            name: "tls",
+            kind: Kind::Table(&TLS),
+            fallback: Fallback::Unset,
+            meaning: "The listener speaks TLS with these files.",
+        },
+    ],
+};
+
+pub(super) static TLS: Section = Section {
+    name: "listen.tls",
+    meaning: "PEM files of a listener.",
+    keys: &[
+        Key {
+            name: "certificate",
+            kind: Kind::Path,
+            fallback: Fallback::Required,
+            meaning: "The certificate that clients see, followed by its intermediate authorities.",
+        },
+        Key { name: "key", kind: Kind::Path, fallback: Fallback::Required, meaning: "The certificate's private key." },
+        Key {
+            name: "client_ca",
+            kind: Kind::Path,
+            fallback: Fallback::Unset,
+            meaning: "Certificate authorities; clients must then show a certificate of one of them.",
+        },
+    ],
+};
+
+pub(super) fn read(reader: &Reader<'_>) -> Option<HttpSettings> {
+    let max_connections = reader.get("max_connections", value::count);
+    let header_timeout = reader.get("header_timeout", value::duration);
+    let idle_timeout = reader.get("idle_timeout", value::duration);
+    let stall_timeout = reader.get("stall_timeout", value::duration);
+    let max_header_bytes = reader.get("max_header_bytes", value::size);
+    let drain_timeout = reader.get("drain_timeout", value::duration);
+    Some(HttpSettings {
+        max_connections: usize::try_from(max_connections?).ok()?,
+        header_timeout: header_timeout?,
+        idle_timeout: idle_timeout?,
+        stall_timeout: stall_timeout?,
+        max_header_bytes: usize::try_from(max_header_bytes?).ok()?,
+        drain_timeout: drain_timeout?,
+    })
+}
+
+/// `listen`: texts, tables, or a mixture.
+pub(super) fn read_listeners(entry: Entry, context: &Context) -> Option<Vec<Listener>> {
+    let nodes = match entry.node.value {
+        Value::List(nodes) => nodes,
+        value => vec![Node::new(entry.node.place.clone(), value)],
+    };
+    if nodes.is_empty() {
+        context.report(&entry.place, "listen", "is empty: at least one address is needed");
+        return None;
+    }
+    let listeners: Vec<Option<(Place, Listener)>> = nodes
+        .into_iter()
+        .enumerate()
+        .map(|(index, node)| {
+            let place = node.place.clone();
+            read_listener(node, format!("listen[{index}]"), context).map(|listener| (place, listener))
+        })
+        .collect();
+    let listeners: Vec<_> = listeners.into_iter().collect::<Option<_>>()?;
+    report_repeated(&listeners, context);
+    Some(listeners.into_iter().map(|(_, listener)| listener).collect())
+}
+
+fn read_listener(node: Node, path: String, context: &Context) -> Option<Listener> {
+    let table = match node.value {
+        Value::Text(text) => {
+            return match value::parse_address(&text) {
+                Ok(address) => Some(Listener { address, tls: None }),
+                Err(message) => {
+                    context.report(&node.place, path, message);
+                    None
+                }
+            };
+        }
+        value @ Value::Table(_) => Node::new(node.place, value),
+        other => {
+            context.report(&node.place, path, format!("is {} where an address or a table is needed", other.words()));
+            return None;
+        }
+    };
+    let mut reader = Reader::of_node(&LISTENER, path, table, context)?;
+    let address = reader.get("address", |key, value| value::parse_address(&value::text(key, value)?));
+    let tls = if reader.has("tls") { read_tls(&reader.table("tls", &TLS)?).map(Some) } else { Some(None) };
+    Some(Listener { address: address?, tls: tls? })
+}
+
+fn read_tls(reader: &Reader<'_>) -> Option<ListenerTls> {
+    let certificate = required_path(reader, "certificate");
+    let key = required_path(reader, "key");
+    let client_ca = reader.path("client_ca");
+    let good = [
+        certificate.as_ref().is_some_and(|path| pem::check_certificates(reader, "certificate", path).is_some()),
+        key.as_ref().is_some_and(|path| pem::check_key(reader, "key", path).is_some()),
+        match &client_ca {
+            Some(Some(path)) => pem::check_certificates(reader, "client_ca", path).is_some(),
+            _ => true,
+        },
+    ];
+    let tls = ListenerTls { certificate: certificate?, key: key?, client_ca: client_ca? };
+    good.into_iter().all(|good| good).then_some(tls)
+}
+
+fn required_path(reader: &Reader<'_>, name: &str) -> Option<PathBuf> {
+    if !reader.has(name) {
+        reader.get(name, value::text)?;
+    }
+    reader.path(name)?
+}
+
+/// Port 0 asks the kernel for a free port and may stand there several times.
+fn report_repeated(listeners: &[(Place, Listener)], context: &Context) {
+    for (index, (place, listener)) in listeners.iter().enumerate() {
+        let before = listeners.iter().take(index);
+        if listener.address.port() != 0 && before.clone().any(|(_, other)| other.address == listener.address) {
+            context.report(place, "listen", format!("{} is listed twice", listener.address));
+        }
+    }
 }

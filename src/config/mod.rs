@@ -1,35 +1,56 @@
 //! Settings: file and environment, read into validated values, one file per room.
 //!
 //! What an operator wrote becomes a [`Settings`] in which every value has been checked: units are parsed, defaults are
-//! filled in, names are unique. Reading collects every problem with its line before it refuses.
+//! filled in, names are unique, files that are named can be read. Reading goes through four steps: the TOML becomes a
+//! tree of values that know their line, variables of the environment are laid over it, well-known upstreams fill in what
+//! they know, and each section's reader takes its keys. Every section has one table of its keys, with type, default and
+//! meaning; unknown keys, the environment and the reference in `docs/configuration.md` come from it. Reading collects
+//! every problem with its line before it refuses.
 //!
 //! *Never* here: reading secrets anew on each request, opening sockets, or defaults that other rooms repeat.
+
+mod settings;
 
 mod admin;
 mod cache;
 mod http;
 mod telemetry;
-mod upstream;
 
-use std::path::PathBuf;
+mod credential;
+mod upstream;
+mod well_known;
+
+mod environment;
+mod source;
+mod tree;
+
+mod files;
+mod host;
+mod key;
+mod pem;
+mod problem;
+mod quantity;
+mod reader;
+mod value;
+
+mod reference;
+mod show;
+mod starter;
+mod watch;
 
 pub use admin::AdminSettings;
 pub use cache::CacheSettings;
+pub use credential::{Credential, Secret};
 pub use http::{HttpSettings, Listener, ListenerTls};
+pub use problem::{ConfigErrors, Place, Problem};
+pub use quantity::parse_duration;
+pub use reference::reference;
+pub use settings::Settings;
+pub use source::{Source, load, parse};
+pub use starter::starter_file;
 pub use telemetry::{LogFormat, TelemetrySettings};
-pub use upstream::{Credential, OnNotFound, Secret, UpstreamName, UpstreamSettings};
+pub use upstream::{OnNotFound, UpstreamName, UpstreamSettings};
+pub use watch::{Trigger, Watch};
 
-/// Everything that an operator can choose.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// `listen`: where clients are served.
-    pub listen: Vec<Listener>,
-    /// `data`: the folder that holds blobs, staging files and the database.
-    pub data: PathBuf,
-    pub http: HttpSettings,
-    pub admin: AdminSettings,
-    pub cache: CacheSettings,
-    pub telemetry: TelemetrySettings,
-    /// `[[upstream]]`, in the order of the file; the well-known ones where the file names none.
-    pub upstreams: Vec<UpstreamSettings>,
-}
+#[cfg(test)]
+mod tests;

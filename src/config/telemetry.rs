@@ -1,17 +1,62 @@
 //! `[log]`: what is written, and how.
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use serde::Serialize;
+use tracing::level_filters::LevelFilter;
+
+use super::key::{Fallback, Key, Kind, Section};
+use super::reader::Reader;
+use super::{show, value};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     Text,
     Json,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TelemetrySettings {
     /// `log.format`: default text.
     pub format: LogFormat,
     /// `log.level`: error, warn, info, debug or trace; default info.
-    pub level: tracing::level_filters::LevelFilter,
+    #[serde(serialize_with = "show::level")]
+    pub level: LevelFilter,
     /// `log.access`: one line a request; default true.
     pub access: bool,
+}
+
+pub(super) static SECTION: Section = Section {
+    name: "log",
+    meaning: "What is written to standard error, and how.",
+    keys: &[
+        Key {
+            name: "format",
+            kind: Kind::Choice(&["text", "json"]),
+            fallback: Fallback::Value(r#""text""#),
+            meaning: "Lines for people, or a JSON object a line.",
+        },
+        Key {
+            name: "level",
+            kind: Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
+            fallback: Fallback::Value(r#""info""#),
+            meaning: "The least important events that are written.",
+        },
+        Key {
+            name: "access",
+            kind: Kind::Flag,
+            fallback: Fallback::Value("true"),
+            meaning: "Whether every request gets a line.",
+        },
+    ],
+};
+
+pub(super) fn read(reader: &Reader<'_>) -> Option<TelemetrySettings> {
+    let format = reader.get("format", value::choice);
+    let level = reader.get("level", value::choice);
+    let access = reader.get("access", value::flag);
+    Some(TelemetrySettings {
+        format: if format? == "json" { LogFormat::Json } else { LogFormat::Text },
+        level: level?.parse().ok()?,
+        access: access?,
+    })
 }

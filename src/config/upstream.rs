@@ -1,54 +1,83 @@
 //! `[[upstream]]`: another registry that we ask.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Url;
+use serde::{Serialize, Serializer};
+
+use super::credential::{self, Credential, HELPER};
+use super::key::{Fallback, Key, Kind, Section};
+use super::problem::Place;
+use super::reader::{Context, Reader};
+use super::tree::{Node, Table};
+use super::{host, pem, show, value};
+use crate::oci::RepositoryName;
+
 /// The path prefix under which an upstream's repositories are found: `docker.io`, `team/mirror`. It is a free name made of
-/// repository name components.
+/// repository name components. One name may be the beginning of another (`team` and `team/mirror`): the longest wins.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UpstreamName(Arc<str>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UpstreamSettings {
     pub name: UpstreamName,
     /// Hosts, with a port where they have one, by which `?ns=`, `OCI-Namespace` and the `Host` header name this upstream.
     /// Lower case. Default: the name.
     pub ns: Vec<String>,
     /// Base URLs without `/v2/`, tried in order; several are mirrors of each other.
-    pub urls: Vec<reqwest::Url>,
+    #[serde(rename = "url", serialize_with = "show::urls")]
+    pub urls: Vec<Url>,
     /// Requests that name no upstream go here. At most one upstream has it.
     pub default: bool,
     /// One-component repository names get this first component (Docker Hub: `library`).
+    #[serde(serialize_with = "show::library")]
     pub library: Option<String>,
+    /// How long a tag is served without asking. Default 60 s.
+    #[serde(serialize_with = "show::duration")]
     pub tag_ttl: Duration,
+    /// How long after that the old answer goes out at once while upstream is asked. Default 5 min.
+    #[serde(serialize_with = "show::duration")]
     pub stale_while_revalidate: Duration,
+    /// How long the old answer stands in for an upstream that fails. Default 7 d.
+    #[serde(serialize_with = "show::duration")]
     pub stale_if_error: Duration,
     /// How long a 401, 403 or 404 is remembered. Default 5 s.
+    #[serde(serialize_with = "show::duration")]
     pub negative_ttl: Duration,
     /// What a cached tag is worth when upstream says that it does not exist. Default tell.
     pub on_not_found: OnNotFound,
-    pub credential: Credential,
     /// Hosts besides the URLs' own that may issue tokens: they receive the credential.
     pub realms: Vec<String>,
     /// PEM file with certificate authorities to trust besides the usual ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
-    /// PEM files of the certificate that we show upstream.
+    /// PEM files of the certificate that we show upstream, and of its key.
+    #[serde(flatten, serialize_with = "show::client_certificate")]
     pub client_certificate: Option<(PathBuf, PathBuf)>,
     /// Time to connect. Default 5 s.
+    #[serde(serialize_with = "show::duration")]
     pub connect_timeout: Duration,
     /// Time until an answer's head. Default 15 s.
+    #[serde(serialize_with = "show::duration")]
     pub header_timeout: Duration,
     /// A body that brings no byte for this long is broken off and asked for again. Default 30 s.
+    #[serde(serialize_with = "show::duration")]
     pub stall_timeout: Duration,
     /// Time for a revalidation when a cached answer could be served instead. Default 3 s.
+    #[serde(serialize_with = "show::duration")]
     pub revalidate_timeout: Duration,
     /// Blob fetches at once; further ones wait. Default 32.
     pub max_fetches: usize,
+    #[serde(flatten, serialize_with = "show::credential")]
+    pub credential: Credential,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnNotFound {
     /// The client is told 404.
     Tell,
@@ -56,41 +85,10 @@ pub enum OnNotFound {
     Keep,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
-    Anonymous,
-    Basic {
-        username: String,
-        password: Secret,
-    },
-    /// A Docker `config.json`, with `auths`, `credHelpers` and `credsStore`; read anew when it changes.
-    DockerConfig {
-        path: PathBuf,
-    },
-    /// A Docker credential helper (`get` on standard input); its answer is used for `lifetime`.
-    Helper {
-        command: Vec<String>,
-        lifetime: Duration,
-    },
-}
-
-/// Text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
-
-impl Secret {
-    pub fn new(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
+impl UpstreamSettings {
+    /// How long a client may wait for an answer that is not kept: one try on each of two endpoints, login included.
+    pub fn patience(&self) -> Duration {
+        self.header_timeout * 2
     }
 }
 
@@ -114,5 +112,317 @@ impl fmt::Display for UpstreamName {
 impl fmt::Debug for UpstreamName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for UpstreamName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Upstreams of one process. Each has its own gauges, so their number has a bound.
+const MAX_UPSTREAMS: usize = 256;
+
+const fn key(name: &'static str, kind: Kind, fallback: Fallback, meaning: &'static str) -> Key {
+    Key { name, kind, fallback, meaning }
+}
+
+pub(super) static SECTION: Section = Section {
+    name: "upstream",
+    meaning: "Another registry that is asked. Where the file has no `[[upstream]]`, the well-known ones are there.",
+    keys: &[
+        key(
+            "name",
+            Kind::Text,
+            Fallback::Required,
+            "The path prefix: `docker.io` is found at `/v2/docker.io/…`. A free name made of repository name components; \
+             where one name is the beginning of another, the longest wins.",
+        ),
+        key(
+            "ns",
+            Kind::Hosts,
+            Fallback::Follows("`name`, where it is a host"),
+            "Hosts by which `?ns=`, `OCI-Namespace` and the `Host` header name this upstream.",
+        ),
+        key(
+            "url",
+            Kind::Urls,
+            Fallback::Required,
+            "Base URLs without `/v2/`, tried in order; several are mirrors of each other. One may be written without the list.",
+        ),
+        key(
+            "default",
+            Kind::Flag,
+            Fallback::Follows("`false`; `true` for `docker.io` where no other upstream has it"),
+            "Requests that name no upstream go here. At most one upstream has it.",
+        ),
+        key(
+            "library",
+            Kind::Text,
+            Fallback::Unset,
+            "One-component repository names get this first component; empty for none. `docker.io` has `library`.",
+        ),
+        key("tag_ttl", Kind::Window, Fallback::Value(r#""60s""#), "How long a tag is served without asking upstream."),
+        key(
+            "stale_while_revalidate",
+            Kind::Window,
+            Fallback::Value(r#""5m""#),
+            "How long after `tag_ttl` the old answer goes out at once while upstream is asked behind it.",
+        ),
+        key(
+            "stale_if_error",
+            Kind::Window,
+            Fallback::Value(r#""7d""#),
+            "How long after `tag_ttl` the old answer stands in for an upstream that fails.",
+        ),
+        key("negative_ttl", Kind::Window, Fallback::Value(r#""5s""#), "How long a 401, 403 or 404 is remembered."),
+        key(
+            "on_not_found",
+            Kind::Choice(&["tell", "keep"]),
+            Fallback::Value(r#""tell""#),
+            "When upstream no longer has a cached tag: tell the client 404, or keep serving it, marked as stale.",
+        ),
+        key("username", Kind::Text, Fallback::Unset, "User at upstream; needs one of the three passwords."),
+        key("password", Kind::Secret, Fallback::Unset, "Password or token. Better kept outside the file:"),
+        key("password_env", Kind::Text, Fallback::Unset, "Environment variable that holds the password."),
+        key(
+            "password_file",
+            Kind::Path,
+            Fallback::Unset,
+            "File that holds the password in one line; a change is noticed.",
+        ),
+        key(
+            "docker_config",
+            Kind::Path,
+            Fallback::Unset,
+            "A Docker `config.json` with `auths`, `credHelpers` or `credsStore`, instead of a username.",
+        ),
+        key(
+            "credential_helper",
+            Kind::Table(&HELPER),
+            Fallback::Unset,
+            "A Docker credential helper, instead of a username, for credentials that expire (ECR, GAR, ACR).",
+        ),
+        key(
+            "realms",
+            Kind::Hosts,
+            Fallback::Value("[]"),
+            "Hosts besides the URLs' own that may issue tokens: they receive the credential.",
+        ),
+        key("ca", Kind::Path, Fallback::Unset, "PEM file of certificate authorities to trust besides the usual ones."),
+        key(
+            "client_certificate",
+            Kind::Path,
+            Fallback::Unset,
+            "PEM file of the certificate that is shown upstream; needs `client_key`.",
+        ),
+        key("client_key", Kind::Path, Fallback::Unset, "PEM file of its private key."),
+        key("connect_timeout", Kind::Timeout, Fallback::Value(r#""5s""#), "Time to connect."),
+        key("header_timeout", Kind::Timeout, Fallback::Value(r#""15s""#), "Time until an answer's head."),
+        key(
+            "stall_timeout",
+            Kind::Timeout,
+            Fallback::Value(r#""30s""#),
+            "A body that brings no byte for this long is broken off and asked for again.",
+        ),
+        key(
+            "revalidate_timeout",
+            Kind::Timeout,
+            Fallback::Value(r#""3s""#),
+            "Time for asking again when a cached answer could be served instead.",
+        ),
+        key(
+            "max_fetches",
+            Kind::Count { min: 1, max: 10_000 },
+            Fallback::Value("32"),
+            "Blob fetches at once; further ones wait.",
+        ),
+    ],
+};
+
+impl UpstreamSettings {
+    /// An upstream with every default.
+    pub fn new(name: UpstreamName, url: Url) -> Option<Self> {
+        let context = Context::new(PathBuf::new(), BTreeMap::new());
+        let table = Table::from([
+            ("name".to_owned(), super::tree::Entry::new(Place::BuiltIn, super::tree::Value::text(name.as_str()))),
+            ("url".to_owned(), super::tree::Entry::new(Place::BuiltIn, super::tree::Value::text(url.as_str()))),
+        ]);
+        read_one(&mut Reader::new(&SECTION, "upstream".to_owned(), Place::BuiltIn, table, &context))
+    }
+}
+
+pub(super) fn read(nodes: Vec<Node>, context: &Context) -> Option<Vec<UpstreamSettings>> {
+    if nodes.len() > MAX_UPSTREAMS {
+        context.report(&Place::File, "upstream", format!("has more than {MAX_UPSTREAMS} entries"));
+        return None;
+    }
+    let mut taken = Taken::default();
+    let upstreams: Vec<_> = nodes
+        .into_iter()
+        .enumerate()
+        .map(|(index, node)| {
+            let mut reader = Reader::of_node(&SECTION, format!("upstream[{index}]"), node, context)?;
+            taken.claim(&reader);
+            read_one(&mut reader)
+        })
+        .collect();
+    upstreams.into_iter().collect()
+}
+
+/// What only one upstream may have, and where it was written first.
+#[derive(Default)]
+struct Taken {
+    names: BTreeMap<String, Place>,
+    hosts: BTreeMap<String, Place>,
+    default: Option<Place>,
+}
+
+impl Taken {
+    fn claim(&mut self, reader: &Reader<'_>) {
+        // Values that are wrong are told when the upstream is read.
+        let Some(name) = reader.peek("name") else { return };
+        if let Some(first) = self.names.insert(name.clone(), reader.place("name").clone()) {
+            reader.report("name", format!("{name:?} is the name of another upstream, too{}", seen_at(&first)));
+            return;
+        }
+        let hosts = match reader.peek_list("ns") {
+            Some(hosts) => hosts,
+            None => vec![(reader.place("name").clone(), name)],
+        };
+        for (place, text) in hosts {
+            let Ok(host) = host::parse_host(&text) else { continue };
+            if let Some(first) = self.hosts.insert(host.clone(), place.clone()) {
+                let message = format!("{host:?} names an upstream already{}", seen_at(&first));
+                reader.context().report(&place, reader.key_path("ns"), message);
+            }
+        }
+        if reader.peek_flag("default") {
+            if let Some(first) = &self.default {
+                reader.report("default", format!("is true of another upstream, too{}", seen_at(first)));
+            }
+            self.default = Some(reader.place("default").clone());
+        }
+    }
+}
+
+fn seen_at(place: &Place) -> String {
+    match place {
+        Place::Line { line, .. } => format!(" (line {line})"),
+        Place::Variable(name) => format!(" ({name})"),
+        Place::File | Place::BuiltIn => String::new(),
+    }
+}
+
+fn read_one(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
+    let credential = credential::read(reader);
+    let name = reader.get("name", |key, value| upstream_name(&value::text(key, value)?));
+    let ns = reader.list("ns", value::host);
+    let urls = read_urls(reader);
+    let default = reader.optional("default", value::flag);
+    let library = reader.optional("library", |key, value| library(&value::text_or_empty(key, value)?));
+    let tag_ttl = reader.get("tag_ttl", value::duration);
+    let stale_while_revalidate = reader.get("stale_while_revalidate", value::duration);
+    let stale_if_error = reader.get("stale_if_error", value::duration);
+    let negative_ttl = reader.get("negative_ttl", value::duration);
+    let on_not_found = reader.get("on_not_found", value::choice);
+    let realms = reader.list("realms", value::host);
+    let ca = read_ca(reader);
+    let client_certificate = read_client_certificate(reader);
+    let connect_timeout = reader.get("connect_timeout", value::duration);
+    let header_timeout = reader.get("header_timeout", value::duration);
+    let stall_timeout = reader.get("stall_timeout", value::duration);
+    let revalidate_timeout = reader.get("revalidate_timeout", value::duration);
+    let max_fetches = reader.get("max_fetches", value::count);
+    let name = name?;
+    Some(UpstreamSettings {
+        ns: match ns? {
+            Some(hosts) => hosts.into_iter().map(|(_, host)| host).collect(),
+            None => host::parse_host(name.as_str()).into_iter().collect(),
+        },
+        name,
+        urls: urls?,
+        default: default?.unwrap_or(false),
+        library: library?.flatten(),
+        tag_ttl: tag_ttl?,
+        stale_while_revalidate: stale_while_revalidate?,
+        stale_if_error: stale_if_error?,
+        negative_ttl: negative_ttl?,
+        on_not_found: if on_not_found? == "keep" { OnNotFound::Keep } else { OnNotFound::Tell },
+        realms: realms?.unwrap_or_default().into_iter().map(|(_, host)| host).collect(),
+        ca: ca?,
+        client_certificate: client_certificate?,
+        connect_timeout: connect_timeout?,
+        header_timeout: header_timeout?,
+        stall_timeout: stall_timeout?,
+        revalidate_timeout: revalidate_timeout?,
+        max_fetches: usize::try_from(max_fetches?).ok()?,
+        credential: credential?,
+    })
+}
+
+fn upstream_name(text: &str) -> Result<UpstreamName, String> {
+    match text.parse::<RepositoryName>() {
+        Ok(_) => Ok(UpstreamName::new(text)),
+        Err(_) if text.contains(':') => Err(format!(
+            "{text:?} cannot be a path prefix because of the colon: choose a name without, and put the host with its port into `ns`"
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn library(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<RepositoryName>() {
+        Ok(name) if name.components().count() == 1 => Ok(Some(text.to_owned())),
+        Ok(_) => Err(format!("{text:?} has more than one component")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn read_urls(reader: &Reader<'_>) -> Option<Vec<Url>> {
+    let urls = reader.list("url", value::url)?;
+    match urls {
+        Some(urls) if !urls.is_empty() => {
+            for (index, (place, url)) in urls.iter().enumerate() {
+                if urls.iter().take(index).any(|(_, other)| other == url) {
+                    reader.context().report(place, reader.key_path("url"), format!("{url} is listed twice"));
+                }
+            }
+            Some(urls.into_iter().map(|(_, url)| url).collect())
+        }
+        _ => {
+            reader.report("url", "is missing: write the registry's base URL, such as \"https://registry.example\"");
+            None
+        }
+    }
+}
+
+fn read_ca(reader: &Reader<'_>) -> Option<Option<PathBuf>> {
+    let Some(path) = reader.path("ca")? else { return Some(None) };
+    pem::check_certificates(reader, "ca", &path)?;
+    Some(Some(path))
+}
+
+fn read_client_certificate(reader: &Reader<'_>) -> Option<Option<(PathBuf, PathBuf)>> {
+    match (reader.path("client_certificate")?, reader.path("client_key")?) {
+        (None, None) => Some(None),
+        (Some(certificate), Some(key)) => {
+            let certificate_read = pem::check_certificates(reader, "client_certificate", &certificate);
+            let key_read = pem::check_key(reader, "client_key", &key);
+            certificate_read.and(key_read)?;
+            Some(Some((certificate, key)))
+        }
+        (Some(_), None) => {
+            reader.report("client_certificate", "has no `client_key` beside it");
+            None
+        }
+        (None, Some(_)) => {
+            reader.report("client_key", "has no `client_certificate` beside it");
+            None
+        }
     }
 }

@@ -10,6 +10,8 @@ pub enum ErrorCode {
     ManifestUnknown,
     NameInvalid,
     NameUnknown,
+    /// Not of the specification; distribution's, for an `n` that is no number.
+    PaginationNumberInvalid,
     SizeInvalid,
     TagInvalid,
     Unauthorized,
@@ -33,6 +35,7 @@ impl ErrorCode {
             Self::ManifestUnknown => "MANIFEST_UNKNOWN",
             Self::NameInvalid => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
+            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Self::SizeInvalid => "SIZE_INVALID",
             Self::TagInvalid => "TAG_INVALID",
             Self::Unauthorized => "UNAUTHORIZED",

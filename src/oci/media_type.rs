@@ -33,6 +33,10 @@ impl MediaType {
         Self::new(OCI_INDEX)
     }
 
+    pub fn oci_manifest() -> Self {
+        Self::new(OCI_MANIFEST)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

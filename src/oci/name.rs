@@ -22,6 +22,11 @@ pub enum NameError {
 }
 
 impl RepositoryName {
+    /// A name under a prefix, as this registry knows it. It may be longer than what a client may write.
+    pub fn under(prefix: &str, name: &Self) -> Self {
+        Self(format!("{prefix}/{name}").into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -3,6 +3,8 @@
 //! Metrics are fields of one struct that is handed down, so that a reader finds every name in one file and no label can
 //! grow without bound. *Never* here: repository names, digests, tags or client addresses as labels; secrets anywhere.
 
+mod logs;
 mod metrics;
 
+pub use logs::Logs;
 pub use metrics::{CacheOutcome, Metrics, ObjectKind};

@@ -47,6 +47,10 @@ impl Error {
         matches!(self.kind, ErrorKind::NotFound | ErrorKind::Unauthorized | ErrorKind::Denied)
     }
 
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.kind, ErrorKind::NotFound)
+    }
+
     pub fn retry_after(&self) -> Option<Duration> {
         match self.kind {
             ErrorKind::RateLimited { retry_after }

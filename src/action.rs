@@ -1,0 +1,137 @@
+//! The closed list of all that anyone can ask.
+//!
+//! A request is parsed into an [`Action`] once; policy decides about it and the registry carries it out, and neither
+//! looks at a URI again. Each action has the name under which IAM policies know it.
+
+use crate::oci::{AcceptSet, Digest, Reference, RepositoryName, Tag};
+
+/// A repository as a client names it: a path, and possibly a registry that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestedName {
+    pub path: RepositoryName,
+    /// `?ns=` or `OCI-Namespace`: the host of the registry that the client means.
+    pub namespace: Option<String>,
+    /// The `Host` that the request came to, lower case, with its port.
+    pub host: Option<String>,
+}
+
+/// Where a list goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// At most so many entries.
+    pub n: Option<u32>,
+    /// Entries after this one.
+    pub last: Option<String>,
+}
+
+/// Whether the client wants the bytes or only what describes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    Head,
+    Body,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `/v2/`
+    Ping,
+    ListRepositories {
+        page: Page,
+    },
+    ListTags {
+        name: RequestedName,
+        page: Page,
+    },
+    ReadManifest {
+        name: RequestedName,
+        reference: Reference,
+        accept: AcceptSet,
+        want: Want,
+    },
+    ReadBlob {
+        name: RequestedName,
+        digest: Digest,
+        want: Want,
+    },
+    ListReferrers {
+        name: RequestedName,
+        subject: Digest,
+        artifact_type: Option<String>,
+    },
+    PushManifest {
+        name: RequestedName,
+    },
+    PushBlob {
+        name: RequestedName,
+    },
+    DeleteManifest {
+        name: RequestedName,
+    },
+    DeleteBlob {
+        name: RequestedName,
+    },
+}
+
+impl Action {
+    /// IAM's name of the action, `None` where everyone who may talk to us at all may do it.
+    pub const fn iam_name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Ping => return None,
+            Self::ListRepositories { .. } => "ecr:DescribeRepositories",
+            Self::ListTags { .. } => "ecr:ListImages",
+            Self::ReadManifest { .. } | Self::ListReferrers { .. } => "ecr:BatchGetImage",
+            Self::ReadBlob { .. } => "ecr:GetDownloadUrlForLayer",
+            Self::PushManifest { .. } => "ecr:PutImage",
+            Self::PushBlob { .. } => "ecr:InitiateLayerUpload",
+            Self::DeleteManifest { .. } | Self::DeleteBlob { .. } => "ecr:BatchDeleteImage",
+        })
+    }
+
+    /// The repository that it is about.
+    pub const fn repository(&self) -> Option<&RequestedName> {
+        match self {
+            Self::Ping | Self::ListRepositories { .. } => None,
+            Self::ListTags { name, .. }
+            | Self::ReadManifest { name, .. }
+            | Self::ReadBlob { name, .. }
+            | Self::ListReferrers { name, .. }
+            | Self::PushManifest { name }
+            | Self::PushBlob { name }
+            | Self::DeleteManifest { name }
+            | Self::DeleteBlob { name } => Some(name),
+        }
+    }
+}
+
+impl Page {
+    /// Entries of a sorted list that come after `last`, at most `n`, and whether more follow.
+    pub fn cut<'a>(&self, sorted: &'a [Tag], most: u32) -> (&'a [Tag], bool) {
+        let from = self.last.as_deref().map_or(0, |last| sorted.partition_point(|tag| tag.as_str() <= last));
+        let rest = sorted.get(from..).unwrap_or_default();
+        let count = self.n.unwrap_or(most).min(most) as usize;
+        let page = rest.get(..count.min(rest.len())).unwrap_or_default();
+        (page, count > 0 && rest.len() > page.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages() {
+        let tags: Vec<Tag> = ["a", "b", "c"].iter().map(|text| text.parse().unwrap()).collect();
+        let page = |n, last: Option<&str>| Page { n, last: last.map(str::to_owned) };
+        let names = |page: Page| {
+            let (tags, more) = page.cut(&tags, 100);
+            (tags.iter().map(Tag::as_str).collect::<String>(), more)
+        };
+        assert_eq!(names(page(None, None)), ("abc".into(), false));
+        assert_eq!(names(page(Some(2), None)), ("ab".into(), true));
+        assert_eq!(names(page(Some(2), Some("b"))), ("c".into(), false));
+        assert_eq!(names(page(Some(3), None)), ("abc".into(), false));
+        assert_eq!(names(page(None, Some("bb"))), ("c".into(), false));
+        assert_eq!(names(page(None, Some("z"))), (String::new(), false));
+        assert_eq!(names(page(Some(0), None)), (String::new(), false));
+    }
+}

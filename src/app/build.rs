@@ -1,0 +1,51 @@
+//! Rooms, in the order in which each needs those before it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::error::Error;
+use crate::cache::BlobCache;
+use crate::config::{Settings, UpstreamSettings};
+use crate::meta::Meta;
+use crate::registry::{Names, Registry};
+use crate::storage::Storage;
+use crate::telemetry::Metrics;
+use crate::upstream::Upstream;
+
+/// Everything below the wire.
+pub(super) struct Core {
+    pub(super) metrics: Metrics,
+    pub(super) meta: Meta,
+    pub(super) cache: BlobCache,
+    pub(super) registry: Registry,
+}
+
+pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
+    let metrics = Metrics::new()?;
+    metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("ENTREPOT_COMMIT")]).set(1);
+    let started = Instant::now();
+    let data = settings.data.clone();
+    let storage = blocking(move || Storage::open(&data)).await?;
+    let meta = Meta::open(&settings.data.join("entrepot.db")).await?;
+    let uses = meta.blob_uses().await?;
+    let (cache_settings, cache_metrics) = (settings.cache.clone(), metrics.clone());
+    let cache = blocking(move || BlobCache::load(storage, &cache_settings, &uses, cache_metrics)).await?;
+    tracing::info!(data = ?settings.data, seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
+    let registry = Registry::new(names(&settings.upstreams, &metrics)?, cache.clone(), meta.clone(), metrics.clone());
+    Ok(Core { metrics, meta, cache, registry })
+}
+
+pub(super) fn names(settings: &[UpstreamSettings], metrics: &Metrics) -> Result<Names, Error> {
+    let upstreams: Result<Vec<Arc<Upstream>>, _> =
+        settings.iter().map(|settings| Upstream::new(settings.clone(), metrics.clone())).collect();
+    Ok(Names::new(upstreams?))
+}
+
+async fn blocking<T: Send + 'static, E: Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,11 @@
+//! The whole program: build everything, serve, take up changes, drain.
+//!
+//! *Never* here: anything that a room above could do by itself.
+
+mod build;
+mod error;
+mod reload;
+mod run;
+
+pub use error::Error;
+pub use run::run;

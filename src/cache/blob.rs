@@ -1,0 +1,110 @@
+//! A blob that can be read.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::disk::{Opened, Pin};
+use super::error::Error;
+use super::fill::{Fill, Progress};
+use super::pass_through::{self, ByteStream};
+use super::reader::BlobReader;
+use crate::oci::{ByteRange, Digest};
+use crate::telemetry::CacheOutcome;
+
+/// A blob of which at least the headers can be answered.
+pub struct Blob {
+    digest: Digest,
+    outcome: CacheOutcome,
+    range_window: u64,
+    held: Held,
+}
+
+pub(super) enum Held {
+    Memory(Bytes),
+    File { file: Arc<File>, size: u64, pin: Arc<Pin> },
+    Filling(Arc<Fill>),
+}
+
+/// Bytes for one answer, or one part of it.
+pub enum Content {
+    Memory(Bytes),
+    File(BlobReader),
+    Stream(ByteStream),
+}
+
+impl Blob {
+    pub(super) fn new(digest: Digest, outcome: CacheOutcome, range_window: u64, held: Held) -> Self {
+        Self { digest, outcome, range_window, held }
+    }
+
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    pub fn outcome(&self) -> CacheOutcome {
+        self.outcome
+    }
+
+    /// Bytes; `None` when upstream does not tell before it has sent them all.
+    pub fn size(&self) -> Option<u64> {
+        match &self.held {
+            Held::Memory(bytes) => Some(bytes.len() as u64),
+            Held::File { size, .. } => Some(*size),
+            Held::Filling(fill) => match fill.progress() {
+                Progress::Verified(size) => Some(size),
+                _ => fill.total(),
+            },
+        }
+    }
+
+    /// Everything.
+    pub fn whole(self) -> Content {
+        match self.held {
+            Held::Memory(bytes) => Content::Memory(bytes),
+            Held::File { file, size, pin } => Content::File(BlobReader::whole(file, size, None, pin)),
+            Held::Filling(fill) => match (fill.file().cloned(), fill.progress()) {
+                (Some(file), _) => Content::File(BlobReader::growing(file, fill, None)),
+                (None, Progress::Detached(detached)) => Content::Stream(pass_through::whole(&fill, &detached)),
+                (None, _) => Content::Stream(Box::pin(futures_util::stream::once(async move {
+                    Err(Error::Stopped { digest: fill.digest })
+                }))),
+            },
+        }
+    }
+
+    /// One range, which lies within the size. Of a blob that is still coming, a range that is near waits for its bytes, and
+    /// one that is far is fetched from upstream directly.
+    pub async fn range(&self, range: ByteRange) -> Result<Content, Error> {
+        match &self.held {
+            Held::Memory(bytes) => {
+                let within = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                Ok(Content::Memory(bytes.slice(within(range.start)..within(range.end))))
+            }
+            Held::File { file, size, pin } => {
+                Ok(Content::File(BlobReader::whole(file.clone(), *size, Some(range), pin.clone())))
+            }
+            Held::Filling(fill) => {
+                let arrived = match fill.progress() {
+                    Progress::Arriving(arrived) => arrived,
+                    Progress::Verified(size) => size,
+                    _ => 0,
+                };
+                let near = range.start <= arrived.saturating_add(self.range_window);
+                match fill.file() {
+                    Some(file) if near => {
+                        Ok(Content::File(BlobReader::growing(file.clone(), fill.clone(), Some(range))))
+                    }
+                    _ => Ok(Content::Stream(pass_through::range(fill.source.clone(), range).await?)),
+                }
+            }
+        }
+    }
+}
+
+impl From<Opened> for Held {
+    fn from(opened: Opened) -> Self {
+        Self::File { file: opened.file, size: opened.size, pin: opened.pin }
+    }
+}

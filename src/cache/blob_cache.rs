@@ -1,0 +1,254 @@
+//! The cache as the registry sees it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::blob::{Blob, Held};
+use super::disk::Disk;
+use super::error::Error;
+use super::fill::Fill;
+use super::filler::Filler;
+use super::flights::{Boarding, Flights, Landing};
+use super::memory::Memory;
+use crate::config::CacheSettings;
+use crate::meta::{BlobUse, Meta};
+use crate::oci::Digest;
+use crate::storage::{self, Storage};
+use crate::telemetry::{CacheOutcome, Metrics};
+use crate::upstream::Source;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct BlobCache {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    memory: Memory,
+    disk: Arc<Disk>,
+    flights: Arc<Flights<Digest, Fill>>,
+    range_window: AtomicU64,
+    fill_attempts: u32,
+    metrics: Metrics,
+    fillers: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl BlobCache {
+    /// Reads what earlier processes kept. Blocks on IO.
+    pub fn load(
+        storage: Storage,
+        settings: &CacheSettings,
+        uses: &HashMap<Digest, BlobUse>,
+        metrics: Metrics,
+    ) -> Result<Self, storage::Error> {
+        let disk = Disk::load(storage, settings.disk, settings.staging_ttl, uses, metrics.clone())?;
+        let inner = Inner {
+            memory: Memory::new(settings.memory, settings.memory_object),
+            disk,
+            flights: Flights::new(),
+            range_window: AtomicU64::new(settings.range_window),
+            fill_attempts: settings.fill_attempts,
+            metrics,
+            fillers: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A small object from memory. No IO, no waiting.
+    pub fn in_memory(&self, digest: &Digest) -> Option<Bytes> {
+        self.inner.memory.get(digest)
+    }
+
+    /// What is kept, or coming; nothing is fetched. `expected` is the size in bytes, if a manifest told it.
+    pub async fn kept(&self, digest: &Digest, expected: Option<u64>) -> Result<Option<Blob>, Error> {
+        if let Some(bytes) = self.inner.memory.get(digest) {
+            self.inner.disk.touch(digest);
+            return Ok(Some(self.blob(digest, CacheOutcome::Hit, Held::Memory(bytes))));
+        }
+        if let Some(fill) = self.inner.flights.get(digest) {
+            return self.join(fill, CacheOutcome::Coalesced).await.map(Some);
+        }
+        let held = self.open(digest, expected).await?;
+        Ok(held.map(|held| self.blob(digest, CacheOutcome::Hit, held)))
+    }
+
+    /// Whether the blob is kept, without opening it.
+    pub fn contains(&self, digest: &Digest) -> bool {
+        self.inner.memory.get(digest).is_some() || self.inner.disk.contains(digest)
+    }
+
+    /// What is kept, or what `source` gives: one fetch for everyone who asks while it runs. Returns when the size is known
+    /// or upstream has begun to answer.
+    pub async fn fetch(&self, source: Source, expected: Option<u64>) -> Result<Blob, Error> {
+        let digest = *source.digest();
+        loop {
+            if let Some(blob) = self.kept(&digest, expected).await? {
+                return Ok(blob);
+            }
+            let still_needed = || !self.inner.disk.contains(&digest);
+            match self.inner.flights.board(&digest, still_needed, || Fill::new(source.clone())) {
+                Boarding::Declined => {}
+                Boarding::Joined(fill) => return self.join(fill, CacheOutcome::Coalesced).await,
+                Boarding::Started(fill, landing) => {
+                    self.spawn(fill.clone(), landing, expected);
+                    return self.join(fill, CacheOutcome::Miss).await;
+                }
+            }
+        }
+    }
+
+    /// Keeps a small verified object, such as a manifest, in memory and on disk. A disk that cannot take it is no failure.
+    pub async fn keep(&self, digest: Digest, bytes: Bytes) {
+        self.inner.memory.insert(digest, &bytes);
+        if self.inner.disk.contains(&digest) {
+            return;
+        }
+        let disk = self.inner.disk.clone();
+        let store = move || {
+            let Some(reservation) = disk.reserve(bytes.len() as u64) else { return };
+            let stored = disk.stage(&digest).and_then(|mut staged| {
+                if !staged.is_empty() {
+                    staged.restart()?;
+                }
+                staged.write(&bytes)?;
+                staged.publish()
+            });
+            match stored {
+                Ok(()) => drop(disk.publish(&digest, bytes.len() as u64, reservation)),
+                Err(error) => disk.failed("commit", &error),
+            }
+        };
+        run_blocking(store).await;
+    }
+
+    /// The bytes of a small object that is kept, such as a manifest; at most `limit`.
+    pub async fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
+        if let Some(bytes) = self.inner.memory.get(digest) {
+            self.inner.disk.touch(digest);
+            return Ok(Some(bytes));
+        }
+        let (disk, digest) = (self.inner.disk.clone(), *digest);
+        let read = run_blocking(move || {
+            let Some(opened) = disk.open(&digest, None)? else { return Ok(None) };
+            let mut bytes = Vec::with_capacity(usize::try_from(opened.size.min(limit)).unwrap_or_default());
+            match (&*opened.file).take(limit).read_to_end(&mut bytes) {
+                Ok(_) if digest.verifies(&bytes) => Ok(Some(Bytes::from(bytes))),
+                // Too long, cut, or rotten: fetch it again.
+                _ => disk.forget(&digest).map(|()| None),
+            }
+        })
+        .await;
+        let bytes = read.map_err(|error| self.unreadable(&digest, error))?;
+        if let Some(bytes) = &bytes {
+            self.inner.memory.insert(digest, bytes);
+        }
+        Ok(bytes)
+    }
+
+    pub fn apply(&self, settings: &CacheSettings) {
+        self.inner.memory.resize(settings.memory);
+        self.inner.disk.set_limit(settings.disk);
+        self.inner.range_window.store(settings.range_window, Ordering::Relaxed);
+    }
+
+    /// Writes when blobs were used, so that a restart evicts in the same order.
+    pub async fn flush_uses(&self, meta: &Meta, now: SystemTime) {
+        let (uses, gone) = self.inner.disk.take_changes(now);
+        if uses.is_empty() && gone.is_empty() {
+            return;
+        }
+        if let Err(error) = meta.put_blob_uses(&uses, &gone).await {
+            tracing::warn!(%error, "uses of blobs were not written; eviction after a restart will know less");
+        }
+    }
+
+    /// Brings the gauges up to date.
+    pub fn observe(&self) {
+        let metrics = &self.inner.metrics;
+        metrics
+            .cache_bytes
+            .with_label_values(&["memory"])
+            .set(i64::try_from(self.inner.memory.bytes()).unwrap_or(i64::MAX));
+        metrics
+            .cache_objects
+            .with_label_values(&["memory"])
+            .set(i64::try_from(self.inner.memory.objects()).unwrap_or(i64::MAX));
+        self.inner.disk.observe();
+    }
+
+    /// Stops fills, keeping what has arrived to be resumed, and waits for them.
+    pub async fn close(&self) {
+        self.inner.stop.cancel();
+        self.inner.fillers.close();
+        self.inner.fillers.wait().await;
+    }
+
+    fn spawn(&self, fill: Arc<Fill>, landing: Landing<Digest, Fill>, expected: Option<u64>) {
+        let filler = Filler {
+            fill,
+            disk: self.inner.disk.clone(),
+            metrics: self.inner.metrics.clone(),
+            attempts: self.inner.fill_attempts,
+            stop: self.inner.stop.clone(),
+        };
+        self.inner.fillers.spawn(async move {
+            filler.run(expected).await;
+            drop(landing);
+        });
+    }
+
+    async fn join(&self, fill: Arc<Fill>, outcome: CacheOutcome) -> Result<Blob, Error> {
+        fill.opened().await?;
+        let outcome = if fill.file().is_none() { CacheOutcome::PassThrough } else { outcome };
+        Ok(self.blob(&fill.digest.clone(), outcome, Held::Filling(fill)))
+    }
+
+    /// A kept blob: a small one is read into memory, a large one is left to the kernel.
+    async fn open(&self, digest: &Digest, expected: Option<u64>) -> Result<Option<Held>, Error> {
+        if !self.inner.disk.contains(digest) {
+            return Ok(None);
+        }
+        let (disk, wanted) = (self.inner.disk.clone(), *digest);
+        let opened = run_blocking(move || disk.open(&wanted, expected)).await;
+        let Some(opened) = opened.map_err(|error| self.unreadable(digest, error))? else { return Ok(None) };
+        if self.inner.memory.takes(opened.size)
+            && let Some(bytes) = self.read(digest, opened.size).await?
+        {
+            return Ok(Some(Held::Memory(bytes)));
+        }
+        Ok(Some(opened.into()))
+    }
+
+    fn blob(&self, digest: &Digest, outcome: CacheOutcome, held: Held) -> Blob {
+        Blob::new(*digest, outcome, self.inner.range_window.load(Ordering::Relaxed), held)
+    }
+
+    fn unreadable(&self, digest: &Digest, error: storage::Error) -> Error {
+        self.inner.disk.failed("read", &error);
+        Error::Storage { digest: *digest, source: Arc::new(error) }
+    }
+}
+
+fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> {
+    let task = tokio::task::spawn_blocking(work);
+    async move {
+        match task.await {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Cancelled: the runtime is going down, and this task with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}

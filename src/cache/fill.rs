@@ -1,0 +1,138 @@
+//! A blob that is being fetched, as its readers see it.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::sync::watch;
+
+use super::HELD_BACK_BYTES;
+use super::disk::Pin;
+use super::error::Error;
+use crate::oci::{Digest, Hasher};
+use crate::upstream::{Source, Stream};
+
+/// Shared by the task that fetches and everyone who reads.
+pub(super) struct Fill {
+    pub(super) digest: Digest,
+    pub(super) source: Source,
+    /// Set once, before the progress leaves `Opening`, if there is a file.
+    file: OnceLock<Arc<File>>,
+    /// Bytes in all; set once with the first answer, if upstream tells.
+    total: OnceLock<u64>,
+    progress: watch::Sender<Progress>,
+    /// Keeps the published blob from eviction while anyone still reads it here.
+    pin: OnceLock<Pin>,
+}
+
+#[derive(Clone)]
+pub(super) enum Progress {
+    /// Upstream has not answered.
+    Opening,
+    /// So many bytes have arrived.
+    Arriving(u64),
+    /// All bytes have arrived and are what they should be.
+    Verified(u64),
+    /// Nothing more can be kept: readers go on from here by themselves.
+    Detached(Detached),
+    Failed(Error),
+}
+
+/// Where a fill was when the disk gave out.
+#[derive(Clone)]
+pub(super) struct Detached {
+    /// Bytes that are in the file.
+    pub(super) at: u64,
+    /// The state of the hash over these.
+    pub(super) hasher: Hasher,
+    /// The upstream body, for the first who goes on.
+    spare: Arc<Mutex<Option<Stream>>>,
+}
+
+impl Detached {
+    pub(super) fn new(at: u64, hasher: Hasher, stream: Option<Stream>) -> Self {
+        Self { at, hasher, spare: Arc::new(Mutex::new(stream)) }
+    }
+
+    pub(super) fn take_spare(&self) -> Option<Stream> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Fill {
+    pub(super) fn new(source: Source) -> Self {
+        Self {
+            digest: *source.digest(),
+            source,
+            file: OnceLock::new(),
+            total: OnceLock::new(),
+            progress: watch::Sender::new(Progress::Opening),
+            pin: OnceLock::new(),
+        }
+    }
+
+    /// Waits for upstream's first answer.
+    pub(super) async fn opened(&self) -> Result<(), Error> {
+        let mut progress = self.progress.subscribe();
+        let seen = progress.wait_for(|progress| !matches!(progress, Progress::Opening)).await;
+        match seen.as_deref() {
+            Ok(Progress::Failed(error)) => Err(error.clone()),
+            Ok(_) => Ok(()),
+            // The sender lives in `self`.
+            Err(_) => Err(Error::Stopped { digest: self.digest }),
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.borrow().clone()
+    }
+
+    pub(super) fn file(&self) -> Option<&Arc<File>> {
+        self.file.get()
+    }
+
+    pub(super) fn total(&self) -> Option<u64> {
+        self.total.get().copied()
+    }
+
+    pub(super) fn set_total(&self, total: Option<u64>) {
+        if let Some(total) = total {
+            // The first answer stands: later ones were checked against it.
+            let _ = self.total.set(total);
+        }
+    }
+
+    pub(super) fn set_file(&self, file: Arc<File>) {
+        let _ = self.file.set(file);
+    }
+
+    pub(super) fn keep(&self, pin: Pin) {
+        let _ = self.pin.set(pin);
+    }
+
+    pub(super) fn advance(&self, progress: Progress) {
+        self.progress.send_replace(progress);
+    }
+
+    /// Fails the fill unless it has ended in another way.
+    pub(super) fn fail(&self, error: Error) {
+        self.progress.send_if_modified(|progress| match progress {
+            Progress::Opening | Progress::Arriving(_) => {
+                *progress = Progress::Failed(error);
+                true
+            }
+            _ => false,
+        });
+    }
+
+    /// How far into the file readers may go when so many bytes have arrived.
+    pub(super) fn visible(&self, arrived: u64) -> u64 {
+        match self.total() {
+            Some(total) => arrived.min(total.saturating_sub(HELD_BACK_BYTES)),
+            None => arrived.saturating_sub(HELD_BACK_BYTES),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! From arguments to an exit code.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::arguments::{Arguments, Command, ConfigCommand};
+use super::failure::Failure;
+use super::{
+    client_config, completions, config_check, config_init, config_reference, config_show, healthcheck, output, serve,
+};
+
+/// Runs what was typed, writes what came of it, and says how to exit.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let done = match dispatch(arguments).await {
+        Ok(text) => output::print(&text),
+        Err(failure) => failure.data().map_or(Ok(()), output::print).and(Err(failure)),
+    };
+    let Err(failure) = done else { return ExitCode::SUCCESS };
+    let text = failure.to_string();
+    if !text.is_empty() {
+        // Where standard error is closed, the exit code still tells.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+    ExitCode::from(failure.exit_code())
+}
+
+async fn dispatch(arguments: Arguments) -> Result<String, Failure> {
+    let source = arguments.source();
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(source).await.map(|()| String::new()),
+        Command::Config { command: ConfigCommand::Check { output } } => config_check::run(&source, output.format),
+        Command::Config { command: ConfigCommand::Show { output } } => config_show::run(&source, output.format),
+        Command::Config { command: ConfigCommand::Init(init) } => config_init::run(&init),
+        Command::Config { command: ConfigCommand::Reference } => Ok(config_reference::run()),
+        Command::ClientConfig(wanted) => client_config::run(&source, &wanted),
+        Command::Healthcheck(healthcheck) => healthcheck::run(&source, &healthcheck).await,
+        Command::Completions { shell } => completions::run(shell),
+    }
+}

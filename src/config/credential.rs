@@ -1,0 +1,218 @@
+//! How an upstream is told who we are: at most one of four ways.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::key::{Fallback, Key, Kind, Section};
+use super::problem::Place;
+use super::reader::Reader;
+use super::value;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    Anonymous,
+    Basic {
+        username: String,
+        password: Secret,
+    },
+    /// A Docker `config.json`, with `auths`, `credHelpers` and `credsStore`; read anew when it changes.
+    DockerConfig {
+        path: PathBuf,
+    },
+    /// A Docker credential helper (`get` on standard input); its answer is used for `lifetime`.
+    Helper {
+        command: Vec<String>,
+        lifetime: Duration,
+    },
+}
+
+/// Text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(secret)")
+    }
+}
+
+pub(super) static HELPER: Section = Section {
+    name: "credential_helper",
+    meaning: "A program that speaks the protocol of Docker's credential helpers.",
+    keys: &[
+        Key {
+            name: "command",
+            kind: Kind::Texts,
+            fallback: Fallback::Required,
+            meaning: "The program and its arguments; it is run with `get`, reads the host and writes `Username` and `Secret`.",
+        },
+        Key {
+            name: "lifetime",
+            kind: Kind::Timeout,
+            fallback: Fallback::Value(r#""1h""#),
+            meaning: "How long its answer is used.",
+        },
+    ],
+};
+
+const PASSWORDS: [&str; 3] = ["password", "password_env", "password_file"];
+
+/// A variable for one of these keys takes the place of all of them in the file, or else a file with `password` could
+/// not be overridden by a `password_file`.
+pub(super) fn displaced_by(key: &str) -> &'static [&'static str] {
+    match key {
+        "password" | "password_env" | "password_file" => {
+            &["password", "password_env", "password_file", "docker_config", "credential_helper"]
+        }
+        "username" => &["docker_config", "credential_helper"],
+        "docker_config" | "credential_helper" => {
+            &["username", "password", "password_env", "password_file", "docker_config", "credential_helper"]
+        }
+        _ => &[],
+    }
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<Credential> {
+    let ways = [
+        reader.has("username") || PASSWORDS.iter().any(|name| reader.has(name)),
+        reader.has("docker_config"),
+        reader.has("credential_helper"),
+    ];
+    if ways.iter().filter(|way| **way).count() > 1 {
+        let second = if reader.has("credential_helper") { "credential_helper" } else { "docker_config" };
+        reader.report(
+            second,
+            "is a second credential: keep one of `username` with a password, `docker_config` and `credential_helper`",
+        );
+        return None;
+    }
+    match ways {
+        [true, ..] => read_basic(reader),
+        [_, true, _] => read_docker_config(reader),
+        [.., true] => read_helper(reader),
+        _ => Some(Credential::Anonymous),
+    }
+}
+
+fn read_basic(reader: &Reader<'_>) -> Option<Credential> {
+    let given: Vec<_> = PASSWORDS.into_iter().filter(|name| reader.has(name)).collect();
+    let password = match given.as_slice() {
+        [] => {
+            reader.report("username", "has no password: add `password_file`, `password_env` or `password`");
+            None
+        }
+        ["password"] => reader.get("password", value::text),
+        ["password_env"] => password_from_variable(reader),
+        ["password_file"] => password_from_file(reader),
+        [.., last] => {
+            reader.report(last, format!("is a second password: keep one of {}", given.join(", ")));
+            None
+        }
+    };
+    let Some(username) = reader.optional("username", value::text)? else {
+        reader.report(given.first().copied().unwrap_or("password"), "has no `username` beside it");
+        return None;
+    };
+    if username.contains(':') {
+        reader.report("username", "has a colon, which HTTP's Basic scheme cannot carry");
+        return None;
+    }
+    Some(Credential::Basic { username, password: Secret::new(&password?) })
+}
+
+fn password_from_variable(reader: &Reader<'_>) -> Option<String> {
+    let name = reader.get("password_env", value::text)?;
+    match reader.context().environment.get(&name) {
+        Some(password) if !password.is_empty() => Some(password.clone()),
+        Some(_) => {
+            reader.report("password_env", format!("names the environment variable {name}, which is empty"));
+            None
+        }
+        None => {
+            reader.report("password_env", format!("names the environment variable {name}, which is not set"));
+            None
+        }
+    }
+}
+
+/// One line end after the password is not part of it, because editors and `echo` write one.
+fn password_from_file(reader: &Reader<'_>) -> Option<String> {
+    let path = reader.path("password_file")??;
+    let bytes = reader.contents("password_file", &path)?;
+    let Ok(text) = String::from_utf8(bytes) else {
+        reader.report("password_file", format!("{} is not UTF-8 text", path.display()));
+        return None;
+    };
+    let password = text.strip_suffix('\n').unwrap_or(&text);
+    let password = password.strip_suffix('\r').unwrap_or(password);
+    if password.is_empty() || password.contains(['\n', '\0']) {
+        reader.report("password_file", format!("{} must hold the password in one line", path.display()));
+        return None;
+    }
+    Some(password.to_owned())
+}
+
+fn read_docker_config(reader: &Reader<'_>) -> Option<Credential> {
+    let path = reader.path("docker_config")??;
+    let problem = match reader.context().files.read_unwatched(&path) {
+        Err(why) => format!("{} cannot be read: {why}", path.display()),
+        Ok(bytes) => match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes) {
+            Ok(_) => return Some(Credential::DockerConfig { path }),
+            // The error of the parser could repeat a secret.
+            Err(error) => format!("{} is not a JSON object (line {})", path.display(), error.line()),
+        },
+    };
+    reader.report("docker_config", problem);
+    None
+}
+
+fn read_helper(reader: &mut Reader<'_>) -> Option<Credential> {
+    let place = reader.place("credential_helper").clone();
+    let helper = reader.table("credential_helper", &HELPER)?;
+    let command = helper.list("command", value::element);
+    let lifetime = helper.get("lifetime", value::duration);
+    let command: Vec<String> = command?.unwrap_or_default().into_iter().map(|(_, text)| text).collect();
+    let Some(program) = command.first() else {
+        helper.context().report(&place, helper.key_path("command"), "is missing: name the program to run");
+        return None;
+    };
+    let command = resolve_program(&helper, program, &command);
+    Some(Credential::Helper { command: command?, lifetime: lifetime? })
+}
+
+/// A program named with a path must be there; one named without is looked for in `PATH` when it is run.
+fn resolve_program(helper: &Reader<'_>, program: &str, command: &[String]) -> Option<Vec<String>> {
+    if !program.contains('/') {
+        return Some(command.to_vec());
+    }
+    let path = match helper.place("command") {
+        Place::Line { .. } => helper.context().folder.join(program),
+        _ => PathBuf::from(program),
+    };
+    if !path.is_file() {
+        helper.report("command", format!("{} is not a program: there is no such file", path.display()));
+        return None;
+    }
+    let program = path.to_string_lossy().into_owned();
+    Some(std::iter::once(program).chain(command.iter().skip(1).cloned()).collect())
+}

@@ -1,0 +1,193 @@
+//! The whole of the settings: the keys outside every table, and the list of tables.
+
+use std::path::PathBuf;
+
+use super::admin::{self, AdminSettings};
+use super::cache::{self, CacheSettings};
+use super::http::{self, HttpSettings, LISTENER, Listener};
+use super::key::{Fallback, Key, Kind, Section};
+use super::problem::Place;
+use super::reader::{Context, Reader};
+use super::telemetry::{self, TelemetrySettings};
+use super::tree::{Entry, Node, Table, Value};
+use super::upstream::{self, UpstreamSettings};
+use super::{credential, tree};
+
+/// Everything that an operator can choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `listen`: where clients are served.
+    pub listen: Vec<Listener>,
+    /// `data`: the folder that holds blobs, staging files and the database.
+    pub data: PathBuf,
+    pub http: HttpSettings,
+    pub admin: AdminSettings,
+    pub cache: CacheSettings,
+    pub telemetry: TelemetrySettings,
+    /// `[[upstream]]`, in the order of the file; the well-known ones where the file names none.
+    pub upstreams: Vec<UpstreamSettings>,
+}
+
+const USUAL_LISTEN: &str = r#"["127.0.0.1:5000"]"#;
+
+pub(super) static SECTION: Section = Section {
+    name: "",
+    meaning: "These keys stand above the first table of the file.",
+    keys: &[
+        Key {
+            name: "listen",
+            kind: Kind::Listeners(&LISTENER),
+            fallback: Fallback::Value(USUAL_LISTEN),
+            meaning: "Where clients are served.",
+        },
+        Key {
+            name: "data",
+            kind: Kind::Path,
+            fallback: Fallback::Value(r#""./entrepot-data""#),
+            meaning: "The folder that holds blobs, unfinished fills and the database.",
+        },
+        Key {
+            name: "well_known_upstreams",
+            kind: Kind::Flag,
+            fallback: Fallback::Follows("`true` where the file has no `[[upstream]]`, `false` where it has"),
+            meaning: "Whether the well-known registries that the file does not name are upstreams, too.",
+        },
+        Key {
+            name: "http",
+            kind: Kind::Table(&http::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "The wire towards clients.",
+        },
+        Key {
+            name: "admin",
+            kind: Kind::Table(&admin::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "Where operators look.",
+        },
+        Key {
+            name: "cache",
+            kind: Kind::Table(&cache::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "How much is kept.",
+        },
+        Key {
+            name: "log",
+            kind: Kind::Table(&telemetry::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "What is written.",
+        },
+        Key {
+            name: "upstream",
+            kind: Kind::Tables(&upstream::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "The registries that are asked.",
+        },
+    ],
+};
+
+/// Every table of the file, in the order of the reference.
+pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
+    [
+        &SECTION,
+        &upstream::SECTION,
+        &credential::HELPER,
+        &cache::SECTION,
+        &LISTENER,
+        &http::TLS,
+        &http::SECTION,
+        &admin::SECTION,
+        &telemetry::SECTION,
+    ]
+    .into_iter()
+}
+
+/// Reads a tree that environment and well-known upstreams have been laid into. `None` if there were problems.
+pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
+    let mut reader = Reader::new(&SECTION, String::new(), Place::File, table, context);
+    let listen = http::read_listeners(listen_entry(&mut reader)?, context);
+    let data = read_data(&reader);
+    // Its value has been used when the upstreams were completed; here it is only checked.
+    let well_known = reader.optional("well_known_upstreams", super::value::flag);
+    let http = reader.table("http", &http::SECTION).and_then(|reader| http::read(&reader));
+    let admin_reader = reader.table("admin", &admin::SECTION);
+    let admin = admin_reader.as_ref().and_then(admin::read);
+    let cache = reader.table("cache", &cache::SECTION).and_then(|reader| cache::read(&reader));
+    let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
+    let upstreams = upstream_nodes(&mut reader).and_then(|nodes| upstream::read(nodes, context));
+    if let (Some(reader), Some(admin), Some(listen)) = (&admin_reader, &admin, &listen) {
+        report_shared_address(reader, admin, listen);
+    }
+    well_known?;
+    Some(Settings {
+        listen: listen?,
+        data: data?,
+        http: http?,
+        admin: admin?,
+        cache: cache?,
+        telemetry: telemetry?,
+        upstreams: upstreams?,
+    })
+}
+
+fn listen_entry(reader: &mut Reader<'_>) -> Option<Entry> {
+    match reader.take("listen") {
+        Some(entry) => Some(entry),
+        None => Some(Entry::new(Place::BuiltIn, tree::parse_value(USUAL_LISTEN)?)),
+    }
+}
+
+fn read_data(reader: &Reader<'_>) -> Option<PathBuf> {
+    let data = reader.path("data")??;
+    if data.exists() && !data.is_dir() {
+        reader.report("data", format!("{} is not a folder", data.display()));
+        return None;
+    }
+    Some(data)
+}
+
+fn upstream_nodes(reader: &mut Reader<'_>) -> Option<Vec<Node>> {
+    let Some(entry) = reader.take("upstream") else { return Some(Vec::new()) };
+    match entry.node.value {
+        Value::List(nodes) => Some(nodes),
+        Value::Table(_) => {
+            let message = "is one table where a list is needed: write [[upstream]], with two brackets";
+            reader.context().report(&entry.place, "upstream", message);
+            None
+        }
+        other => {
+            let message = format!("is {} where a list of tables is needed: write [[upstream]]", other.words());
+            reader.context().report(&entry.place, "upstream", message);
+            None
+        }
+    }
+}
+
+fn report_shared_address(reader: &Reader<'_>, admin: &AdminSettings, listen: &[Listener]) {
+    for address in &admin.listen {
+        if address.port() != 0 && listen.iter().any(|listener| listener.address == *address) {
+            reader.report("listen", format!("{address} is an address for clients, too; choose another port"));
+        }
+    }
+}
+
+impl Settings {
+    /// The keys that differ in `new` and cannot be applied while the process runs. Upstreams and the limits of the cache
+    /// can.
+    pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let keys = [
+            ("listen", self.listen == new.listen),
+            ("data", self.data == new.data),
+            ("admin.listen", self.admin.listen == new.admin.listen),
+            ("log.format", self.telemetry.format == new.telemetry.format),
+            ("log.level", self.telemetry.level == new.telemetry.level),
+            ("log.access", self.telemetry.access == new.telemetry.access),
+            ("http.max_connections", self.http.max_connections == new.http.max_connections),
+            ("http.header_timeout", self.http.header_timeout == new.http.header_timeout),
+            ("http.idle_timeout", self.http.idle_timeout == new.http.idle_timeout),
+            ("http.stall_timeout", self.http.stall_timeout == new.http.stall_timeout),
+            ("http.max_header_bytes", self.http.max_header_bytes == new.http.max_header_bytes),
+            ("http.drain_timeout", self.http.drain_timeout == new.http.drain_timeout),
+        ];
+        keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+    }
+}

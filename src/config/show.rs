@@ -1,0 +1,125 @@
+//! Settings as text again: TOML that reads back as the same settings, secrets aside, and JSON of the same shape.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use tracing::level_filters::LevelFilter;
+
+use super::admin::AdminSettings;
+use super::cache::CacheSettings;
+use super::credential::Credential;
+use super::http::{HttpSettings, Listener};
+use super::quantity::{format_duration, format_size};
+use super::settings::Settings;
+use super::telemetry::TelemetrySettings;
+use super::upstream::UpstreamSettings;
+
+/// The file that says the same as the settings. Every upstream is in it, so that none is to be added.
+#[derive(Serialize)]
+struct Document<'a> {
+    data: &'a Path,
+    well_known_upstreams: bool,
+    listen: Listen<'a>,
+    http: &'a HttpSettings,
+    admin: &'a AdminSettings,
+    cache: &'a CacheSettings,
+    log: &'a TelemetrySettings,
+    upstream: &'a [UpstreamSettings],
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Listen<'a> {
+    Addresses(Vec<std::net::SocketAddr>),
+    Tables(&'a [Listener]),
+}
+
+impl Settings {
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(&self.document())
+    }
+
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(&self.document())
+    }
+
+    fn document(&self) -> Document<'_> {
+        let listen = if self.listen.iter().any(|listener| listener.tls.is_some()) {
+            Listen::Tables(&self.listen)
+        } else {
+            Listen::Addresses(self.listen.iter().map(|listener| listener.address).collect())
+        };
+        Document {
+            data: &self.data,
+            well_known_upstreams: false,
+            listen,
+            http: &self.http,
+            admin: &self.admin,
+            cache: &self.cache,
+            log: &self.telemetry,
+            upstream: &self.upstreams,
+        }
+    }
+}
+
+pub(super) fn size<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format_size(*bytes))
+}
+
+pub(super) fn size_of_buffer<S: Serializer>(bytes: &usize, serializer: S) -> Result<S::Ok, S::Error> {
+    size(&(*bytes as u64), serializer)
+}
+
+pub(super) fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format_duration(*duration))
+}
+
+pub(super) fn level<S: Serializer>(level: &LevelFilter, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&level.to_string())
+}
+
+pub(super) fn urls<S: Serializer>(urls: &[Url], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(urls.iter().map(Url::as_str))
+}
+
+/// The empty text is "none", which has to be said where a well-known upstream has one.
+pub(super) fn library<S: Serializer>(library: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(library.as_deref().unwrap_or(""))
+}
+
+pub(super) fn client_certificate<S: Serializer>(
+    files: &Option<(PathBuf, PathBuf)>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    if let Some((certificate, key)) = files {
+        map.serialize_entry("client_certificate", certificate)?;
+        map.serialize_entry("client_key", key)?;
+    }
+    map.end()
+}
+
+pub(super) fn credential<S: Serializer>(credential: &Credential, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Helper<'a> {
+        command: &'a [String],
+        #[serde(serialize_with = "duration")]
+        lifetime: Duration,
+    }
+    let mut map = serializer.serialize_map(None)?;
+    match credential {
+        Credential::Anonymous => {}
+        Credential::Basic { username, password } => {
+            map.serialize_entry("username", username)?;
+            map.serialize_entry("password", password)?;
+        }
+        Credential::DockerConfig { path } => map.serialize_entry("docker_config", path)?,
+        Credential::Helper { command, lifetime } => {
+            map.serialize_entry("credential_helper", &Helper { command, lifetime: *lifetime })?;
+        }
+    }
+    map.end()
+}

@@ -1,0 +1,28 @@
+//! What an operator meets: whole files, whole environments.
+
+mod environment;
+mod good;
+mod reload;
+mod show;
+mod wrong;
+
+use std::path::Path;
+
+use super::{ConfigErrors, Settings, Source};
+
+fn variables(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>().into_iter()
+}
+
+/// Loads `text` from a file in `folder`.
+fn load_in(folder: &Path, text: &str, pairs: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {
+    let file = folder.join("entrepot.toml");
+    std::fs::write(&file, text).unwrap();
+    Source::new(Some(&file), variables(pairs)).load()
+}
+
+/// A self-signed certificate and its key.
+fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}

@@ -1,0 +1,145 @@
+//! What was written, before it means anything: values that know where they stand.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Place, Problem};
+
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub place: Place,
+    pub value: Value,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Text(String),
+    Integer(i64),
+    Flag(bool),
+    List(Vec<Node>),
+    Table(Table),
+    /// TOML that no key takes; named in words.
+    Other(&'static str),
+}
+
+pub(super) type Table = BTreeMap<String, Entry>;
+
+/// A key with its value. They stand in different places.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub place: Place,
+    pub node: Node,
+}
+
+impl Value {
+    /// In words, for messages.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a text",
+            Self::Integer(_) => "a number",
+            Self::Flag(_) => "true or false",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+            Self::Other(words) => words,
+        }
+    }
+
+    pub fn text(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl Node {
+    pub fn new(place: Place, value: Value) -> Self {
+        Self { place, value }
+    }
+}
+
+impl Entry {
+    pub fn new(place: Place, value: Value) -> Self {
+        Self { place: place.clone(), node: Node { place, value } }
+    }
+}
+
+/// What is wrong with a document as TOML.
+pub(super) struct Malformed {
+    pub problems: Vec<Problem>,
+    /// A key is there twice, but everything has been read; what is wrong with the values can be told, too.
+    pub readable: bool,
+}
+
+/// Reads a whole document.
+pub(super) fn parse(text: &str) -> (Table, Malformed) {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let readable = errors.iter().all(|error| error.message().starts_with("duplicate key"));
+    let mut problems: Vec<Problem> = errors
+        .iter()
+        .map(|error| Problem {
+            place: error.span().map_or(Place::File, |span| place_at(text, span.start)),
+            key: String::new(),
+            message: format!("is not TOML here: {}", error.message()),
+        })
+        .collect();
+    // What the parser stumbles over next on a line follows from what it stumbled over first.
+    problems
+        .dedup_by(|second, first| matches!((line(&first.place), line(&second.place)), (Some(a), Some(b)) if a == b));
+    (convert_table(text, table.get_ref()), Malformed { problems, readable })
+}
+
+fn line(place: &Place) -> Option<usize> {
+    match place {
+        Place::Line { line, .. } => Some(*line),
+        _ => None,
+    }
+}
+
+/// Reads one value, for defaults.
+pub(super) fn parse_value(text: &str) -> Option<Value> {
+    let value = DeValue::parse(text).ok()?;
+    Some(without_place(convert(text, &value)).value)
+}
+
+fn without_place(node: Node) -> Node {
+    let value = match node.value {
+        Value::List(nodes) => Value::List(nodes.into_iter().map(without_place).collect()),
+        other => other,
+    };
+    Node::new(Place::BuiltIn, value)
+}
+
+fn convert_table(text: &str, table: &DeTable<'_>) -> Table {
+    table
+        .iter()
+        .map(|(key, value)| {
+            let place = place_at(text, key.span().start);
+            (key.get_ref().to_string(), Entry { place, node: convert(text, value) })
+        })
+        .collect()
+}
+
+fn convert(text: &str, value: &Spanned<DeValue<'_>>) -> Node {
+    let converted = match value.get_ref() {
+        DeValue::String(string) => Value::text(string),
+        DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) => Value::Integer(number),
+            Err(_) => Value::Other("a number that is too large"),
+        },
+        DeValue::Boolean(flag) => Value::Flag(*flag),
+        DeValue::Float(_) => Value::Other("a fraction"),
+        DeValue::Datetime(_) => Value::Other("a date"),
+        DeValue::Array(nodes) => Value::List(nodes.iter().map(|node| convert(text, node)).collect()),
+        DeValue::Table(table) => Value::Table(convert_table(text, table)),
+    };
+    Node::new(place_at(text, value.span().start), converted)
+}
+
+fn place_at(text: &str, offset: usize) -> Place {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Place::Line {
+        line: before.matches('\n').count() + 1,
+        column: before.get(line_start..).map_or(0, |line| line.chars().count()) + 1,
+    }
+}

@@ -1,0 +1,170 @@
+//! One line a request, written when its body has ended.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, Uri};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::config::UpstreamName;
+use crate::telemetry::{CacheOutcome, Metrics};
+
+/// Characters of a path or of a client's name for itself that are logged.
+const MAX_LOGGED_CHARS: usize = 300;
+
+/// What is known of a request. Dropped, it is logged: a request that nobody waited for is logged as such.
+pub struct Record {
+    request_id: String,
+    method: Method,
+    uri: Uri,
+    client: Option<SocketAddr>,
+    user_agent: Option<String>,
+    started: Instant,
+    metrics: Metrics,
+    log: bool,
+    status: Option<StatusCode>,
+    upstream: Option<UpstreamName>,
+    outcome: Option<CacheOutcome>,
+    error: Option<String>,
+    first_byte: Option<Duration>,
+    sent_bytes: u64,
+    ended: bool,
+}
+
+impl Record {
+    pub fn begin<B>(request: &Request<B>, metrics: Metrics, log: bool, started: Instant) -> Self {
+        metrics.http_in_flight.inc();
+        let user_agent = request.headers().get(http::header::USER_AGENT).filter(|_| log);
+        Self {
+            request_id: format!("{:016x}", fastrand::u64(..)),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            client: request.extensions().get::<SocketAddr>().copied(),
+            user_agent: user_agent.and_then(|value| value.to_str().ok()).map(cut),
+            started,
+            metrics,
+            log,
+            status: None,
+            upstream: None,
+            outcome: None,
+            error: None,
+            first_byte: None,
+            sent_bytes: 0,
+            ended: false,
+        }
+    }
+
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    pub fn served(&mut self, upstream: Option<UpstreamName>, outcome: Option<CacheOutcome>) {
+        self.upstream = upstream;
+        self.outcome = outcome;
+    }
+
+    pub fn failed(&mut self, error: &str) {
+        self.error = Some(error.to_owned());
+    }
+
+    pub fn headers_sent(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.first_byte = Some(self.started.elapsed());
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.metrics.http_in_flight.dec();
+        let status = self.status.map_or("none", |status| match status.as_u16() {
+            100..=199 => "1xx",
+            200..=299 => "2xx",
+            300..=399 => "3xx",
+            400..=499 => "4xx",
+            _ => "5xx",
+        });
+        let method = match self.method {
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            Method::PUT => "PUT",
+            Method::POST => "POST",
+            Method::PATCH => "PATCH",
+            Method::DELETE => "DELETE",
+            _ => "other",
+        };
+        self.metrics.http_requests.with_label_values(&[method, status]).inc();
+        self.metrics.http_sent_bytes.inc_by(self.sent_bytes);
+        if !self.log {
+            return;
+        }
+        tracing::info!(
+            target: "entrepot::access",
+            request_id = %self.request_id,
+            client = self.client.map(tracing::field::display),
+            method,
+            path = %cut(self.uri.path()),
+            query = self.uri.query().map(|query| tracing::field::display(cut(query))),
+            status = self.status.map(|status| status.as_u16()),
+            cache = self.outcome.map(CacheOutcome::as_str),
+            upstream = self.upstream.as_ref().map(tracing::field::display),
+            bytes = self.sent_bytes,
+            complete = self.ended,
+            first_byte_ms = self.first_byte.map(milliseconds),
+            total_ms = milliseconds(self.started.elapsed()),
+            user_agent = self.user_agent.as_deref(),
+            error = self.error.as_deref(),
+        );
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn cut(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_LOGGED_CHARS).collect()
+}
+
+/// A body that is counted into its request's record.
+pub struct Logged<B> {
+    body: B,
+    record: Record,
+}
+
+impl<B: Body> Logged<B> {
+    pub fn new(body: B, mut record: Record) -> Self {
+        record.ended = body.is_end_stream();
+        Self { body, record }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Logged<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.record.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                // hyper does not poll again after the announced length.
+                this.record.ended = this.body.is_end_stream();
+            }
+            Poll::Ready(None) => this.record.ended = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

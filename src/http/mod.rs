@@ -1,0 +1,13 @@
+//! The wire: listeners, TLS, transport; the OCI API and the operators' endpoints on it.
+//!
+//! `service.rs` shows the whole life of a request. *Never* here: what a request means. Only this room knows status codes and
+//! headers.
+
+mod access_log;
+mod oci;
+mod ops;
+mod service;
+mod transport;
+
+pub use ops::{Ops, Readiness};
+pub use service::Service;

@@ -1,0 +1,133 @@
+//! Which status and code an error has, and what its body says (distribution-spec, "Error codes").
+//!
+//! Two exhaustive tables: a new error cannot be forgotten. What upstream answered is told as upstream's answer; what
+//! upstream failed to answer is a gateway's failure, never "not found".
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::route::RouteError;
+use crate::cache;
+use crate::oci::ErrorCode;
+use crate::registry::{Error, NameError, Object};
+use crate::upstream::{self, ErrorKind};
+
+/// A failed request, ready to be written.
+#[derive(Debug)]
+pub struct Failure {
+    pub status: StatusCode,
+    pub code: ErrorCode,
+    pub message: String,
+    pub retry_after: Option<Duration>,
+    /// The upstream whose credential was refused: who is challenged for it.
+    pub challenged_by: Option<String>,
+}
+
+/// Clients that are told to come back without a time come back after this.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+impl From<RouteError> for Failure {
+    fn from(error: RouteError) -> Self {
+        let (status, code) = match &error {
+            RouteError::NoSuchPath(_) => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
+            RouteError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
+            RouteError::Name(_) => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
+            RouteError::Digest(_) => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
+            RouteError::Tag(_) => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
+            RouteError::PageSize(_) => (StatusCode::BAD_REQUEST, ErrorCode::PaginationNumberInvalid),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let (status, code, retry_after) = match &error {
+            Error::Name(
+                NameError::UnknownNamespace(_) | NameError::UnknownPrefix(_) | NameError::NoRepository(_),
+            ) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
+            Error::Unknown(object) => (StatusCode::NOT_FOUND, unknown(object), None),
+            Error::ReadOnly { .. } => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None),
+            Error::Upstream { object, source } | Error::Cache { object, source: cache::Error::Upstream(source) } => {
+                upstream_failure(object, source)
+            }
+            Error::Cache { source: cache::Error::Corrupt { .. }, .. } => {
+                (StatusCode::BAD_GATEWAY, ErrorCode::Unknown, None)
+            }
+            Error::Cache { source: cache::Error::Stopped { .. }, .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+            }
+            Error::Cache { source: cache::Error::Storage { .. }, .. } | Error::Meta(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, None)
+            }
+        };
+        let message = match &error {
+            // What went wrong inside is for the log, not for whoever asks.
+            Error::Cache { object, source: cache::Error::Storage { .. } } => {
+                format!("{object} cannot be read from disk here; the log has the reason under this request's id")
+            }
+            Error::Meta(_) => "the database failed; the log has the reason under this request's id".to_owned(),
+            _ => message,
+        };
+        let challenged_by = match &error {
+            Error::Upstream { source, .. } | Error::Cache { source: cache::Error::Upstream(source), .. }
+                if status == StatusCode::UNAUTHORIZED =>
+            {
+                Some(source.upstream.to_string())
+            }
+            _ => None,
+        };
+        Self { retry_after, challenged_by, ..Self::new(status, code, message) }
+    }
+}
+
+/// README.md, "When upstream fails", is this table in words.
+fn upstream_failure(object: &Object, error: &upstream::Error) -> (StatusCode, ErrorCode, Option<Duration>) {
+    match &error.kind {
+        ErrorKind::NotFound => (StatusCode::NOT_FOUND, unknown(object), None),
+        ErrorKind::Unauthorized => (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, None),
+        ErrorKind::Denied => (StatusCode::FORBIDDEN, ErrorCode::Denied, None),
+        ErrorKind::RateLimited { retry_after } => {
+            (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, Some(retry_after.unwrap_or(RETRY_AFTER)))
+        }
+        ErrorKind::LoginFailed { retry_after, .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(retry_after.unwrap_or(RETRY_AFTER)))
+        }
+        ErrorKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, ErrorCode::Unavailable, Some(RETRY_AFTER)),
+        ErrorKind::Unreachable { .. } | ErrorKind::BrokenBody { .. } => {
+            (StatusCode::BAD_GATEWAY, ErrorCode::Unavailable, Some(RETRY_AFTER))
+        }
+        ErrorKind::Failed { retry_after, .. } => {
+            (StatusCode::BAD_GATEWAY, ErrorCode::Unavailable, Some(retry_after.unwrap_or(RETRY_AFTER)))
+        }
+        ErrorKind::Misbehaved { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unknown, None),
+    }
+}
+
+fn unknown(object: &Object) -> ErrorCode {
+    match object {
+        Object::Manifest(..) => ErrorCode::ManifestUnknown,
+        Object::Blob(..) | Object::Content(_) => ErrorCode::BlobUnknown,
+        Object::Tags(_) | Object::Referrers(..) => ErrorCode::NameUnknown,
+    }
+}
+
+impl Failure {
+    fn new(status: StatusCode, code: ErrorCode, message: String) -> Self {
+        Self { status, code, message, retry_after: None, challenged_by: None }
+    }
+
+    /// The error body; the request's id leads to the log.
+    pub fn document(&self, request_id: &str) -> String {
+        serde_json::json!({
+            "errors": [{
+                "code": self.code.as_str(),
+                "message": self.message,
+                "detail": { "request_id": request_id },
+            }]
+        })
+        .to_string()
+    }
+}

@@ -1,0 +1,13 @@
+//! The OCI distribution API on the wire: paths and headers into actions, answers and errors into responses.
+//!
+//! *Never* here: deciding anything about content; a status code chosen outside the two tables of `error.rs`.
+
+mod error;
+mod ranges;
+mod respond;
+mod route;
+
+pub use error::Failure;
+pub use ranges::Conditions;
+pub use respond::{refuse, respond};
+pub use route::{RouteError, route};

@@ -1,0 +1,238 @@
+//! Answers become responses.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LINK, RETRY_AFTER, WARNING, WWW_AUTHENTICATE,
+};
+use http::response::Builder;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+use super::error::Failure;
+use super::ranges::{Conditions, Multipart, entity_tag};
+use crate::cache::{Blob, Content};
+use crate::http::transport::{FileRegions, ResponseBody};
+use crate::oci::{ByteRange, Digest, MediaType, RangeRequest};
+use crate::registry::{Answer, Body, Error, Object, Staleness};
+
+const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
+const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const BLOB_TYPE: &str = "application/octet-stream";
+
+/// Writes an answer. `regions` is the connection's, where bodies can leave by `sendfile`; `path` is the request's, for the
+/// link to a list's next page.
+pub async fn respond(
+    answer: Answer,
+    conditions: &Conditions,
+    regions: Option<&FileRegions>,
+    path: &str,
+) -> Result<Response<ResponseBody>, Failure> {
+    let mut builder = Response::builder().header(API_VERSION, "registry/2.0");
+    if let Some(upstream) = &answer.upstream
+        && let Some(namespace) = upstream.settings().ns.first()
+    {
+        builder = builder.header(OCI_NAMESPACE, namespace);
+    }
+    if let Some(staleness) = &answer.staleness {
+        builder = stale(builder, staleness);
+    }
+    let response = match answer.body {
+        Body::Pong => json(builder, "{}".into()),
+        Body::Manifest { digest, media_type, size, bytes } => {
+            manifest(builder, conditions, &digest, &media_type, size, bytes)
+        }
+        Body::BlobHead { digest, size } => blob_head(builder, conditions, &digest, size),
+        Body::Blob(blob) => return self::blob(builder, conditions, regions, blob).await,
+        Body::Tags { name, tags, more } => {
+            let names: Vec<&str> = tags.iter().map(|tag| tag.as_str()).collect();
+            let next = names.last().copied().filter(|_| more);
+            let document = serde_json::json!({ "name": name, "tags": names }).to_string();
+            json(link(builder, path, names.len(), next), document.into())
+        }
+        Body::Repositories { names, more } => {
+            let next = names.last().map(String::as_str).filter(|_| more);
+            let document = serde_json::json!({ "repositories": names }).to_string();
+            json(link(builder, path, names.len(), next), document.into())
+        }
+        Body::Referrers { index, filtered } => {
+            if filtered {
+                builder = builder.header(OCI_FILTERS_APPLIED, "artifactType");
+            }
+            let builder = builder.header(CONTENT_TYPE, MediaType::oci_index().as_str());
+            builder.body(ResponseBody::full(index))
+        }
+    };
+    Ok(built(response))
+}
+
+/// Writes a failure. Its message is logged by the caller with the same id.
+pub fn refuse(failure: &Failure, request_id: &str) -> Response<ResponseBody> {
+    let mut builder = Response::builder().status(failure.status).header(API_VERSION, "registry/2.0");
+    if let Some(after) = failure.retry_after {
+        builder = builder.header(RETRY_AFTER, after.as_secs().max(1));
+    }
+    if let Some(upstream) = &failure.challenged_by {
+        // RFC 9110 section 15.5.2 wants a challenge. There is nothing to log in to here: it names whose door is shut.
+        builder = builder.header(WWW_AUTHENTICATE, format!("Basic realm=\"upstream {upstream}\""));
+    }
+    built(json(builder, failure.document(request_id).into()))
+}
+
+fn manifest(
+    builder: Builder,
+    conditions: &Conditions,
+    digest: &Digest,
+    media_type: &MediaType,
+    size: Option<u64>,
+    bytes: Option<Bytes>,
+) -> Result<Response<ResponseBody>, http::Error> {
+    let builder = described(builder, digest);
+    if conditions.not_modified(digest) {
+        return builder.status(StatusCode::NOT_MODIFIED).body(ResponseBody::empty());
+    }
+    let builder = builder.header(CONTENT_TYPE, media_type.as_str());
+    let Some(bytes) = bytes else {
+        return sized(builder, size).body(ResponseBody::empty());
+    };
+    let total = bytes.len() as u64;
+    match conditions.wanted(digest, total) {
+        RangeRequest::Unsatisfiable => unsatisfiable(builder, total),
+        RangeRequest::Ranges(ranges) => match ranges.as_slice() {
+            [range] => partial(builder, *range, total).body(ResponseBody::full(slice(&bytes, *range))),
+            // A manifest is small: all of it is as good as some parts of it.
+            _ => builder.body(ResponseBody::full(bytes)),
+        },
+        RangeRequest::Whole => builder.body(ResponseBody::full(bytes)),
+    }
+}
+
+fn blob_head(
+    builder: Builder,
+    conditions: &Conditions,
+    digest: &Digest,
+    size: Option<u64>,
+) -> Result<Response<ResponseBody>, http::Error> {
+    let builder = described(builder, digest).header(CONTENT_TYPE, BLOB_TYPE);
+    if conditions.not_modified(digest) {
+        return builder.status(StatusCode::NOT_MODIFIED).body(ResponseBody::empty());
+    }
+    match size.map(|size| (size, conditions.wanted(digest, size))) {
+        Some((size, RangeRequest::Unsatisfiable)) => unsatisfiable(builder, size),
+        Some((size, RangeRequest::Ranges(ranges))) if ranges.len() == 1 => {
+            let range = ranges.first().copied().unwrap_or(ByteRange { start: 0, end: size });
+            sized(partial(builder, range, size), Some(range.len())).body(ResponseBody::empty())
+        }
+        _ => sized(builder, size).body(ResponseBody::empty()),
+    }
+}
+
+async fn blob(
+    builder: Builder,
+    conditions: &Conditions,
+    regions: Option<&FileRegions>,
+    blob: Blob,
+) -> Result<Response<ResponseBody>, Failure> {
+    let digest = *blob.digest();
+    let builder = described(builder, &digest);
+    if conditions.not_modified(&digest) {
+        return Ok(built(builder.status(StatusCode::NOT_MODIFIED).body(ResponseBody::empty())));
+    }
+    let wanted = blob.size().map(|size| (size, conditions.wanted(&digest, size)));
+    let response = match wanted {
+        Some((size, RangeRequest::Unsatisfiable)) => unsatisfiable(builder, size),
+        Some((size, RangeRequest::Ranges(ranges))) => match ranges.as_slice() {
+            [range] => {
+                let content = read(&blob, *range).await?;
+                let builder = partial(builder, *range, size).header(CONTENT_TYPE, BLOB_TYPE);
+                builder.body(ResponseBody::content(content, Some(range.len()), regions))
+            }
+            ranges => {
+                let multipart = Multipart::new(BLOB_TYPE, size);
+                let mut parts: Vec<(Bytes, Option<Content>)> = Vec::with_capacity(ranges.len() + 1);
+                for range in ranges {
+                    parts.push((multipart.head(*range).into(), Some(read(&blob, *range).await?)));
+                }
+                parts.push((multipart.tail().into(), None));
+                let builder = builder.status(StatusCode::PARTIAL_CONTENT).header(CONTENT_TYPE, multipart.content_type());
+                builder.body(ResponseBody::parts(parts, multipart.length(ranges), regions))
+            }
+        },
+        Some((size, RangeRequest::Whole)) => {
+            let builder = builder.header(CONTENT_TYPE, BLOB_TYPE);
+            builder.body(ResponseBody::content(blob.whole(), Some(size), regions))
+        }
+        // Upstream does not say how long it is; it ends where the body ends.
+        None => builder.header(CONTENT_TYPE, BLOB_TYPE).body(ResponseBody::content(blob.whole(), None, regions)),
+    };
+    Ok(built(response))
+}
+
+async fn read(blob: &Blob, range: ByteRange) -> Result<Content, Failure> {
+    blob.range(range).await.map_err(|source| Failure::from(Error::Cache { object: Object::Content(*blob.digest()), source }))
+}
+
+fn described(builder: Builder, digest: &Digest) -> Builder {
+    builder
+        .header(DOCKER_CONTENT_DIGEST, digest.to_string())
+        .header(ETAG, entity_tag(digest))
+        .header(ACCEPT_RANGES, "bytes")
+}
+
+fn sized(builder: Builder, size: Option<u64>) -> Builder {
+    match size {
+        Some(size) => builder.header(CONTENT_LENGTH, size),
+        None => builder,
+    }
+}
+
+fn partial(builder: Builder, range: ByteRange, total: u64) -> Builder {
+    builder.status(StatusCode::PARTIAL_CONTENT).header(CONTENT_RANGE, range.content_range(total))
+}
+
+fn unsatisfiable(builder: Builder, total: u64) -> Result<Response<ResponseBody>, http::Error> {
+    let builder = builder.status(StatusCode::RANGE_NOT_SATISFIABLE).header(CONTENT_RANGE, format!("bytes */{total}"));
+    builder.body(ResponseBody::empty())
+}
+
+fn slice(bytes: &Bytes, range: ByteRange) -> Bytes {
+    let within = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(within(range.start)..within(range.end))
+}
+
+fn json(builder: Builder, document: Bytes) -> Result<Response<ResponseBody>, http::Error> {
+    builder.header(CONTENT_TYPE, "application/json").body(ResponseBody::full(document))
+}
+
+/// RFC 8288. `next` is the last entry of this page, if others follow.
+fn link(builder: Builder, path: &str, count: usize, next: Option<&str>) -> Builder {
+    let Some(last) = next else { return builder };
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("last", last)
+        .append_pair("n", &count.to_string())
+        .finish();
+    builder.header(LINK, format!("<{path}?{query}>; rel=\"next\""))
+}
+
+/// RFC 9111 sections 5.1 and 5.5; distribution-spec, "Warnings": clients show code 299, so the reason is said with it.
+fn stale(builder: Builder, staleness: &Staleness) -> Builder {
+    let builder = builder.header(AGE, staleness.age.as_secs());
+    let Some(reason) = &staleness.reason else {
+        return builder.header(WARNING, HeaderValue::from_static("110 - \"Response is Stale\""));
+    };
+    let reason: String =
+        reason.chars().filter(|c| (' '..='~').contains(c) && !matches!(c, '"' | '\\')).take(1000).collect();
+    builder
+        .header(WARNING, HeaderValue::from_static("111 - \"Revalidation Failed\""))
+        .header(WARNING, format!("299 - \"served from cache, {} s old: {reason}\"", staleness.age.as_secs()))
+}
+
+/// Every header value here is made of visible ASCII, so a response that cannot be built is a mistake of this file.
+fn built(response: Result<Response<ResponseBody>, http::Error>) -> Response<ResponseBody> {
+    response.unwrap_or_else(|error| {
+        tracing::error!(%error, "a response could not be built");
+        let mut response = Response::new(ResponseBody::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}

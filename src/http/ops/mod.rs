@@ -1,0 +1,79 @@
+//! What operators and orchestrators ask: `/metrics`, `/livez`, `/readyz`, `/startupz`, on listeners of their own.
+//!
+//! Nothing here waits for an upstream, a disk or a database. *Never* here: anything that changes something.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response, StatusCode};
+
+use super::transport::ResponseBody;
+use crate::cache::BlobCache;
+use crate::telemetry::Metrics;
+
+/// Where the process stands in its life; shared with whoever moves it on.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<AtomicU8>);
+
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const DRAINING: u8 = 2;
+
+impl Readiness {
+    pub fn set_ready(&self) {
+        self.0.store(READY, Ordering::Relaxed);
+    }
+
+    /// Still serving, but nothing new should be sent here.
+    pub fn set_draining(&self) {
+        self.0.store(DRAINING, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Clone)]
+pub struct Ops {
+    metrics: Metrics,
+    cache: BlobCache,
+    readiness: Readiness,
+}
+
+impl Ops {
+    pub fn new(metrics: Metrics, cache: BlobCache, readiness: Readiness) -> Self {
+        Self { metrics, cache, readiness }
+    }
+
+    pub fn call<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        }
+        match request.uri().path() {
+            "/livez" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => match self.readiness.state() {
+                READY => text(StatusCode::OK, "ok\n"),
+                DRAINING => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+                _ => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+            },
+            "/startupz" if self.readiness.state() == STARTING => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+            "/startupz" => text(StatusCode::OK, "ok\n"),
+            "/metrics" => {
+                self.cache.observe();
+                let mut response = Response::new(ResponseBody::full(self.metrics.render().into()));
+                response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; version=0.0.4"));
+                response
+            }
+            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /startupz\n"),
+        }
+    }
+}
+
+fn text(status: StatusCode, body: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(bytes::Bytes::from_static(body.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

@@ -1,0 +1,65 @@
+//! The life of a request.
+
+use std::time::Instant;
+
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+
+use super::access_log::{Logged, Record};
+use super::oci::{self, Conditions, Failure};
+use super::transport::{FileRegions, ResponseBody};
+use crate::auth;
+use crate::policy;
+use crate::registry::{Answer, Registry};
+use crate::telemetry::Metrics;
+
+/// Answers the OCI API. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    registry: Registry,
+    metrics: Metrics,
+    access_log: bool,
+}
+
+impl Service {
+    pub fn new(registry: Registry, metrics: Metrics, access_log: bool) -> Self {
+        Self { registry, metrics, access_log }
+    }
+
+    /// Route, authenticate, authorize, answer, render, log.
+    pub async fn call(&self, request: Request<Incoming>) -> Response<Logged<ResponseBody>> {
+        let mut record = Record::begin(&request, self.metrics.clone(), self.access_log, Instant::now());
+        // A body that comes with a read is not waited for: hyper drains or closes.
+        let (parts, _) = request.into_parts();
+        let answered = self.answer(&parts, &mut record).await;
+        let mut response = answered.unwrap_or_else(|failure| {
+            record.failed(&failure.message);
+            oci::refuse(&failure, record.request_id())
+        });
+        if let Ok(id) = HeaderValue::from_str(record.request_id()) {
+            response.headers_mut().insert("x-request-id", id);
+        }
+        record.headers_sent(response.status());
+        response.map(|body| Logged::new(body, record))
+    }
+
+    async fn answer(
+        &self,
+        request: &http::request::Parts,
+        record: &mut Record,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let action = oci::route(request)?;
+        let identity = auth::authenticate();
+        let permit = policy::authorize(identity, action);
+        let answer = self.registry.answer(permit).await?;
+        note(record, &answer);
+        let conditions = Conditions::read(&request.headers, request.method == http::Method::HEAD);
+        let regions = request.extensions.get::<FileRegions>();
+        oci::respond(answer, &conditions, regions, request.uri.path()).await
+    }
+}
+
+fn note(record: &mut Record, answer: &Answer) {
+    let upstream = answer.upstream.as_ref().map(|upstream| upstream.name().clone());
+    record.served(upstream, answer.outcome);
+}

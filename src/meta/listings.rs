@@ -1,0 +1,47 @@
+//! Lists of tags and referrers, as upstream last gave them.
+
+use bytes::Bytes;
+
+use super::database::{Meta, repository_id};
+use super::error::Error;
+use crate::oci::RepositoryName;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    pub body: Bytes,
+    /// When upstream last said so.
+    pub checked_at_ms: i64,
+}
+
+impl Meta {
+    pub async fn listing(&self, repository: &RepositoryName, name: &str) -> Result<Option<Listing>, Error> {
+        let row: Option<(Vec<u8>, i64)> = sqlx::query_as(
+            "SELECT listing.body, listing.checked_at_ms FROM listing \
+             JOIN repository ON repository.id = listing.repository_id WHERE repository.name = $1 AND listing.name = $2",
+        )
+        .bind(repository.as_str())
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        Ok(row.map(|(body, checked_at_ms)| Listing { body: body.into(), checked_at_ms }))
+    }
+
+    pub async fn put_listing(&self, repository: &RepositoryName, name: &str, listing: &Listing) -> Result<(), Error> {
+        let mut transaction = self.pool.begin().await.map_err(Error::Query)?;
+        let repository_id = repository_id(&mut transaction, repository).await?;
+        sqlx::query(
+            "INSERT INTO listing (repository_id, name, body, checked_at_ms) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (repository_id, name) DO UPDATE SET body = excluded.body, \
+             checked_at_ms = excluded.checked_at_ms",
+        )
+        .bind(repository_id)
+        .bind(name)
+        .bind(listing.body.as_ref())
+        .bind(listing.checked_at_ms)
+        .execute(&mut *transaction)
+        .await
+        .map_err(Error::Query)?;
+        transaction.commit().await.map_err(Error::Query)
+    }
+}

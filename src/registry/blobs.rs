@@ -1,0 +1,78 @@
+//! Blobs: config, layers, whatever manifests refer to.
+
+use super::answer::{Answer, Body};
+use super::error::{Error, Object};
+use super::names::Repository;
+use super::pull_through::Registry;
+use crate::action::Want;
+use crate::cache;
+use crate::meta::{Link, LinkKind};
+use crate::oci::{Digest, MediaType};
+use crate::telemetry::{CacheOutcome, ObjectKind};
+use crate::upstream;
+
+impl Registry {
+    pub(super) async fn read_blob(&self, repository: Repository, digest: Digest, want: Want) -> Result<Answer, Error> {
+        let object = || Object::Blob(repository.local.clone(), digest);
+        let upstream_error = |error| Error::from_upstream(object(), error);
+        let cache_error = |error| Error::from_cache(object(), error);
+        let kept = &self.shared.kept;
+        let expected = self.may_serve(&repository, &digest).await.map_err(upstream_error)?;
+        if want == Want::Head {
+            let found = kept.cache.kept(&digest, expected).await.map_err(cache_error)?;
+            let (size, outcome) = match &found {
+                Some(blob) => (blob.size(), blob.outcome()),
+                None => (
+                    self.ask_size(&repository, &digest).await.map_err(upstream_error)?.or(expected),
+                    CacheOutcome::Miss,
+                ),
+            };
+            self.count(ObjectKind::Blob, &repository, outcome);
+            let body = Body::BlobHead { digest, size };
+            return Ok(Answer { body, upstream: Some(repository.upstream), outcome: Some(outcome), staleness: None });
+        }
+        let source = repository.upstream.source(repository.remote.clone(), digest);
+        let blob = match kept.cache.fetch(source, expected).await {
+            Ok(blob) => blob,
+            Err(error) => {
+                if let cache::Error::Upstream(refusal) = &error {
+                    kept.note(&repository, &digest, refusal);
+                }
+                return Err(cache_error(error));
+            }
+        };
+        let outcome = blob.outcome();
+        self.count(ObjectKind::Blob, &repository, outcome);
+        let upstream = Some(repository.upstream);
+        Ok(Answer { body: Body::Blob(blob), upstream, outcome: Some(outcome), staleness: None })
+    }
+
+    /// Whether the repository refers to the blob, or its upstream says that it has it; then its size, if anyone told. What
+    /// is kept for another repository is not served here before that.
+    async fn may_serve(&self, repository: &Repository, digest: &Digest) -> Result<Option<u64>, upstream::Error> {
+        let kept = &self.shared.kept;
+        if let Some(refusal) = kept.refusal(repository, digest) {
+            return Err(refusal);
+        }
+        match kept.link(&repository.local, digest).await {
+            Some(link) => Ok(link.size),
+            None => self.ask_size(repository, digest).await,
+        }
+    }
+
+    /// Asks upstream for the blob's size and notes that the repository has it.
+    async fn ask_size(&self, repository: &Repository, digest: &Digest) -> Result<Option<u64>, upstream::Error> {
+        let kept = &self.shared.kept;
+        match repository.upstream.blob_head(&repository.remote, digest).await {
+            Ok(size) => {
+                let link = Link { digest: *digest, kind: LinkKind::Blob, media_type: MediaType::new(""), size };
+                kept.add_links(&repository.local, vec![link]).await;
+                Ok(size)
+            }
+            Err(error) => {
+                kept.note(repository, digest, &error);
+                Err(error)
+            }
+        }
+    }
+}

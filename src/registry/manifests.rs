@@ -1,0 +1,194 @@
+//! Manifests, by tag and by digest.
+//!
+//! A tag is answered from what upstream last said of it, as `freshness` allows; a digest never changes, so its bytes are
+//! served without asking anyone, in a repository that refers to them.
+
+use std::sync::Arc;
+
+use super::answer::{Answer, Body};
+use super::error::{Error, Object};
+use super::freshness::Rules;
+use super::kept::{Kept, declared_type};
+use super::names::Repository;
+use super::perishable::{Confirmed, Question, Served, now_ms};
+use super::pull_through::Registry;
+use crate::action::Want;
+use crate::config::OnNotFound;
+use crate::meta::TagRow;
+use crate::oci::{AcceptSet, Digest, MediaType, Reference, RepositoryName, Tag};
+use crate::telemetry::{CacheOutcome, ObjectKind};
+use crate::upstream::{self, Upstream};
+
+/// Manifests are at most this long (distribution-spec, "Pushing manifests": registries take at least 4 MiB).
+pub(super) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+
+/// "What does this tag mean?"
+#[derive(Clone)]
+pub(super) struct TagQuestion {
+    kept: Arc<Kept>,
+    repository: Repository,
+    tag: Tag,
+    accept: AcceptSet,
+    /// With `Body`, a tag that is not known is asked for with GET: one request brings the answer and the manifest.
+    want: Want,
+}
+
+/// What a tag means.
+#[derive(Clone, Debug)]
+pub(super) struct Meaning {
+    digest: Digest,
+    media_type: MediaType,
+    size: Option<u64>,
+}
+
+impl Registry {
+    pub(super) async fn read_manifest(
+        &self,
+        repository: Repository,
+        reference: Reference,
+        accept: AcceptSet,
+        want: Want,
+    ) -> Result<Answer, Error> {
+        match reference {
+            Reference::Tag(tag) => self.read_tag(repository, tag, accept, want).await,
+            Reference::Digest(digest) => {
+                let (body, outcome) = self.read_digest(&repository, digest, None, want).await?;
+                self.count(ObjectKind::Manifest, &repository, outcome);
+                Ok(Answer { body, upstream: Some(repository.upstream), outcome: Some(outcome), staleness: None })
+            }
+        }
+    }
+
+    async fn read_tag(&self, repository: Repository, tag: Tag, accept: AcceptSet, want: Want) -> Result<Answer, Error> {
+        let object = || Object::Manifest(repository.local.clone(), Reference::Tag(tag.clone()));
+        let kept = self.shared.kept.clone();
+        let question = TagQuestion { kept, repository: repository.clone(), tag: tag.clone(), accept, want };
+        let served = self.shared.tags.get(&question).await;
+        let served = served.map_err(|error| Error::from_upstream(object(), error))?;
+        match self.answer_tag(&repository, served, want).await {
+            // The manifest that the tag meant was not kept and is gone upstream: the tag has moved since (C31).
+            Err(Error::Unknown(_)) => {
+                let served = self.shared.tags.renew(&question).await;
+                let served = served.map_err(|error| Error::from_upstream(object(), error))?;
+                self.answer_tag(&repository, served, want).await
+            }
+            answered => answered,
+        }
+    }
+
+    async fn answer_tag(&self, repository: &Repository, served: Served<Meaning>, want: Want) -> Result<Answer, Error> {
+        let Served { value: Meaning { digest, media_type, size }, outcome, staleness } = served;
+        self.count(ObjectKind::Tag, repository, outcome);
+        let (body, outcome) = if want == Want::Head && size.is_some() {
+            (Body::Manifest { digest, media_type, size, bytes: None }, outcome)
+        } else {
+            let (body, fetched) = self.read_digest(repository, digest, Some(&media_type), want).await?;
+            (body, if outcome == CacheOutcome::Hit { fetched } else { outcome })
+        };
+        let upstream = Some(repository.upstream.clone());
+        Ok(Answer { body, upstream, outcome: Some(outcome), staleness })
+    }
+
+    /// `told` is the media type that a tag's answer said; else the repository's link or the document itself says it.
+    async fn read_digest(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+        told: Option<&MediaType>,
+        want: Want,
+    ) -> Result<(Body, CacheOutcome), Error> {
+        let object = || Object::Manifest(repository.local.clone(), Reference::Digest(digest));
+        let kept = &self.shared.kept;
+        let mut found = None;
+        if let Some(link) = kept.link(&repository.local, &digest).await {
+            let bytes = kept.cache.read(&digest, MAX_MANIFEST_BYTES).await;
+            let bytes = bytes.map_err(|error| Error::from_cache(object(), error))?;
+            let told = told.filter(|told| !told.as_str().is_empty());
+            found =
+                bytes.map(|bytes| (told.cloned().unwrap_or_else(|| declared_type(&link.media_type, &bytes)), bytes));
+        }
+        let (media_type, bytes, outcome) = match found {
+            Some((media_type, bytes)) => (media_type, bytes, CacheOutcome::Hit),
+            None => {
+                let fetched = kept.fetch_manifest(repository, digest).await;
+                let (manifest, outcome) = fetched.map_err(|error| Error::from_upstream(object(), error))?;
+                (manifest.media_type, manifest.bytes, outcome)
+            }
+        };
+        let size = Some(bytes.len() as u64);
+        let bytes = (want == Want::Body).then_some(bytes);
+        Ok((Body::Manifest { digest, media_type, size, bytes }, outcome))
+    }
+
+    pub(super) fn count(&self, kind: ObjectKind, repository: &Repository, outcome: CacheOutcome) {
+        self.shared.kept.metrics.cache_request(kind, repository.upstream.name().as_str(), outcome);
+    }
+}
+
+impl Question for TagQuestion {
+    type Key = (RepositoryName, Tag, AcceptSet);
+    type Value = Meaning;
+
+    fn key(&self) -> Self::Key {
+        (self.repository.local.clone(), self.tag.clone(), self.accept)
+    }
+
+    fn upstream(&self) -> &Upstream {
+        &self.repository.upstream
+    }
+
+    fn rules(&self) -> Rules {
+        Rules::of(self.upstream().settings())
+    }
+
+    fn keeps_what_upstream_lost(&self) -> bool {
+        self.upstream().settings().on_not_found == OnNotFound::Keep
+    }
+
+    async fn recall(&self) -> Option<Confirmed<Meaning>> {
+        let row = match self.kept.meta.tag(&self.repository.local, &self.tag, self.accept).await {
+            Ok(row) => row?,
+            Err(error) => {
+                tracing::warn!(%error, repository = %self.repository.local, tag = %self.tag, "a tag cannot be read");
+                return None;
+            }
+        };
+        let TagRow { digest, media_type, size, checked_at_ms } = row;
+        Some(Confirmed { value: Meaning { digest, media_type, size }, checked_at_ms, short_lived: false })
+    }
+
+    /// HEAD costs no pull at Docker Hub, so it is what asks again; a tag that is not known and whose manifest is wanted is
+    /// asked for with GET.
+    async fn ask(&self, known: Option<Meaning>) -> Result<Confirmed<Meaning>, upstream::Error> {
+        let reference = Reference::Tag(self.tag.clone());
+        let Repository { upstream, remote, local } = &self.repository;
+        let settings = upstream.settings();
+        let deadline = if known.is_some() { settings.revalidate_timeout } else { settings.patience() };
+        let mut meaning = None;
+        if known.is_some() || self.want == Want::Head {
+            let head = upstream.manifest_head(remote, &reference, self.accept, deadline).await?;
+            meaning = head.digest.map(|digest| Meaning { digest, media_type: head.media_type, size: head.size });
+        }
+        let meaning = match meaning {
+            Some(meaning) => meaning,
+            None => {
+                let manifest = upstream.manifest(remote, &reference, self.accept, deadline).await?;
+                self.kept.keep_manifest(&self.repository, &manifest).await;
+                let size = Some(manifest.bytes.len() as u64);
+                Meaning { digest: manifest.digest, media_type: manifest.media_type, size }
+            }
+        };
+        let Meaning { digest, media_type, size } = meaning.clone();
+        let row = TagRow { digest, media_type, size, checked_at_ms: now_ms() };
+        if let Err(error) = self.kept.meta.put_tag(local, &self.tag, self.accept, &row).await {
+            tracing::warn!(%error, repository = %local, tag = %self.tag, "a tag cannot be written; it lasts until the next start");
+        }
+        Ok(Confirmed { value: meaning, checked_at_ms: row.checked_at_ms, short_lived: false })
+    }
+
+    async fn forget(&self) {
+        if let Err(error) = self.kept.meta.remove_tag(&self.repository.local, &self.tag, self.accept).await {
+            tracing::warn!(%error, repository = %self.repository.local, tag = %self.tag, "a tag cannot be forgotten");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Which upstream a name means.
+//!
+//! Four ways, in this order: the namespace that the client sends, the host that it came to, the first components of the
+//! path, the default upstream. The world is closed: only configured upstreams exist, and a namespace is a key into this
+//! table, never something to connect to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::action::RequestedName;
+use crate::oci::RepositoryName;
+use crate::upstream::Upstream;
+
+/// A repository of an upstream.
+#[derive(Clone)]
+pub struct Repository {
+    pub upstream: Arc<Upstream>,
+    /// As upstream knows it.
+    pub remote: RepositoryName,
+    /// As this registry knows it, whichever way the client named it: the upstream's name, then the remote name.
+    pub local: RepositoryName,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("no upstream is configured for the namespace {0:?}; add an [[upstream]] with it in `ns`")]
+    UnknownNamespace(String),
+    #[error("{0} names no upstream: begin it with the name of a configured upstream, as in docker.io/library/nginx")]
+    UnknownPrefix(RepositoryName),
+    #[error("{0} names an upstream but no repository of it")]
+    NoRepository(RepositoryName),
+}
+
+pub struct Names {
+    upstreams: Vec<Arc<Upstream>>,
+    by_host: HashMap<String, Arc<Upstream>>,
+    /// By path prefix; `longest_prefix` is the most components that one has.
+    by_prefix: HashMap<String, Arc<Upstream>>,
+    longest_prefix: usize,
+    default: Option<Arc<Upstream>>,
+}
+
+impl Names {
+    pub fn new(upstreams: Vec<Arc<Upstream>>) -> Self {
+        let mut by_host = HashMap::new();
+        let mut by_prefix = HashMap::new();
+        for upstream in &upstreams {
+            for host in &upstream.settings().ns {
+                by_host.insert(host.clone(), upstream.clone());
+                by_prefix.entry(host.clone()).or_insert_with(|| upstream.clone());
+            }
+        }
+        // A name goes before another upstream's host.
+        for upstream in &upstreams {
+            by_prefix.insert(upstream.name().to_string(), upstream.clone());
+        }
+        let longest_prefix = by_prefix.keys().map(|prefix| prefix.split('/').count()).max().unwrap_or_default();
+        let default = upstreams.iter().find(|upstream| upstream.settings().default).cloned();
+        Self { upstreams, by_host, by_prefix, longest_prefix, default }
+    }
+
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
+    pub fn resolve(&self, name: &RequestedName) -> Result<Repository, NameError> {
+        if let Some(namespace) = &name.namespace {
+            let known = self.by_host(namespace);
+            let upstream = known.ok_or_else(|| NameError::UnknownNamespace(namespace.clone()))?;
+            return Ok(repository(upstream, name.path.as_str(), &name.path));
+        }
+        if let Some(upstream) = name.host.as_deref().and_then(|host| self.by_host(host)) {
+            return Ok(repository(upstream, name.path.as_str(), &name.path));
+        }
+        let path = name.path.as_str();
+        let ends = path.match_indices('/').map(|(at, _)| at).take(self.longest_prefix).collect::<Vec<_>>();
+        for end in ends.into_iter().rev() {
+            let (prefix, rest) = path.split_at(end);
+            if let Some(upstream) = self.by_prefix.get(prefix) {
+                return Ok(repository(upstream, rest.trim_start_matches('/'), &name.path));
+            }
+        }
+        if self.by_prefix.contains_key(path) {
+            return Err(NameError::NoRepository(name.path.clone()));
+        }
+        match &self.default {
+            Some(upstream) => Ok(repository(upstream, path, &name.path)),
+            None => Err(NameError::UnknownPrefix(name.path.clone())),
+        }
+    }
+
+    /// Host names do not tell case apart, and `:443` goes without saying.
+    fn by_host(&self, host: &str) -> Option<&Arc<Upstream>> {
+        let host = host.to_ascii_lowercase();
+        self.by_host.get(&host).or_else(|| self.by_host.get(host.strip_suffix(":443")?))
+    }
+}
+
+/// `path` is a part of `whole`, cut between components, so it is a name, too.
+fn repository(upstream: &Arc<Upstream>, path: &str, whole: &RepositoryName) -> Repository {
+    let named = match &upstream.settings().library {
+        Some(library) if !path.contains('/') => format!("{library}/{path}").parse(),
+        _ => path.parse(),
+    };
+    let remote = named.unwrap_or_else(|_| whole.clone());
+    let local = RepositoryName::under(upstream.name().as_str(), &remote);
+    Repository { upstream: upstream.clone(), remote, local }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    const CONFIG: &str = r#"
+        [[upstream]]
+        name = "docker.io"
+        default = true
+        [[upstream]]
+        name = "team/mirror"
+        ns = ["registry.team.example:8443", "[::1]:5000"]
+        url = ["https://registry.team.example:8443"]
+        [[upstream]]
+        name = "team"
+        url = ["https://other.team.example"]
+    "#;
+
+    fn names(config: &str) -> Names {
+        let settings = crate::config::parse(config).unwrap();
+        let metrics = Metrics::new().unwrap();
+        Names::new(settings.upstreams.into_iter().map(|one| Upstream::new(one, metrics.clone()).unwrap()).collect())
+    }
+
+    fn resolve(names: &Names, path: &str, namespace: Option<&str>, host: Option<&str>) -> Result<String, NameError> {
+        let requested = RequestedName {
+            path: path.parse().unwrap(),
+            namespace: namespace.map(str::to_owned),
+            host: host.map(str::to_owned),
+        };
+        names.resolve(&requested).map(|repository| format!("{} {}", repository.upstream.name(), repository.remote))
+    }
+
+    /// C64 and C66: namespaces in any spelling, the aliases of Docker Hub, `library/`; what is not configured is not there.
+    #[test]
+    fn c64_c66_names() {
+        let names = names(CONFIG);
+        for (path, namespace, host, expected) in [
+            ("docker.io/library/nginx", None, None, "docker.io library/nginx"),
+            ("docker.io/nginx", None, None, "docker.io library/nginx"),
+            ("index.docker.io/nginx", None, None, "docker.io library/nginx"),
+            ("registry-1.docker.io/a/b", None, None, "docker.io a/b"),
+            ("nginx", None, None, "docker.io library/nginx"),
+            ("a/b", None, None, "docker.io a/b"),
+            ("nginx", Some("Docker.IO"), None, "docker.io library/nginx"),
+            ("nginx", Some("index.docker.io:443"), None, "docker.io library/nginx"),
+            ("docker.io/nginx", Some("docker.io"), None, "docker.io docker.io/nginx"),
+            ("a", Some("registry.team.example:8443"), None, "team/mirror a"),
+            ("a", Some("[::1]:5000"), None, "team/mirror a"),
+            ("a", None, Some("registry.team.example:8443"), "team/mirror a"),
+            ("a", None, Some("localhost:5000"), "docker.io library/a"),
+            ("team/mirror/a/b", None, None, "team/mirror a/b"),
+            ("team/mirrors/a", None, None, "team mirrors/a"),
+            ("team/a", None, None, "team a"),
+        ] {
+            assert_eq!(
+                resolve(&names, path, namespace, host).as_deref(),
+                Ok(expected),
+                "{path} {namespace:?} {host:?}"
+            );
+        }
+        for namespace in
+            ["unknown.example", "127.0.0.1:22", "[::1]", "169.254.169.254", "docker.io:5000", "docker.io/x"]
+        {
+            assert_eq!(
+                resolve(&names, "a", Some(namespace), None),
+                Err(NameError::UnknownNamespace(namespace.to_owned()))
+            );
+        }
+        assert!(matches!(resolve(&names, "docker.io", None, None), Err(NameError::NoRepository(_))));
+    }
+
+    #[test]
+    fn without_a_default_a_name_needs_its_upstream() {
+        let names = names("[[upstream]]\nname = \"quay.io\"\n");
+        assert!(matches!(resolve(&names, "nginx", None, None), Err(NameError::UnknownPrefix(_))));
+        assert_eq!(resolve(&names, "quay.io/a/b", None, None).as_deref(), Ok("quay.io a/b"));
+    }
+}

@@ -1,0 +1,155 @@
+//! The local file system.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::FlockOperation;
+
+use super::error::Error;
+use super::staged::Staged;
+use crate::oci::{Algorithm, Digest};
+
+pub struct Storage {
+    blobs: PathBuf,
+    staging: PathBuf,
+    /// Held for the life of the process.
+    _lock: File,
+}
+
+/// A published blob, as the scan at start finds it.
+#[derive(Clone, Debug)]
+pub struct StoredBlob {
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    pub modified: SystemTime,
+}
+
+/// What an earlier process left in the staging folder.
+#[derive(Clone, Debug)]
+pub struct LeftOver {
+    pub digest: Digest,
+    /// Bytes that had arrived, not verified.
+    pub size: u64,
+    pub modified: SystemTime,
+}
+
+impl Storage {
+    /// Makes the folders and takes the lock that keeps a second process out. Staging files that no digest names are
+    /// removed.
+    pub fn open(data: &Path) -> Result<Self, Error> {
+        let blobs = data.join("blobs");
+        let staging = data.join("staging");
+        for folder in [data, &blobs, &staging] {
+            fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        }
+        let lock_path = data.join("lock");
+        let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::InUse { path: data.to_owned() }),
+            Err(error) => return Err(Error::io("lock", &lock_path)(error.into())),
+        }
+        Ok(Self { blobs, staging, _lock: lock })
+    }
+
+    /// Opens a published blob for reading; `None` when there is none.
+    pub fn open_blob(&self, digest: &Digest) -> Result<Option<(File, u64)>, Error> {
+        let path = self.blob_path(digest);
+        match File::open(&path) {
+            Ok(file) => {
+                let size = file.metadata().map_err(Error::io("read", &path))?.len();
+                Ok(Some((file, size)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("open", &path)(error)),
+        }
+    }
+
+    /// Opens the staging file of `digest`, with whatever it already holds.
+    pub fn stage(&self, digest: &Digest) -> Result<Staged, Error> {
+        let published = self.blob_path(digest);
+        Staged::open(self.staging_path(digest), published)
+    }
+
+    /// Removing what is not there is no error.
+    pub fn remove_blob(&self, digest: &Digest) -> Result<(), Error> {
+        remove(&self.blob_path(digest))
+    }
+
+    pub fn remove_left_over(&self, digest: &Digest) -> Result<(), Error> {
+        remove(&self.staging_path(digest))
+    }
+
+    /// Every published blob; files that no digest names are passed over. Reads folders and the size of each file.
+    pub fn scan(&self) -> Result<Vec<StoredBlob>, Error> {
+        let mut found = Vec::new();
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let folder = self.blobs.join(algorithm.name());
+            for shard in read_folder(&folder)? {
+                for entry in read_folder(&shard.path())? {
+                    let Some(digest) = entry.file_name().to_str().and_then(|hex| parse(algorithm, hex)) else {
+                        continue;
+                    };
+                    let Ok(metadata) = entry.metadata() else { continue };
+                    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                    found.push(StoredBlob { digest, size: metadata.len(), modified });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What can be resumed. Anything else in the staging folder is removed.
+    pub fn scan_left_overs(&self) -> Result<Vec<LeftOver>, Error> {
+        let mut found = Vec::new();
+        for entry in read_folder(&self.staging)? {
+            let name = entry.file_name();
+            let digest = name
+                .to_str()
+                .and_then(|name| name.split_once('-'))
+                .and_then(|(algorithm, hex)| format!("{algorithm}:{hex}").parse::<Digest>().ok());
+            match (digest, entry.metadata()) {
+                (Some(digest), Ok(metadata)) if metadata.is_file() && metadata.len() > 0 => found.push(LeftOver {
+                    digest,
+                    size: metadata.len(),
+                    modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                }),
+                _ => remove(&entry.path())?,
+            }
+        }
+        Ok(found)
+    }
+
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        let shard = hex.get(..2).unwrap_or_default();
+        self.blobs.join(digest.algorithm().name()).join(shard).join(&hex)
+    }
+
+    fn staging_path(&self, digest: &Digest) -> PathBuf {
+        self.staging.join(format!("{}-{}", digest.algorithm().name(), digest.hex()))
+    }
+}
+
+fn parse(algorithm: Algorithm, hex: &str) -> Option<Digest> {
+    format!("{}:{hex}", algorithm.name()).parse().ok()
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// An absent folder is an empty one.
+fn read_folder(path: &Path) -> Result<Vec<fs::DirEntry>, Error> {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.collect::<io::Result<_>>().map_err(Error::io("list", path)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(error) => Err(Error::io("list", path)(error)),
+    }
+}

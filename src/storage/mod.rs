@@ -1,0 +1,15 @@
+//! Durable bytes by digest.
+//!
+//! A blob is one plain immutable file, `blobs/sha256/ab/<hex>`, that an operator can look at and check with `sha256sum`.
+//! It becomes visible only by rename, after the caller has verified it and after it was synced. Unfinished bytes lie in
+//! `staging/`, a file for each digest; their length is how much of them is there, so that a restart can go on from it.
+//!
+//! *Never* here: knowing what a blob means, who may read it, when it must go, or truncating a file that was published.
+
+mod error;
+mod local;
+mod staged;
+
+pub use error::Error;
+pub use local::{LeftOver, Storage, StoredBlob};
+pub use staged::Staged;

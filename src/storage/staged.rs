@@ -1,0 +1,166 @@
+//! A file that is being filled.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::FallocateFlags;
+
+use super::error::Error;
+
+/// An unpublished file. Dropped, it is removed, unless [`Staged::keep`] or [`Staged::publish`] was called: what was given
+/// up leaves nothing behind.
+///
+/// Readers may hold the same file; it is never truncated below what they were told is there.
+pub struct Staged {
+    file: Arc<File>,
+    path: PathBuf,
+    published: PathBuf,
+    len: u64,
+    remove_on_drop: bool,
+}
+
+impl Staged {
+    pub(super) fn open(path: PathBuf, published: PathBuf) -> Result<Self, Error> {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(Error::io("create", &path))?;
+        let len = file.metadata().map_err(Error::io("read", &path))?.len();
+        Ok(Self { file: Arc::new(file), path, published, len, remove_on_drop: true })
+    }
+
+    /// Bytes that are there.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Allocates space for `size` bytes in all without changing the length, so that a full disk is met before the first
+    /// byte and the length still says how much has arrived. File systems that cannot allocate are let be.
+    pub fn reserve(&self, size: u64) -> Result<(), Error> {
+        let Some(missing) = size.checked_sub(self.len).filter(|missing| *missing > 0) else { return Ok(()) };
+        match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, self.len, missing) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+            Err(error) => Err(Error::io("reserve space for", &self.path)(error.into())),
+        }
+    }
+
+    /// Appends.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all_at(bytes, self.len).map_err(Error::io("write", &self.path))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
+        self.file.read_at(buffer, offset).map_err(Error::io("read", &self.path))
+    }
+
+    /// Gives up the bytes: the next write begins a new file, so that whoever still reads the old one is not disturbed.
+    pub fn restart(&mut self) -> Result<(), Error> {
+        fs::remove_file(&self.path).map_err(Error::io("remove", &self.path))?;
+        let fresh = Self::open(self.path.clone(), self.published.clone())?;
+        self.remove_on_drop = false;
+        *self = fresh;
+        Ok(())
+    }
+
+    /// Makes the bytes so far durable.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(Error::io("sync", &self.path))
+    }
+
+    /// Leaves the file in the staging folder, to be resumed.
+    pub fn keep(mut self) {
+        self.remove_on_drop = false;
+    }
+
+    /// Makes the file durable and visible under its digest. The caller has verified it.
+    pub fn publish(mut self) -> Result<(), Error> {
+        self.sync()?;
+        let folder = self.published.parent().unwrap_or(&self.published).to_owned();
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        fs::rename(&self.path, &self.published).map_err(Error::io("publish", &self.published))?;
+        self.remove_on_drop = false;
+        let folder_file = File::open(&folder).map_err(Error::io("open", &folder))?;
+        folder_file.sync_all().map_err(Error::io("sync", &folder))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if self.remove_on_drop
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = ?self.path, %error, "cannot remove a staging file; the next start will");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Storage;
+    use crate::oci::Digest;
+
+    #[test]
+    fn a_blob_appears_only_by_publishing() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let digest = Digest::of(b"hello");
+        let mut staged = storage.stage(&digest).unwrap();
+        staged.reserve(5).unwrap();
+        staged.write(b"hel").unwrap();
+        assert!(storage.open_blob(&digest).unwrap().is_none());
+        staged.write(b"lo").unwrap();
+        staged.publish().unwrap();
+        assert_eq!(storage.open_blob(&digest).unwrap().unwrap().1, 5);
+        assert_eq!(storage.scan().unwrap().len(), 1);
+        assert!(storage.scan_left_overs().unwrap().is_empty());
+        storage.remove_blob(&digest).unwrap();
+        storage.remove_blob(&digest).unwrap();
+        assert!(storage.open_blob(&digest).unwrap().is_none());
+    }
+
+    #[test]
+    fn given_up_leaves_nothing_and_kept_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let digest = Digest::of(b"x");
+        let mut staged = storage.stage(&digest).unwrap();
+        staged.reserve(1 << 20).unwrap();
+        staged.write(b"abc").unwrap();
+        drop(staged);
+        assert!(storage.scan_left_overs().unwrap().is_empty());
+
+        let mut staged = storage.stage(&digest).unwrap();
+        staged.reserve(1 << 20).unwrap();
+        staged.write(b"abc").unwrap();
+        staged.keep();
+        let left = storage.scan_left_overs().unwrap();
+        assert_eq!((left[0].digest, left[0].size), (digest, 3));
+        let mut again = storage.stage(&digest).unwrap();
+        assert_eq!(again.len(), 3);
+        let old = again.file().clone();
+        again.restart().unwrap();
+        assert_eq!((again.len(), old.metadata().unwrap().len()), (0, 3));
+    }
+
+    #[test]
+    fn a_second_process_is_kept_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = Storage::open(folder.path()).unwrap();
+        assert!(matches!(Storage::open(folder.path()), Err(super::Error::InUse { .. })));
+    }
+}
