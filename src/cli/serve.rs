@@ -1,10 +1,12 @@
 //! `entrepot serve`.
 
 use super::failure::Failure;
+use crate::app;
 use crate::config::Source;
 
 pub(super) async fn run(source: Source) -> Result<(), Failure> {
-    let settings = source.load().map_err(Failure::Configuration)?;
-    let _ = (settings, source);
-    Err(Failure::Runtime("serving is not built yet".to_owned()))
+    app::run(source).await.map_err(|error| match error {
+        app::Error::Config(errors) => Failure::Configuration(errors),
+        error => Failure::Runtime(error.to_string()),
+    })
 }
