@@ -1,8 +1,8 @@
 //! The life of the process: load, build, bind, serve, wait, drain.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,12 +12,15 @@ use super::error::Error;
 use super::reload;
 use crate::cache::BlobCache;
 use crate::config::{self, Settings, Watch};
-use crate::http::{Ops, Readiness, Service, serve};
+use crate::http::{Bound, Ops, Readiness, Service, Serving, TlsListener};
 use crate::meta::Meta;
 use crate::telemetry::Logs;
 
 /// Time between writes of when blobs were used.
 const FLUSH_EVERY: Duration = Duration::from_secs(30);
+
+/// How long a question of an operator may still take when everything else has ended.
+const LAST_QUESTIONS: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT, and drains.
 pub async fn run(source: config::Source) -> Result<(), Error> {
@@ -27,46 +30,51 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let readiness = Readiness::default();
     let core = build::core(&settings).await?;
 
-    let stop_accepting = CancellationToken::new();
-    let stop_background = CancellationToken::new();
+    let serving = Serving::new(settings.http.clone(), core.metrics.clone());
+    let operators = Serving::new(settings.http.clone(), core.metrics.clone());
+    let stop = CancellationToken::new();
     let background = TaskTracker::new();
-    let connections = TaskTracker::new();
 
     let service = Service::new(core.registry.clone(), core.metrics.clone(), settings.telemetry.access);
+    let mut certificates = Vec::new();
     for listener in &settings.listen {
-        let socket = bind(listener.address).await?;
+        let tls = listener.tls.as_ref().map(TlsListener::load).transpose()?;
+        certificates.extend(tls.clone());
+        let bound = bind(listener.address, tls)?;
         let service = service.clone();
-        let call = move |request| {
+        let handler = move |request| {
             let service = service.clone();
             async move { service.call(request).await }
         };
-        connections.spawn(serve(socket, call, stop_accepting.clone()));
+        background.spawn(bound.accept(serving.clone(), handler));
     }
     let ops = Ops::new(core.metrics.clone(), core.cache.clone(), readiness.clone());
     for address in &settings.admin.listen {
-        let socket = bind(*address).await?;
         let ops = ops.clone();
-        let call = move |request| std::future::ready(ops.call(&request));
-        background.spawn(serve(socket, call, stop_background.clone()));
+        let handler = move |request| std::future::ready(ops.call(&request));
+        background.spawn(bind(*address, None)?.accept(operators.clone(), handler));
     }
-    let registry = core.registry.clone();
-    let stop = stop_background.clone();
-    background.spawn(async move { registry.refresh_in_background(stop).await });
-    background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop_background.clone()));
+    let (registry, stopped) = (core.registry.clone(), stop.clone());
+    background.spawn(async move { registry.refresh_in_background(stopped).await });
+    background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
     readiness.set_ready();
+    tell_supervisor(&[sd_notify::NotifyState::Ready]);
     say_hello(&settings);
 
-    wait(watch, &settings, &core).await?;
+    wait(watch, &settings, &core, &certificates).await?;
 
-    tracing::info!("stopping: requests in flight are finished first");
+    tracing::info!("stopping: what is in flight is finished first");
+    tell_supervisor(&[sd_notify::NotifyState::Stopping]);
     readiness.set_draining();
-    stop_accepting.cancel();
-    connections.close();
-    let _ = tokio::time::timeout(settings.http.drain_timeout, connections.wait()).await;
+    let cut_off = serving.drain(settings.http.drain_timeout).await;
+    if cut_off > 0 {
+        tracing::warn!(connections = cut_off, "connections were cut off at http.drain_timeout");
+    }
     core.cache.close().await;
-    stop_background.cancel();
+    stop.cancel();
+    operators.drain(LAST_QUESTIONS).await;
     background.close();
-    let _ = tokio::time::timeout(Duration::from_secs(5), background.wait()).await;
+    background.wait().await;
     core.registry.close().await;
     core.cache.flush_uses(&core.meta, SystemTime::now()).await;
     core.meta.close().await;
@@ -75,17 +83,16 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
 }
 
 /// Follows the configuration until a signal says to stop.
-async fn wait(watch: Watch, settings: &Settings, core: &Core) -> Result<(), Error> {
+async fn wait(watch: Watch, settings: &Settings, core: &Core, certificates: &[TlsListener]) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
     let trigger = watch.trigger();
-    let stop = CancellationToken::new();
-    let following = reload::follow(watch, settings.clone(), core, stop.clone());
+    let following = reload::follow(watch, settings.clone(), core, certificates);
     tokio::pin!(following);
     loop {
         tokio::select! {
-            () = &mut following => return Ok(()),
+            never = &mut following => match never {},
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => trigger.fire(),
@@ -102,8 +109,15 @@ async fn flush_uses(cache: BlobCache, meta: Meta, stop: CancellationToken) {
     }
 }
 
-async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+fn bind(address: SocketAddr, tls: Option<TlsListener>) -> Result<Bound, Error> {
+    Bound::bind(address, tls).map_err(|source| Error::Listen { address, source })
+}
+
+/// systemd's `Type=notify`, where the environment has it.
+fn tell_supervisor(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
 }
 
 /// What to type next.

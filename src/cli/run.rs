@@ -37,3 +37,40 @@ async fn dispatch(arguments: Arguments) -> Result<String, Failure> {
         Command::Completions { shell } => completions::run(shell),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    async fn code_of(line: &str) -> u8 {
+        let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+        dispatch(arguments).await.map_or_else(|failure| failure.exit_code(), |_| 0)
+    }
+
+    #[tokio::test]
+    async fn exit_codes_that_scripts_rely_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, bad) = (folder.path().join("good.toml"), folder.path().join("bad.toml"));
+        std::fs::write(&good, "[admin]\nlisten = []\n").unwrap();
+        std::fs::write(&bad, "[cache]\ndisk = true\n").unwrap();
+        let (good, bad) = (good.display(), bad.display());
+        for (line, code) in [
+            (format!("entrepot config check -c {good}"), 0),
+            (format!("entrepot config check -c {good} -o json"), 0),
+            (format!("entrepot config show -c {good}"), 0),
+            (format!("entrepot config init --file {good}"), 1),
+            (format!("entrepot healthcheck -c {good}"), 2),
+            (format!("entrepot client-config docker -c {good} --url http://a/b"), 2),
+            (format!("entrepot config check -c {bad}"), 3),
+            (format!("entrepot config check -c {bad} -o json"), 3),
+            (format!("entrepot config show -c {bad}"), 3),
+            (format!("entrepot serve -c {bad}"), 3),
+            (format!("entrepot client-config k3s -c {bad}"), 3),
+            ("entrepot healthcheck --url http://127.0.0.1:1".to_owned(), 4),
+        ] {
+            assert_eq!(code_of(&line).await, code, "{line}");
+        }
+    }
+}

@@ -1,99 +1,134 @@
-use super::FileRegions;
-use crate::cache::{BlobReader, Content, Error, Visible};
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
-use http_body::{Body, Frame, SizeHint};
-use std::os::unix::fs::FileExt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+//! The body of every response.
 
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::file_body::FileBody;
+use super::mapping::FileRegions;
+use crate::cache::{self, ByteStream, Content};
+
+/// Pieces one after the other. Where the length is known, hyper announces it, and a body that fails before it has given as
+/// much is cut off in a way that no client takes for its end.
 pub struct ResponseBody {
-    inner: Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>,
+    pieces: Pieces,
+    /// Bytes still to come, where that is known.
     left: Option<u64>,
+}
+
+enum Pieces {
+    None,
+    One(Piece),
+    Many(VecDeque<Piece>),
+}
+
+enum Piece {
+    Bytes(Bytes),
+    File(Box<FileBody>),
+    Stream(ByteStream),
+}
+
+/// Why a body was cut off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    #[error(transparent)]
+    Blob(cache::Error),
+    #[error("the file cannot be read: {0}")]
+    File(io::Error),
+    #[error("the body is {0} bytes longer than was announced")]
+    TooLong(u64),
 }
 
 impl ResponseBody {
     pub fn empty() -> Self {
-        Self { inner: Box::pin(stream::empty()), left: Some(0) }
+        Self { pieces: Pieces::None, left: Some(0) }
     }
+
     pub fn full(bytes: Bytes) -> Self {
-        let left = Some(bytes.len() as u64);
-        Self { inner: Box::pin(stream::once(async { Ok(bytes) })), left }
+        Self { left: Some(bytes.len() as u64), pieces: Pieces::One(Piece::Bytes(bytes)) }
     }
-    pub fn content(content: Content, length: Option<u64>, _regions: Option<&FileRegions>) -> Self {
-        Self { inner: content_stream(content), left: length }
+
+    /// `length` in bytes, if it is known. `regions` are the connection's, where it can send files.
+    pub fn content(content: Content, length: Option<u64>, regions: Option<&FileRegions>) -> Self {
+        Self { pieces: Pieces::One(Piece::of(content, regions)), left: length }
     }
-    pub fn parts(parts: Vec<(Bytes, Option<Content>)>, length: u64, _regions: Option<&FileRegions>) -> Self {
-        let inner = stream::iter(parts).flat_map(|(head, content)| {
-            let content = content.map_or_else(|| stream::empty().boxed(), content_stream);
-            stream::once(async { Ok(head) }).chain(content)
+
+    /// Each piece of content after some bytes.
+    pub fn parts(parts: Vec<(Bytes, Option<Content>)>, length: u64, regions: Option<&FileRegions>) -> Self {
+        let pieces = parts.into_iter().flat_map(|(head, content)| {
+            [Some(Piece::Bytes(head)), content.map(|content| Piece::of(content, regions))].into_iter().flatten()
         });
-        Self { inner: Box::pin(inner), left: Some(length) }
+        Self { pieces: Pieces::Many(pieces.collect()), left: Some(length) }
     }
 }
 
-fn content_stream(content: Content) -> Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>> {
-    match content {
-        Content::Memory(bytes) => Box::pin(stream::once(async { Ok(bytes) })),
-        Content::Stream(stream) => stream,
-        Content::File(reader) => {
-            Box::pin(stream::unfold(Some((reader.start(), 0u64, reader, None)), |state| async move {
-                let (mut at, mut until, mut reader, mut rest): (
-                    u64,
-                    u64,
-                    BlobReader,
-                    Option<crate::cache::ByteStream>,
-                ) = state?;
-                if let Some(r) = &mut rest {
-                    let item = r.next().await?;
-                    return Some((item, Some((at, until, reader, rest))));
-                }
-                if reader.end().is_some_and(|end| at >= end) {
-                    return None;
-                }
-                if at >= until {
-                    match std::future::poll_fn(|cx| reader.poll_visible(cx, at)).await {
-                        Ok(Visible::Until(u)) => until = u,
-                        Ok(Visible::End) => return None,
-                        Ok(Visible::Rest(r)) => {
-                            rest = Some(r);
-                            let item = rest.as_mut().unwrap().next().await?;
-                            return Some((item, Some((at, until, reader, rest))));
-                        }
-                        Err(e) => return Some((Err(e), None)),
-                    }
-                }
-                let n = (until - at).min(256 << 10) as usize;
-                let file = reader.file().clone();
-                let bytes = tokio::task::spawn_blocking(move || {
-                    let mut v = vec![0; n];
-                    file.read_exact_at(&mut v, at).map(|()| v)
-                })
-                .await
-                .unwrap()
-                .unwrap();
-                at += n as u64;
-                Some((Ok(bytes.into()), Some((at, until, reader, rest))))
-            }))
+impl Piece {
+    fn of(content: Content, regions: Option<&FileRegions>) -> Self {
+        match content {
+            Content::Memory(bytes) => Self::Bytes(bytes),
+            Content::File(reader) => Self::File(Box::new(FileBody::new(reader, regions))),
+            Content::Stream(stream) => Self::Stream(stream),
+        }
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match self {
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Self::File(file) => file.poll_next(context),
+            Self::Stream(stream) => {
+                stream.as_mut().poll_next(context).map(|next| next.map(|next| next.map_err(BodyError::Blob)))
+            }
+        }
+    }
+}
+
+impl Pieces {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            let piece = match self {
+                Self::None => return Poll::Ready(None),
+                Self::One(piece) => piece,
+                Self::Many(pieces) => match pieces.front_mut() {
+                    Some(piece) => piece,
+                    None => return Poll::Ready(None),
+                },
+            };
+            match ready!(piece.poll_next(context)) {
+                Some(next) => return Poll::Ready(Some(next)),
+                None => match self {
+                    Self::Many(pieces) => drop(pieces.pop_front()),
+                    _ => *self = Self::None,
+                },
+            }
         }
     }
 }
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = Error;
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let p = self.inner.as_mut().poll_next(cx);
-        if let Poll::Ready(Some(Ok(b))) = &p {
-            if let Some(l) = &mut self.left {
-                *l -= b.len() as u64;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let next = ready!(this.pieces.poll_next(context));
+        if let (Some(Ok(bytes)), Some(left)) = (&next, &mut this.left) {
+            match left.checked_sub(bytes.len() as u64) {
+                Some(less) => *left = less,
+                None => return Poll::Ready(Some(Err(BodyError::TooLong(bytes.len() as u64 - *left)))),
             }
         }
-        p.map(|o| o.map(|r| r.map(Frame::data)))
+        Poll::Ready(next.map(|next| next.map(Frame::data)))
     }
+
     fn is_end_stream(&self) -> bool {
         self.left == Some(0)
     }
+
     fn size_hint(&self) -> SizeHint {
         self.left.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
