@@ -164,7 +164,7 @@ impl Exchange {
         if self.closed {
             return false;
         }
-        let mut piece = [0; 64 << 10];
+        let mut piece = vec![0; 64 << 10];
         let count = within("the next bytes of an answer", self.stream.read(&mut piece)).await.unwrap_or(0);
         self.closed = count == 0;
         self.raw.extend_from_slice(&piece[..count]);

@@ -29,7 +29,7 @@ async fn sigterm_lets_bodies_finish() {
     gate.open();
     exchange.rest().await.assert_body(&bytes);
     assert!(proxy.wait().await.success(), "{}", proxy.log());
-    assert!(proxy.is_kept(&digest));
+    proxy.kept(&digest).await;
     assert!(proxy.staging().is_empty());
 }
 

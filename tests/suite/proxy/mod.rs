@@ -21,7 +21,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::bound::{until_async, within};
+use crate::bound::{until, until_async, within};
 use crate::client::{Answer, Client};
 use crate::upstream::FakeUpstream;
 
@@ -135,6 +135,11 @@ impl Proxy {
             assert!(start.elapsed() < crate::bound::BOUND, "never ready\n{}", self.log());
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
+    }
+
+    /// Waits until the blob lies in its place; a client may have its last byte before.
+    pub async fn kept(&self, digest: &str) {
+        until("the blob is kept", || self.is_kept(digest)).await;
     }
 
     /// SIGKILL; returns when the process is gone.
