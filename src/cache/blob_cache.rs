@@ -144,7 +144,10 @@ impl BlobCache {
             match (&*opened.file).take(limit).read_to_end(&mut bytes) {
                 Ok(_) if digest.verifies(&bytes) => Ok(Some(Bytes::from(bytes))),
                 // Too long, cut, or rotten: fetch it again.
-                _ => disk.forget(&digest).map(|()| None),
+                _ => {
+                    disk.forget(&digest);
+                    Ok(None)
+                }
             }
         })
         .await;

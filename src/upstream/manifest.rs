@@ -169,6 +169,7 @@ struct Members {
     blobs: Option<IgnoredAny>,
     fs_layers: Option<IgnoredAny>,
     signatures: Option<IgnoredAny>,
+    errors: Option<IgnoredAny>,
 }
 
 impl Members {
@@ -202,7 +203,10 @@ fn read_manifest(bytes: Bytes, told: Told, wanted: Option<Digest>) -> Result<Man
     }
     let no_manifest = |error: String| Refusal::NoManifest(format!("it sends what is not a manifest: {error}"));
     let members: Members = serde_json::from_slice(&bytes).map_err(|error| no_manifest(error.to_string()))?;
-    if !members.are_of_a_manifest() {
+    // An artifact may look like nothing that we know: then its name is enough, if it is not an error document (C15).
+    let named = told.media_type.as_ref().is_some_and(|media_type| !is_generic(media_type)) && members.errors.is_none();
+    let asked_for = wanted.is_some_and(|wanted| wanted.verifies(&bytes));
+    if !(members.are_of_a_manifest() || named || asked_for) {
         return Err(no_manifest("a JSON document without any member of one".to_owned()));
     }
     Manifest::parse(&bytes).map_err(|error| no_manifest(error.to_string()))?;
