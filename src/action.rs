@@ -2,6 +2,8 @@
 //!
 //! A request is parsed into an [`Action`] once; policy decides about it and the registry carries it out, and neither
 //! looks at a URI again. Each action has the name under which IAM policies know it.
+//!
+//! *Never* here: parsing, deciding, or carrying anything out.
 
 use crate::oci::{AcceptSet, Digest, Reference, RepositoryName, Tag};
 

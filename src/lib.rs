@@ -13,16 +13,22 @@ pub mod config;
 
 pub mod telemetry;
 
-pub mod upstream;
-
-pub mod cache;
-
 pub mod storage;
 
 pub mod meta;
+
+pub mod upstream;
+
+pub mod cache;
 
 pub mod auth;
 
 pub mod policy;
 
 pub mod registry;
+
+pub mod http;
+
+pub mod app;
+
+pub mod cli;

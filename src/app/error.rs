@@ -1,9 +1,8 @@
 //! Why the program cannot start.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
-use crate::{config, meta, storage, upstream};
+use crate::{config, http, meta, storage, upstream};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,8 +16,8 @@ pub enum Error {
     Upstream(#[from] upstream::Error),
     #[error("cannot listen on {address}: {source}; is another program using it?")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("the certificate {path:?} cannot be used: {detail}")]
-    Certificate { path: PathBuf, detail: String },
+    #[error(transparent)]
+    Tls(#[from] http::TlsError),
     #[error("metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("the program cannot wait for signals: {0}")]

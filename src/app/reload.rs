@@ -1,39 +1,78 @@
 //! A changed configuration, taken up while serving.
 
-use tokio_util::sync::CancellationToken;
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::build::{Core, names};
-use crate::config::{Settings, Watch};
+use super::build::Core;
+use crate::config::{Settings, UpstreamSettings, Watch};
+use crate::http::TlsListener;
+use crate::registry::Names;
+use crate::upstream::Upstream;
 
-/// Applies each change until `stop`. A bad one is refused whole and what is there keeps serving.
-pub(super) async fn follow(mut watch: Watch, mut settings: Settings, core: &Core, stop: CancellationToken) {
+/// Applies each change, for ever. A bad one is refused whole and what is there keeps serving.
+pub(super) async fn follow(
+    mut watch: Watch,
+    started: Settings,
+    core: &Core,
+    certificates: &[TlsListener],
+) -> Infallible {
     loop {
-        let loaded = tokio::select! {
-            () = stop.cancelled() => return,
-            loaded = watch.next() => loaded,
-        };
-        let applied = loaded.map_err(|errors| errors.to_string()).and_then(|new| {
-            let names = names(&new.upstreams, &core.metrics).map_err(|error| error.to_string())?;
-            core.registry.apply(names);
-            core.cache.apply(&new.cache);
-            Ok(new)
-        });
-        let result = match applied {
-            Ok(new) => {
-                let later = settings.needs_restart(&new);
-                if later.is_empty() {
-                    tracing::info!("the configuration was read again and applied");
-                } else {
-                    tracing::warn!(keys = later.join(", "), "the configuration was applied; these keys need a restart");
+        let result = match watch.next().await {
+            Ok(new) => match apply(&new, watch.changed_files(), core, certificates) {
+                Ok(()) => {
+                    let later = started.needs_restart(&new);
+                    if later.is_empty() {
+                        tracing::info!("the configuration was read again and applied");
+                    } else {
+                        tracing::warn!(
+                            keys = later.join(", "),
+                            "the configuration was read again and applied, but for these keys, which need a restart"
+                        );
+                    }
+                    "applied"
                 }
-                settings = new;
-                "applied"
-            }
+                Err(error) => {
+                    tracing::error!(error, "the changed configuration was refused; the old one keeps serving");
+                    "refused"
+                }
+            },
             Err(errors) => {
-                tracing::error!(%errors, "the changed configuration was refused; the old one keeps serving");
+                for problem in errors.to_string().lines() {
+                    tracing::error!(problem, "the changed configuration was refused; the old one keeps serving");
+                }
                 "refused"
             }
         };
         core.metrics.config_reloads.with_label_values(&[result]).inc();
+    }
+}
+
+fn apply(new: &Settings, changed: &[PathBuf], core: &Core, certificates: &[TlsListener]) -> Result<(), String> {
+    let present = core.registry.upstreams();
+    let upstreams: Result<Vec<_>, _> =
+        new.upstreams.iter().map(|settings| keep_or_make(settings, &present, changed, core)).collect();
+    let upstreams = upstreams.map_err(|error| error.to_string())?;
+    for listener in certificates {
+        listener.reload().map_err(|error| error.to_string())?;
+    }
+    core.registry.apply(Names::new(upstreams));
+    core.cache.apply(&new.cache);
+    Ok(())
+}
+
+/// An upstream that did not change keeps its tokens, connections and circuit breakers.
+fn keep_or_make(
+    settings: &UpstreamSettings,
+    present: &[Arc<Upstream>],
+    changed: &[PathBuf],
+    core: &Core,
+) -> Result<Arc<Upstream>, crate::upstream::Error> {
+    let files =
+        settings.ca.iter().chain(settings.client_certificate.iter().flat_map(|(certificate, key)| [certificate, key]));
+    let untouched = files.into_iter().all(|file| !changed.contains(file));
+    match present.iter().find(|upstream| untouched && upstream.settings() == settings) {
+        Some(upstream) => Ok(upstream.clone()),
+        None => Upstream::new(settings.clone(), core.metrics.clone()),
     }
 }

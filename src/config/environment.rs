@@ -100,8 +100,8 @@ impl Overlay {
             if upstreams.iter().any(|node| holds_password_of(node, &variable.name)) {
                 continue;
             }
-            let message = match closest(&variable.name, names.iter().map(String::as_str)) {
-                Some(name) => format!("is not a setting; did you mean {name}?"),
+            let message = match closest(&variable.path, names.iter().map(String::as_str)) {
+                Some(path) => format!("is not a setting; did you mean {PREFIX}{path}?"),
                 None if variable.path.starts_with("UPSTREAM__") => format!(
                     "is not a setting; upstreams are named {}",
                     upstreams.iter().filter_map(name_of).map(variable_name).collect::<Vec<_>>().join(", ")
@@ -257,15 +257,16 @@ fn variable_name(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
+/// The paths of every variable that would be understood.
 fn known_names(upstreams: &[Node]) -> Vec<String> {
     let mut names = Vec::new();
-    add_names(&SECTION, PREFIX, &mut names);
+    add_names(&SECTION, "", &mut names);
     if let Some(Key { kind: Kind::Tables(section), .. }) = SECTION.key("upstream") {
         for name in upstreams.iter().filter_map(name_of) {
-            add_names(section, &format!("{PREFIX}UPSTREAM__{}__", variable_name(name)), &mut names);
+            add_names(section, &format!("UPSTREAM__{}__", variable_name(name)), &mut names);
         }
     }
-    names.extend(OTHER_VARIABLES.first().map(|name| (*name).to_owned()));
+    names.push("CONFIG".to_owned());
     names
 }
 

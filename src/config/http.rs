@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::key::{Fallback, Key, Kind, Section};
 use super::pem;
 use super::problem::Place;
-use super::reader::{Context, Reader};
+use super::reader::{Context, MAX_ELEMENTS, Reader};
 use super::tree::{Entry, Node, Value};
 use super::{show, value};
 
@@ -158,6 +158,10 @@ pub(super) fn read_listeners(entry: Entry, context: &Context) -> Option<Vec<List
     };
     if nodes.is_empty() {
         context.report(&entry.place, "listen", "is empty: at least one address is needed");
+        return None;
+    }
+    if nodes.len() > MAX_ELEMENTS {
+        context.report(&entry.place, "listen", format!("has more than {MAX_ELEMENTS} elements"));
         return None;
     }
     let listeners: Vec<Option<(Place, Listener)>> = nodes

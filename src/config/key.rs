@@ -31,7 +31,7 @@ pub(super) enum Kind {
         min: u64,
         max: u64,
     },
-    /// A span of time in which something holds; zero turns it off.
+    /// A span of time in which something holds; it may be zero.
     Window,
     /// A limit on waiting; more than zero.
     Timeout,
@@ -83,7 +83,7 @@ impl Kind {
             Self::Choice(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
             Self::Size { .. } => "size".to_owned(),
             Self::Count { min, max } => format!("whole number, {min} to {max}"),
-            Self::Window => "duration, `\"0s\"` for off".to_owned(),
+            Self::Window => "duration, may be `\"0s\"`".to_owned(),
             Self::Timeout => "duration".to_owned(),
             Self::Texts => "list of texts".to_owned(),
             Self::Hosts => "list of hosts, `host` or `host:port`".to_owned(),

@@ -35,6 +35,7 @@ mod value;
 
 mod reference;
 mod show;
+mod starter;
 mod watch;
 
 pub use admin::AdminSettings;
@@ -42,9 +43,11 @@ pub use cache::CacheSettings;
 pub use credential::{Credential, Secret};
 pub use http::{HttpSettings, Listener, ListenerTls};
 pub use problem::{ConfigErrors, Place, Problem};
+pub use quantity::parse_duration;
 pub use reference::reference;
 pub use settings::Settings;
 pub use source::{Source, load, parse};
+pub use starter::starter_file;
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use upstream::{OnNotFound, UpstreamName, UpstreamSettings};
 pub use watch::{Trigger, Watch};

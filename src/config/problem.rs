@@ -49,10 +49,19 @@ pub struct ProblemRecord<'a> {
     message: &'a str,
 }
 
+/// A file that is no configuration at all would otherwise fill the screen.
+const MAX_PROBLEMS: usize = 100;
+
 impl ConfigErrors {
     pub(super) fn new(file: Option<PathBuf>, mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| a.place.cmp(&b.place).then_with(|| a.key.cmp(&b.key)));
         problems.dedup();
+        if problems.len() > MAX_PROBLEMS {
+            let more = problems.len() - MAX_PROBLEMS;
+            problems.truncate(MAX_PROBLEMS);
+            let message = format!("has {more} more problems");
+            problems.push(Problem { place: Place::File, key: String::new(), message });
+        }
         Self { file, problems }
     }
 

@@ -47,7 +47,7 @@ fn size_unit_hint(unit: &str) -> Option<&'static str> {
 }
 
 /// `60s`, `5m`, `1h30m`, `250ms`; a number without unit is refused.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is not a duration: write numbers with ms, s, m, h or d, such as \"60s\" or \"1h30m\"");
     let mut rest = text.trim();

@@ -19,6 +19,9 @@ pub(super) struct Context {
     problems: RefCell<Vec<Problem>>,
 }
 
+/// Elements of a list. Nobody writes that many by hand.
+pub(super) const MAX_ELEMENTS: usize = 1000;
+
 /// A table under its keys. `None` from its functions says that the problem has been told.
 pub(super) struct Reader<'a> {
     section: &'static Section,
@@ -169,6 +172,10 @@ impl<'a> Reader<'a> {
             (None, _) => return Some(None),
         };
         let nodes = match node.value {
+            Value::List(nodes) if nodes.len() > MAX_ELEMENTS => {
+                self.report(name, format!("has more than {MAX_ELEMENTS} elements"));
+                return None;
+            }
             Value::List(nodes) => nodes,
             value => vec![Node::new(node.place, value)],
         };

@@ -72,7 +72,7 @@ impl Source {
 }
 
 fn read_file(file: &Path, context: &Context) -> Option<String> {
-    match context.files.read(file) {
+    match context.files.read_file_or_pipe(file) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Some(text),
             Err(_) => {

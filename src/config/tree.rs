@@ -73,11 +73,12 @@ pub(super) struct Malformed {
 /// Reads a whole document.
 pub(super) fn parse(text: &str) -> (Table, Malformed) {
     let (table, errors) = DeTable::parse_recoverable(text);
+    let lines = Lines::of(text);
     let readable = errors.iter().all(|error| error.message().starts_with("duplicate key"));
     let mut problems: Vec<Problem> = errors
         .iter()
         .map(|error| Problem {
-            place: error.span().map_or(Place::File, |span| place_at(text, span.start)),
+            place: error.span().map_or(Place::File, |span| lines.place_at(span.start)),
             key: String::new(),
             message: format!("is not TOML here: {}", error.message()),
         })
@@ -85,7 +86,7 @@ pub(super) fn parse(text: &str) -> (Table, Malformed) {
     // What the parser stumbles over next on a line follows from what it stumbled over first.
     problems
         .dedup_by(|second, first| matches!((line(&first.place), line(&second.place)), (Some(a), Some(b)) if a == b));
-    (convert_table(text, table.get_ref()), Malformed { problems, readable })
+    (convert_table(&lines, table.get_ref()), Malformed { problems, readable })
 }
 
 fn line(place: &Place) -> Option<usize> {
@@ -98,7 +99,7 @@ fn line(place: &Place) -> Option<usize> {
 /// Reads one value, for defaults.
 pub(super) fn parse_value(text: &str) -> Option<Value> {
     let value = DeValue::parse(text).ok()?;
-    Some(without_place(convert(text, &value)).value)
+    Some(without_place(convert(&Lines::of(text), &value)).value)
 }
 
 fn without_place(node: Node) -> Node {
@@ -109,17 +110,17 @@ fn without_place(node: Node) -> Node {
     Node::new(Place::BuiltIn, value)
 }
 
-fn convert_table(text: &str, table: &DeTable<'_>) -> Table {
+fn convert_table(lines: &Lines<'_>, table: &DeTable<'_>) -> Table {
     table
         .iter()
         .map(|(key, value)| {
-            let place = place_at(text, key.span().start);
-            (key.get_ref().to_string(), Entry { place, node: convert(text, value) })
+            let place = lines.place_at(key.span().start);
+            (key.get_ref().to_string(), Entry { place, node: convert(lines, value) })
         })
         .collect()
 }
 
-fn convert(text: &str, value: &Spanned<DeValue<'_>>) -> Node {
+fn convert(lines: &Lines<'_>, value: &Spanned<DeValue<'_>>) -> Node {
     let converted = match value.get_ref() {
         DeValue::String(string) => Value::text(string),
         DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
@@ -129,17 +130,34 @@ fn convert(text: &str, value: &Spanned<DeValue<'_>>) -> Node {
         DeValue::Boolean(flag) => Value::Flag(*flag),
         DeValue::Float(_) => Value::Other("a fraction"),
         DeValue::Datetime(_) => Value::Other("a date"),
-        DeValue::Array(nodes) => Value::List(nodes.iter().map(|node| convert(text, node)).collect()),
-        DeValue::Table(table) => Value::Table(convert_table(text, table)),
+        DeValue::Array(nodes) => Value::List(nodes.iter().map(|node| convert(lines, node)).collect()),
+        DeValue::Table(table) => Value::Table(convert_table(lines, table)),
     };
-    Node::new(place_at(text, value.span().start), converted)
+    Node::new(lines.place_at(value.span().start), converted)
 }
 
-fn place_at(text: &str, offset: usize) -> Place {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Place::Line {
-        line: before.matches('\n').count() + 1,
-        column: before.get(line_start..).map_or(0, |line| line.chars().count()) + 1,
+/// Where the lines of a text begin, so that a place is found without reading the text again.
+struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+/// In a line longer than this, a column counts bytes; nobody counts characters there.
+const LONG_LINE_BYTES: usize = 4096;
+
+impl<'t> Lines<'t> {
+    fn of(text: &'t str) -> Self {
+        let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(index, _)| index + 1);
+        Self { text, starts: std::iter::once(0).chain(after_newlines).collect() }
+    }
+
+    fn place_at(&self, offset: usize) -> Place {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let column = match self.text.get(start..offset) {
+            Some(before) if before.len() <= LONG_LINE_BYTES => before.chars().count(),
+            _ => offset.saturating_sub(start),
+        };
+        Place::Line { line, column: column + 1 }
     }
 }

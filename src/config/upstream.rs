@@ -184,7 +184,12 @@ pub(super) static SECTION: Section = Section {
             "When upstream no longer has a cached tag: tell the client 404, or keep serving it, marked as stale.",
         ),
         key("username", Kind::Text, Fallback::Unset, "User at upstream; needs one of the three passwords."),
-        key("password", Kind::Secret, Fallback::Unset, "Password or token. Better kept outside the file:"),
+        key(
+            "password",
+            Kind::Secret,
+            Fallback::Unset,
+            "Password or token. It is better kept outside the file, by one of the next two.",
+        ),
         key("password_env", Kind::Text, Fallback::Unset, "Environment variable that holds the password."),
         key(
             "password_file",

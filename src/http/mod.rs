@@ -11,3 +11,4 @@ mod transport;
 
 pub use ops::{Ops, Readiness};
 pub use service::Service;
+pub use transport::{Bound, Serving, TlsError, TlsListener};

@@ -53,7 +53,7 @@ impl Service {
         let permit = policy::authorize(identity, action);
         let answer = self.registry.answer(permit).await?;
         note(record, &answer);
-        let conditions = Conditions::read(&request.headers, request.method == http::Method::HEAD);
+        let conditions = Conditions::read(&request.headers);
         let regions = request.extensions.get::<FileRegions>();
         oci::respond(answer, &conditions, regions, request.uri.path()).await
     }

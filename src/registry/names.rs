@@ -106,3 +106,83 @@ fn repository(upstream: &Arc<Upstream>, path: &str, whole: &RepositoryName) -> R
     let local = RepositoryName::under(upstream.name().as_str(), &remote);
     Repository { upstream: upstream.clone(), remote, local }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    const CONFIG: &str = r#"
+        [[upstream]]
+        name = "docker.io"
+        default = true
+        [[upstream]]
+        name = "team/mirror"
+        ns = ["registry.team.example:8443", "[::1]:5000"]
+        url = ["https://registry.team.example:8443"]
+        [[upstream]]
+        name = "team"
+        url = ["https://other.team.example"]
+    "#;
+
+    fn names(config: &str) -> Names {
+        let settings = crate::config::parse(config).unwrap();
+        let metrics = Metrics::new().unwrap();
+        Names::new(settings.upstreams.into_iter().map(|one| Upstream::new(one, metrics.clone()).unwrap()).collect())
+    }
+
+    fn resolve(names: &Names, path: &str, namespace: Option<&str>, host: Option<&str>) -> Result<String, NameError> {
+        let requested = RequestedName {
+            path: path.parse().unwrap(),
+            namespace: namespace.map(str::to_owned),
+            host: host.map(str::to_owned),
+        };
+        names.resolve(&requested).map(|repository| format!("{} {}", repository.upstream.name(), repository.remote))
+    }
+
+    /// C64 and C66: namespaces in any spelling, the aliases of Docker Hub, `library/`; what is not configured is not there.
+    #[test]
+    fn c64_c66_names() {
+        let names = names(CONFIG);
+        for (path, namespace, host, expected) in [
+            ("docker.io/library/nginx", None, None, "docker.io library/nginx"),
+            ("docker.io/nginx", None, None, "docker.io library/nginx"),
+            ("index.docker.io/nginx", None, None, "docker.io library/nginx"),
+            ("registry-1.docker.io/a/b", None, None, "docker.io a/b"),
+            ("nginx", None, None, "docker.io library/nginx"),
+            ("a/b", None, None, "docker.io a/b"),
+            ("nginx", Some("Docker.IO"), None, "docker.io library/nginx"),
+            ("nginx", Some("index.docker.io:443"), None, "docker.io library/nginx"),
+            ("docker.io/nginx", Some("docker.io"), None, "docker.io docker.io/nginx"),
+            ("a", Some("registry.team.example:8443"), None, "team/mirror a"),
+            ("a", Some("[::1]:5000"), None, "team/mirror a"),
+            ("a", None, Some("registry.team.example:8443"), "team/mirror a"),
+            ("a", None, Some("localhost:5000"), "docker.io library/a"),
+            ("team/mirror/a/b", None, None, "team/mirror a/b"),
+            ("team/mirrors/a", None, None, "team mirrors/a"),
+            ("team/a", None, None, "team a"),
+        ] {
+            assert_eq!(
+                resolve(&names, path, namespace, host).as_deref(),
+                Ok(expected),
+                "{path} {namespace:?} {host:?}"
+            );
+        }
+        for namespace in
+            ["unknown.example", "127.0.0.1:22", "[::1]", "169.254.169.254", "docker.io:5000", "docker.io/x"]
+        {
+            assert_eq!(
+                resolve(&names, "a", Some(namespace), None),
+                Err(NameError::UnknownNamespace(namespace.to_owned()))
+            );
+        }
+        assert!(matches!(resolve(&names, "docker.io", None, None), Err(NameError::NoRepository(_))));
+    }
+
+    #[test]
+    fn without_a_default_a_name_needs_its_upstream() {
+        let names = names("[[upstream]]\nname = \"quay.io\"\n");
+        assert!(matches!(resolve(&names, "nginx", None, None), Err(NameError::UnknownPrefix(_))));
+        assert_eq!(resolve(&names, "quay.io/a/b", None, None).as_deref(), Ok("quay.io a/b"));
+    }
+}

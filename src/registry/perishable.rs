@@ -215,3 +215,149 @@ pub(super) fn now_ms() -> i64 {
 fn elapsed(then_ms: i64, now_ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+    use crate::upstream::ErrorKind;
+
+    /// A question whose upstream the test plays.
+    #[derive(Clone)]
+    struct Asked {
+        upstream: Arc<Upstream>,
+        answer: Arc<std::sync::Mutex<Result<u32, ErrorKind>>>,
+        asked: Arc<AtomicU32>,
+        recalled: Option<Confirmed<u32>>,
+        keeps: bool,
+    }
+
+    impl Question for Asked {
+        type Key = u8;
+        type Value = u32;
+
+        fn key(&self) -> u8 {
+            0
+        }
+        fn upstream(&self) -> &Upstream {
+            &self.upstream
+        }
+        fn rules(&self) -> Rules {
+            Rules::of(self.upstream.settings())
+        }
+        fn keeps_what_upstream_lost(&self) -> bool {
+            self.keeps
+        }
+        async fn recall(&self) -> Option<Confirmed<u32>> {
+            self.recalled.clone()
+        }
+        async fn ask(&self, _known: Option<u32>) -> Result<Confirmed<u32>, Error> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            let answer = self.answer.lock().unwrap().clone();
+            match answer {
+                Ok(value) => Ok(Confirmed { value, checked_at_ms: now_ms(), short_lived: false }),
+                Err(kind) => Err(Error { upstream: self.upstream.name().clone(), kind }),
+            }
+        }
+        async fn forget(&self) {}
+    }
+
+    fn question(age: Option<Duration>) -> Asked {
+        let text = "[[upstream]]\nname = \"docker.io\"\ntag_ttl = \"60s\"\nstale_while_revalidate = \"60s\"\nstale_if_error = \"1h\"\n";
+        let settings = crate::config::parse(text).unwrap().upstreams.remove(0);
+        let age_ms = age.map(|age| i64::try_from(age.as_millis()).unwrap());
+        Asked {
+            upstream: Upstream::new(settings, crate::telemetry::Metrics::new().unwrap()).unwrap(),
+            answer: Arc::new(std::sync::Mutex::new(Ok(2))),
+            asked: Arc::default(),
+            recalled: age_ms.map(|age| Confirmed { value: 1, checked_at_ms: now_ms() - age, short_lived: false }),
+            keeps: false,
+        }
+    }
+
+    fn perishables() -> Arc<Perishables<Asked>> {
+        Arc::new(Perishables::new(10, TaskTracker::new()))
+    }
+
+    /// C20: everyone who waits for a failed question gets the error.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn c20_many_askers_ask_once_and_all_hear_the_error() {
+        let (perishables, question) = (perishables(), question(None));
+        *question.answer.lock().unwrap() = Err(ErrorKind::TimedOut);
+        let askers: Vec<_> = (0..100)
+            .map(|_| {
+                let (perishables, question) = (perishables.clone(), question.clone());
+                tokio::spawn(async move { perishables.get(&question).await.map(|served| served.value) })
+            })
+            .collect();
+        for asker in askers {
+            assert!(matches!(asker.await.unwrap(), Err(Error { kind: ErrorKind::TimedOut, .. })));
+        }
+        assert!(question.asked.load(Ordering::SeqCst) < 100);
+        *question.answer.lock().unwrap() = Ok(3);
+        assert_eq!(perishables.get(&question).await.unwrap().value, 3, "a failure is not remembered");
+    }
+
+    /// C41: many reads of a fresh answer cost no question.
+    #[tokio::test]
+    async fn c41_a_fresh_answer_costs_nothing() {
+        let (perishables, question) = (perishables(), question(None));
+        for _ in 0..1000 {
+            assert_eq!(perishables.get(&question).await.unwrap().value, 2);
+        }
+        assert_eq!(question.asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn an_old_answer_goes_out_while_upstream_is_asked() {
+        let (perishables, question) = (perishables(), question(Some(Duration::from_secs(90))));
+        let served = perishables.get(&question).await.unwrap();
+        assert_eq!((served.value, served.outcome), (1, CacheOutcome::Stale));
+        while perishables.get(&question).await.unwrap().value != 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(question.asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn an_older_answer_stands_in_for_a_failing_upstream_and_says_so() {
+        let (perishables, question) = (perishables(), question(Some(Duration::from_secs(1800))));
+        *question.answer.lock().unwrap() = Err(ErrorKind::TimedOut);
+        for _ in 0..10 {
+            let served = perishables.get(&question).await.unwrap();
+            assert_eq!(served.value, 1);
+            assert!(served.staleness.unwrap().reason.unwrap().contains("did not answer in time"));
+        }
+        assert_eq!(question.asked.load(Ordering::SeqCst), 1, "nobody waits for a failing upstream twice");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_old_is_not_served() {
+        let (perishables, question) = (perishables(), question(Some(Duration::from_secs(7200))));
+        *question.answer.lock().unwrap() = Err(ErrorKind::TimedOut);
+        assert!(perishables.get(&question).await.is_err());
+    }
+
+    /// C39: a tag that upstream deleted is 404, or kept where the rule says so.
+    #[tokio::test]
+    async fn c39_what_upstream_deleted() {
+        for (keeps, expected) in [(false, None), (true, Some(1))] {
+            let (perishables, mut question) = (perishables(), question(Some(Duration::from_secs(1800))));
+            question.keeps = keeps;
+            *question.answer.lock().unwrap() = Err(ErrorKind::NotFound);
+            assert_eq!(perishables.get(&question).await.ok().map(|served| served.value), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_refused_is_not_served_from_the_cache() {
+        let (perishables, question) = (perishables(), question(Some(Duration::from_secs(1800))));
+        *question.answer.lock().unwrap() = Err(ErrorKind::Denied);
+        for _ in 0..3 {
+            assert!(matches!(perishables.get(&question).await, Err(Error { kind: ErrorKind::Denied, .. })));
+        }
+        assert_eq!(question.asked.load(Ordering::SeqCst), 1);
+    }
+}

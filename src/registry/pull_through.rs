@@ -17,6 +17,7 @@ use crate::cache::BlobCache;
 use crate::meta::Meta;
 use crate::policy::Permit;
 use crate::telemetry::Metrics;
+use crate::upstream::Upstream;
 
 /// Answers in memory of what tags mean.
 const MAX_TAGS: u64 = 100_000;
@@ -81,6 +82,10 @@ impl Registry {
     /// Puts other upstreams in place. Requests under way end with those that they began with.
     pub fn apply(&self, names: Names) {
         self.shared.names.store(Arc::new(names));
+    }
+
+    pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.shared.names.load().upstreams().to_vec()
     }
 
     /// Waits for questions under way, so that their answers are written down.

@@ -66,10 +66,11 @@ where
 impl<V: Clone> Pending<V> {
     pub(super) async fn answer(self) -> Result<V, Error> {
         let mut answer = self.answer.subscribe();
-        match answer.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(result)) => result.clone(),
+        let landed = answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+        match landed {
+            Some(result) => result,
             // The sender is ours as well, so it cannot have gone.
-            _ => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 }

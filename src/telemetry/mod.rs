@@ -5,6 +5,8 @@
 
 mod logs;
 mod metrics;
+mod traces;
 
 pub use logs::Logs;
 pub use metrics::{CacheOutcome, Metrics, ObjectKind};
+pub use traces::TARGET as TRACE_TARGET;

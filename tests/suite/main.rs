@@ -1,1 +1,23 @@
-fn main() {}
+//! The program from outside: the real binary, a fake upstream that misbehaves, and clients that look closely.
+//!
+//! A test whose name begins with `c` and a number is that row of CASES.md. Nothing here asserts a duration: what must
+//! come before what is said with gates and events, and every wait ends after [`bound::BOUND`].
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod addresses;
+mod bound;
+mod client;
+mod proxy;
+mod upstream;
+
+mod auth;
+mod failures;
+mod fill;
+mod kills;
+mod lifecycle;
+mod manifests;
+mod names;
+mod range;
+mod reading;
+mod storage;

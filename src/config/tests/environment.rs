@@ -163,7 +163,9 @@ fn what_is_wrong_names_the_variable() {
             ("ENTREPOT_CACHE", "1GiB"),
             ("ENTREPOT_HTTP__IDLE_TIMEOUT", "60"),
             ("ENTREPOT_LISTEN", "127.0.0.1"),
+            ("ENTREPOT_CONFGI", "a"),
             ("ENTREPOT_NONSENSE", ""),
+            ("ENTREPOT_X", ""),
             ("ENTREPOT_UPSTREAM__5__URL", "https://a"),
             ("ENTREPOT_UPSTREAM__DOCKER_IO__PASWORD", "hunter2"),
             ("ENTREPOT_UPSTREAM__HARBOR_EXAMPLE_ORG__URL", "https://a"),
@@ -173,6 +175,7 @@ fn what_is_wrong_names_the_variable() {
             "ENTREPOT_CACHE_DISK: is not a setting; did you mean ENTREPOT_CACHE__DISK?",
             "ENTREPOT_CACHE__DISK: cache.disk: \"lots\" is not a size: write whole bytes, or a whole number with a unit, \
              such as \"50GiB\"",
+            "ENTREPOT_CONFGI: is not a setting; did you mean ENTREPOT_CONFIG?",
             "ENTREPOT_HTTP__IDLE_TIMEOUT: http.idle_timeout: \"60\" has no unit: write \"60s\" for seconds; the units are \
              ms, s, m, h and d",
             "ENTREPOT_LISTEN: listen[0]: \"127.0.0.1\" is not an address to listen on: the port is missing: write for \
@@ -183,6 +186,7 @@ fn what_is_wrong_names_the_variable() {
              ENTREPOT_UPSTREAM__DOCKER_IO__PASSWORD?",
             "ENTREPOT_UPSTREAM__HARBOR_EXAMPLE_ORG__URL: is not a setting; upstreams are named DOCKER_IO, GHCR_IO, \
              QUAY_IO, REGISTRY_K8S_IO, PUBLIC_ECR_AWS, GCR_IO, MCR_MICROSOFT_COM, REGISTRY_GITLAB_COM",
+            "ENTREPOT_X: is not a setting; remove it, or see docs/configuration.md for the names",
         ],
     );
 }

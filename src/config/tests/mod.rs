@@ -1,5 +1,6 @@
 //! What an operator meets: whole files, whole environments.
 
+mod any;
 mod environment;
 mod good;
 mod reload;

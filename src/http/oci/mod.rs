@@ -10,4 +10,4 @@ mod route;
 pub use error::Failure;
 pub use ranges::Conditions;
 pub use respond::{refuse, respond};
-pub use route::{RouteError, route};
+pub use route::route;

@@ -11,18 +11,17 @@ pub struct Conditions {
     if_none_match: Vec<String>,
     if_range: Option<String>,
     range: Option<String>,
-    pub head: bool,
 }
 
 impl Conditions {
-    pub fn read(headers: &HeaderMap, head: bool) -> Self {
-        let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).map(str::to_owned);
+    pub fn read(headers: &HeaderMap) -> Self {
+        let text =
+            |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).map(str::to_owned);
         let if_none_match = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         Self {
             if_none_match: if_none_match.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect(),
             if_range: text(IF_RANGE),
             range: text(RANGE),
-            head,
         }
     }
 
@@ -93,7 +92,7 @@ mod tests {
         for (name, value) in headers {
             map.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
-        Conditions::read(&map, false)
+        Conditions::read(&map)
     }
 
     /// C29: conditional requests by the digest as entity tag.

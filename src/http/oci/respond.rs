@@ -154,7 +154,8 @@ async fn blob(
                     parts.push((multipart.head(*range).into(), Some(read(&blob, *range).await?)));
                 }
                 parts.push((multipart.tail().into(), None));
-                let builder = builder.status(StatusCode::PARTIAL_CONTENT).header(CONTENT_TYPE, multipart.content_type());
+                let builder =
+                    builder.status(StatusCode::PARTIAL_CONTENT).header(CONTENT_TYPE, multipart.content_type());
                 builder.body(ResponseBody::parts(parts, multipart.length(ranges), regions))
             }
         },
@@ -169,7 +170,9 @@ async fn blob(
 }
 
 async fn read(blob: &Blob, range: ByteRange) -> Result<Content, Failure> {
-    blob.range(range).await.map_err(|source| Failure::from(Error::Cache { object: Object::Content(*blob.digest()), source }))
+    blob.range(range)
+        .await
+        .map_err(|source| Failure::from(Error::Cache { object: Object::Content(*blob.digest()), source }))
 }
 
 fn described(builder: Builder, digest: &Digest) -> Builder {

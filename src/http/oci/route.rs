@@ -50,7 +50,9 @@ pub fn route(request: &Parts) -> Result<Action, RouteError> {
     // Repositories may be called `blobs` or `tags`, so a path is read from its end.
     let segments: Vec<&str> = rest.split('/').collect();
     let (name, endpoint) = match segments.as_slice() {
-        [name @ .., "blobs", "uploads", _] | [name @ .., "blobs", "uploads"] if want.is_none() => (name, Endpoint::Uploads),
+        [name @ .., "blobs", "uploads", _] | [name @ .., "blobs", "uploads"] if want.is_none() => {
+            (name, Endpoint::Uploads)
+        }
         [name @ .., "tags", "list"] => (name, Endpoint::Tags),
         [name @ .., "manifests", reference] => (name, Endpoint::Manifest(decode(reference))),
         [name @ .., "blobs", digest] => (name, Endpoint::Blob(decode(digest))),
@@ -157,7 +159,11 @@ mod tests {
         );
         assert_eq!(
             read(&format!("/v2/a/referrers/{digest}?artifactType=application/x%2Bjson")).unwrap(),
-            Action::ListReferrers { name: name("a"), subject: digest, artifact_type: Some("application/x+json".into()) }
+            Action::ListReferrers {
+                name: name("a"),
+                subject: digest,
+                artifact_type: Some("application/x+json".into())
+            }
         );
     }
 

@@ -63,7 +63,9 @@ impl Ops {
             "/metrics" => {
                 self.cache.observe();
                 let mut response = Response::new(ResponseBody::full(self.metrics.render().into()));
-                response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; version=0.0.4"));
+                response
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; version=0.0.4"));
                 response
             }
             _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /startupz\n"),

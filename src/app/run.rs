@@ -1,0 +1,141 @@
+//! The life of the process: load, build, bind, serve, wait, drain.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::build::{self, Core};
+use super::error::Error;
+use super::reload;
+use crate::cache::BlobCache;
+use crate::config::{self, Settings, Watch};
+use crate::http::{Bound, Ops, Readiness, Service, Serving, TlsListener};
+use crate::meta::Meta;
+use crate::telemetry::Logs;
+
+/// Time between writes of when blobs were used.
+const FLUSH_EVERY: Duration = Duration::from_secs(30);
+
+/// How long a question of an operator may still take when everything else has ended.
+const LAST_QUESTIONS: Duration = Duration::from_secs(1);
+
+/// Serves until SIGTERM or SIGINT, and drains.
+pub async fn run(source: config::Source) -> Result<(), Error> {
+    let (watch, settings) = Watch::start(source, Watch::USUAL_INTERVAL);
+    let settings = settings?;
+    let _logs = Logs::start(&settings.telemetry);
+    let readiness = Readiness::default();
+    let core = build::core(&settings).await?;
+
+    let serving = Serving::new(settings.http.clone(), core.metrics.clone());
+    let operators = Serving::new(settings.http.clone(), core.metrics.clone());
+    let stop = CancellationToken::new();
+    let background = TaskTracker::new();
+
+    let service = Service::new(core.registry.clone(), core.metrics.clone(), settings.telemetry.access);
+    let mut certificates = Vec::new();
+    for listener in &settings.listen {
+        let tls = listener.tls.as_ref().map(TlsListener::load).transpose()?;
+        certificates.extend(tls.clone());
+        let bound = bind(listener.address, tls)?;
+        let service = service.clone();
+        let handler = move |request| {
+            let service = service.clone();
+            async move { service.call(request).await }
+        };
+        background.spawn(bound.accept(serving.clone(), handler));
+    }
+    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), readiness.clone());
+    for address in &settings.admin.listen {
+        let ops = ops.clone();
+        let handler = move |request| std::future::ready(ops.call(&request));
+        background.spawn(bind(*address, None)?.accept(operators.clone(), handler));
+    }
+    let (registry, stopped) = (core.registry.clone(), stop.clone());
+    background.spawn(async move { registry.refresh_in_background(stopped).await });
+    background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
+    readiness.set_ready();
+    tell_supervisor(&[sd_notify::NotifyState::Ready]);
+    say_hello(&settings);
+
+    wait(watch, &settings, &core, &certificates).await?;
+
+    tracing::info!("stopping: what is in flight is finished first");
+    tell_supervisor(&[sd_notify::NotifyState::Stopping]);
+    readiness.set_draining();
+    let cut_off = serving.drain(settings.http.drain_timeout).await;
+    if cut_off > 0 {
+        tracing::warn!(connections = cut_off, "connections were cut off at http.drain_timeout");
+    }
+    core.cache.close().await;
+    stop.cancel();
+    operators.drain(LAST_QUESTIONS).await;
+    background.close();
+    background.wait().await;
+    core.registry.close().await;
+    core.cache.flush_uses(&core.meta, SystemTime::now()).await;
+    core.meta.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Follows the configuration until a signal says to stop.
+async fn wait(watch: Watch, settings: &Settings, core: &Core, certificates: &[TlsListener]) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
+    let trigger = watch.trigger();
+    let following = reload::follow(watch, settings.clone(), core, certificates);
+    tokio::pin!(following);
+    loop {
+        tokio::select! {
+            never = &mut following => match never {},
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => trigger.fire(),
+        }
+    }
+}
+
+async fn flush_uses(cache: BlobCache, meta: Meta, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FLUSH_EVERY) => cache.flush_uses(&meta, SystemTime::now()).await,
+        }
+    }
+}
+
+fn bind(address: SocketAddr, tls: Option<TlsListener>) -> Result<Bound, Error> {
+    Bound::bind(address, tls).map_err(|source| Error::Listen { address, source })
+}
+
+/// systemd's `Type=notify`, where the environment has it.
+fn tell_supervisor(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}
+
+/// What to type next.
+fn say_hello(settings: &Settings) {
+    let names: Vec<&str> = settings.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    let addresses: Vec<String> = settings.listen.iter().map(|listener| listener.address.to_string()).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        commit = env!("ENTREPOT_COMMIT"),
+        listen = addresses.join(", "),
+        upstreams = names.join(", "),
+        "serving"
+    );
+    if let (Some(listener), Some(name)) = (settings.listen.first(), names.first()) {
+        let port = listener.address.port();
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        tracing::info!(
+            "try: docker pull localhost:{port}/{name}/library/nginx   or: entrepot client-config containerd --url {scheme}://localhost:{port}"
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! What can be typed. The words of the help are here.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use reqwest::Url;
+
+use super::failure::USAGE;
+use crate::config::Source;
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ENTREPOT_COMMIT"), ")");
+
+const AFTER_HELP: &str = "\
+Without a command, entrepot serves. Without a file, it serves on 127.0.0.1:5000 and keeps its data in ./entrepot-data.
+
+Exit codes:
+  0  done
+  1  it failed while running
+  2  the command line is wrong
+  3  the configuration is wrong
+  4  healthcheck: the service is not healthy
+
+Environment:
+  ENTREPOT_CONFIG           the configuration file, where --config is not given
+  ENTREPOT_<TABLE>__<KEY>   any key of the configuration, such as ENTREPOT_CACHE__DISK=10GiB
+  NO_COLOR                  log without colours";
+
+/// A container registry: a streaming pull-through cache in front of any upstream registry.
+#[derive(Debug, Parser)]
+#[command(name = "entrepot", version = VERSION, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// Configuration file in TOML
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve until SIGTERM or SIGINT (the default)
+    Serve,
+    /// Check, show or write the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print what a client needs to pull through this service
+    ClientConfig(ClientConfig),
+    /// Ask a running service whether it lives; for container health checks
+    Healthcheck(Healthcheck),
+    /// Print a completion script for a shell
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Tell everything that is wrong, each with its line
+    Check {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print the settings that hold: file, environment and defaults together, without secrets
+    Show {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print a file with every default, to begin with
+    Init(ConfigInit),
+    /// Print the reference of every key, in Markdown
+    Reference,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigInit {
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Overwrite the file if it is there
+    #[arg(long, requires = "file")]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ClientConfig {
+    #[arg(value_enum)]
+    pub client: Client,
+    /// How the client reaches this service [default: the first address it listens on]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<Url>,
+    /// Write the files below this folder, under their full paths, instead of printing them
+    #[arg(long, value_name = "FOLDER")]
+    pub root: Option<PathBuf>,
+    /// Overwrite files that are there and differ
+    #[arg(long, requires = "root")]
+    pub force: bool,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Client {
+    Containerd,
+    Docker,
+    /// Also for CRI-O, buildah and skopeo
+    #[value(alias = "crio", alias = "cri-o", alias = "buildah", alias = "skopeo")]
+    Podman,
+    #[value(alias = "buildkitd")]
+    Buildkit,
+    /// Also for RKE2
+    #[value(alias = "rke2")]
+    K3s,
+    Talos,
+}
+
+#[derive(Debug, Args)]
+pub struct Healthcheck {
+    /// Where to ask; /livez where the URL has no path [default: the first address of admin.listen]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<Url>,
+    /// Ask /readyz: not only alive, but ready for requests
+    #[arg(long)]
+    pub ready: bool,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = crate::config::parse_duration)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Output {
+    /// For people or for programs
+    #[arg(long = "output", short = 'o', value_enum, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// Arguments, or the code to exit with because help, version or an error has been printed.
+pub enum Parsed {
+    Arguments(Arguments),
+    Exit(ExitCode),
+}
+
+impl Arguments {
+    pub fn of_process() -> Parsed {
+        match Self::try_parse() {
+            Ok(arguments) => Parsed::Arguments(arguments),
+            Err(error) => {
+                // Nobody is left to be told that this could not be printed.
+                let _ = error.print();
+                Parsed::Exit(if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS })
+            }
+        }
+    }
+
+    pub fn source(&self) -> Source {
+        Source::of_process(self.config.as_deref())
+    }
+}
+
+impl Client {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Containerd => "containerd",
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Buildkit => "buildkit",
+            Self::K3s => "k3s",
+            Self::Talos => "talos",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_can_be_typed() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' '));
+        for good in [
+            "entrepot",
+            "entrepot serve",
+            "entrepot -c file.toml",
+            "entrepot serve --config file.toml",
+            "entrepot config check -c file.toml --output json",
+            "entrepot config init --file a.toml --force",
+            "entrepot client-config k3s --url http://a:5000",
+            "entrepot healthcheck --ready --timeout 500ms",
+            "entrepot completions zsh",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "entrepot sevre",
+            "entrepot config",
+            "entrepot config init --force",
+            "entrepot client-config rocket",
+            "entrepot client-config docker --url nonsense",
+            "entrepot healthcheck --timeout 3",
+            "entrepot serve --output json",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        let config = parse("entrepot config check -c file.toml").unwrap().config;
+        assert_eq!(config, Some(PathBuf::from("file.toml")));
+    }
+}

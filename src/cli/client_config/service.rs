@@ -1,0 +1,109 @@
+//! This service as its clients see it.
+
+use std::net::IpAddr;
+
+use reqwest::Url;
+
+use crate::cli::failure::Failure;
+use crate::cli::healthcheck::reachable;
+use crate::config::Settings;
+
+pub(super) struct Service {
+    url: Url,
+    pub registries: Vec<Registry>,
+    /// Upstreams that no host stands for: they are reached only by their whole name.
+    pub without_host: Vec<String>,
+    /// The host of the upstream that gets requests which name none.
+    pub default_host: Option<String>,
+}
+
+/// A registry as image names have it.
+pub(super) struct Registry {
+    /// `docker.io`, `registry.example:5000`.
+    pub host: String,
+    /// The prefix under which the service has it.
+    pub name: String,
+    /// Where a client asks when the service does not answer.
+    pub origin: String,
+}
+
+/// Other names of docker.io, which clients write as docker.io before they look for a mirror.
+const DOCKER_HUB_ALIASES: [&str; 2] = ["index.docker.io", "registry-1.docker.io"];
+
+impl Service {
+    pub fn new(settings: &Settings, url: Option<&Url>) -> Result<Self, Failure> {
+        let url = match url {
+            Some(url) => checked(url)?,
+            None => first_listener(settings)?,
+        };
+        let mut service = Self { url, registries: Vec::new(), without_host: Vec::new(), default_host: None };
+        for upstream in &settings.upstreams {
+            let is_hub = upstream.ns.iter().any(|host| host == "docker.io");
+            let hosts = upstream.ns.iter().filter(|host| !(is_hub && DOCKER_HUB_ALIASES.contains(&host.as_str())));
+            let hosts: Vec<&String> = hosts.collect();
+            if hosts.is_empty() {
+                service.without_host.push(upstream.name.to_string());
+            }
+            if upstream.default {
+                service.default_host = hosts.first().map(|host| (*host).clone());
+            }
+            service.registries.extend(hosts.into_iter().map(|host| Registry {
+                host: host.clone(),
+                name: upstream.name.to_string(),
+                origin: origin(host, &upstream.urls),
+            }));
+        }
+        Ok(service)
+    }
+
+    /// `http://127.0.0.1:5000`
+    pub fn url(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    /// `127.0.0.1:5000`
+    pub fn address(&self) -> &str {
+        self.url().split_once("://").map_or(self.url(), |(_, address)| address)
+    }
+
+    pub fn is_plain_http(&self) -> bool {
+        self.url.scheme() == "http"
+    }
+
+    /// Docker allows plain HTTP only to addresses of the own machine.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.url.host_str().unwrap_or("").trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+fn checked(url: &Url) -> Result<Url, Failure> {
+    let plain = url.path().trim_matches('/').is_empty() && url.query().is_none() && url.fragment().is_none();
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    if !matches!(url.scheme(), "http" | "https") || !plain || !anonymous {
+        let message = "--url takes scheme, host and port only, such as http://cache.example:5000";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    Ok(url.clone())
+}
+
+fn first_listener(settings: &Settings) -> Result<Url, Failure> {
+    let listener = settings.listen.first().ok_or_else(|| Failure::Usage("nothing listens; give --url".to_owned()))?;
+    let scheme = if listener.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", reachable(listener.address));
+    url.parse().map_err(|error| Failure::Runtime(format!("{url} is not a URL: {error}")))
+}
+
+fn origin(host: &str, urls: &[Url]) -> String {
+    if host == "docker.io" {
+        return "https://registry-1.docker.io".to_owned();
+    }
+    let over_http = |url: &Url| url.scheme() == "http" && authority(url) == host;
+    let scheme = if urls.iter().any(over_http) { "http" } else { "https" };
+    format!("{scheme}://{host}")
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("");
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}

@@ -1,0 +1,142 @@
+use reqwest::Url;
+
+use super::*;
+use crate::cli::arguments::Output;
+use crate::config::parse;
+
+const UPSTREAMS: &str = r#"
+listen = "0.0.0.0:5000"
+[[upstream]]
+name = "docker.io"
+[[upstream]]
+name = "quay"
+ns = ["quay.io", "quay.example:5000"]
+url = "http://quay.example:5000"
+[[upstream]]
+name = "team/mirror"
+url = "https://a.example"
+"#;
+
+fn made(client: Client, url: Option<&str>) -> Guide {
+    let url: Option<Url> = url.map(|url| url.parse().unwrap());
+    guide(client, &Service::new(&parse(UPSTREAMS).unwrap(), url.as_ref()).unwrap())
+}
+
+#[test]
+fn containerd_gets_a_file_per_host() {
+    let guide = made(Client::Containerd, None);
+    let paths: Vec<_> = guide.files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "/etc/containerd/certs.d/docker.io/hosts.toml",
+            "/etc/containerd/certs.d/quay.io/hosts.toml",
+            "/etc/containerd/certs.d/quay.example:5000/hosts.toml"
+        ]
+    );
+    let hosts: Vec<toml::Table> = guide.files.iter().map(|file| file.content.parse().unwrap()).collect();
+    assert_eq!(hosts[0]["server"].as_str(), Some("https://registry-1.docker.io"));
+    assert_eq!(hosts[1]["server"].as_str(), Some("https://quay.io"));
+    assert_eq!(hosts[2]["server"].as_str(), Some("http://quay.example:5000"));
+    assert_eq!(hosts[0]["host"]["http://127.0.0.1:5000"]["dial_timeout"].as_str(), Some("1s"));
+    assert!(guide.to_text().contains("127.0.0.1:5000/team/mirror/..."));
+}
+
+#[test]
+fn docker_gets_json_and_a_word_about_plain_http() {
+    let local: serde_json::Value = serde_json::from_str(&made(Client::Docker, None).files[0].content).unwrap();
+    assert_eq!(local, serde_json::json!({ "registry-mirrors": ["http://127.0.0.1:5000"] }));
+    let guide = made(Client::Docker, Some("http://cache.example:5000/"));
+    let remote: serde_json::Value = serde_json::from_str(&guide.files[0].content).unwrap();
+    assert_eq!(remote["registry-mirrors"][0], "http://cache.example:5000");
+    assert_eq!(remote["insecure-registries"][0], "cache.example:5000");
+    assert!(guide.to_text().contains("docker pull cache.example:5000/quay/<image>"));
+    assert!(!guide.to_text().contains("Take care"));
+}
+
+#[test]
+fn docker_is_warned_where_the_default_is_not_docker_hub() {
+    let warned = |text: &str| {
+        let service = Service::new(&parse(text).unwrap(), None).unwrap();
+        guide(Client::Docker, &service).to_text().contains("Take care")
+    };
+    assert!(warned("[[upstream]]\nname = \"quay.io\"\n"));
+    assert!(warned("[[upstream]]\nname = \"quay.io\"\ndefault = true\n"));
+    assert!(!warned(""));
+}
+
+#[test]
+fn podman_gets_toml_with_prefixes() {
+    let guide = made(Client::Podman, None);
+    let table: toml::Table = guide.files[0].content.parse().unwrap();
+    let registries = table["registry"].as_array().unwrap();
+    assert_eq!(registries.len(), 3);
+    assert_eq!(registries[1]["prefix"].as_str(), Some("quay.io"));
+    assert_eq!(registries[1]["mirror"][0]["location"].as_str(), Some("127.0.0.1:5000/quay"));
+    assert_eq!(registries[1]["mirror"][0]["insecure"].as_bool(), Some(true));
+    let secure = made(Client::Podman, Some("https://cache.example"));
+    assert!(!secure.files[0].content.contains("insecure"));
+    assert!(secure.files[0].content.contains("location = \"cache.example/docker.io\""));
+}
+
+#[test]
+fn buildkit_gets_toml_with_hosts() {
+    let table: toml::Table = made(Client::Buildkit, None).files[0].content.parse().unwrap();
+    assert_eq!(table["registry"]["docker.io"]["mirrors"][0].as_str(), Some("127.0.0.1:5000"));
+    assert_eq!(table["registry"]["127.0.0.1:5000"]["http"].as_bool(), Some(true));
+}
+
+#[test]
+fn k3s_and_talos_get_yaml() {
+    assert_eq!(
+        made(Client::K3s, None).files[0].content.lines().take(4).collect::<Vec<_>>(),
+        ["mirrors:", "  \"docker.io\":", "    endpoint:", "      - \"http://127.0.0.1:5000\""]
+    );
+    let talos = made(Client::Talos, Some("http://10.5.0.1:5000"));
+    let first = "apiVersion: v1alpha1\nkind: RegistryMirrorConfig\nname: \"docker.io\"\nendpoints:\n  \
+                 - url: \"http://10.5.0.1:5000\"\n---\n";
+    assert!(talos.files[0].content.starts_with(first));
+}
+
+#[test]
+fn every_client_explains_and_becomes_json() {
+    for client in [Client::Containerd, Client::Docker, Client::Podman, Client::Buildkit, Client::K3s, Client::Talos] {
+        let guide = made(client, None);
+        assert_eq!(guide.client, client.as_str());
+        assert!(guide.to_text().starts_with("# "));
+        let json: serde_json::Value = serde_json::from_str(&output::json(&guide).unwrap()).unwrap();
+        assert!(json["files"][0]["content"].as_str().is_some_and(|content| !content.is_empty()));
+    }
+}
+
+#[test]
+fn a_url_with_more_than_a_host_is_refused() {
+    for bad in ["http://a/path", "ftp://a", "http://me@a", "http://a?x"] {
+        let url: Url = bad.parse().unwrap();
+        let Err(failure) = Service::new(&parse("").unwrap(), Some(&url)) else { panic!("{bad}") };
+        assert_eq!(failure.exit_code(), 2);
+    }
+}
+
+#[test]
+fn files_are_written_below_a_folder_and_not_over_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |force| {
+        let wanted = ClientConfig {
+            client: Client::Containerd,
+            url: None,
+            root: Some(folder.path().to_owned()),
+            force,
+            output: Output { format: Format::Text },
+        };
+        run(&Source::new(None, std::iter::empty()), &wanted)
+    };
+    assert_eq!(write(false).unwrap().lines().count(), 8);
+    assert!(write(false).is_ok(), "the same content again is no conflict");
+    let hosts = folder.path().join("etc/containerd/certs.d/quay.io/hosts.toml");
+    std::fs::write(&hosts, "mine").unwrap();
+    assert!(write(false).unwrap_err().to_string().contains("--force"));
+    assert_eq!(std::fs::read_to_string(&hosts).unwrap(), "mine");
+    write(true).unwrap();
+    assert!(std::fs::read_to_string(&hosts).unwrap().contains("https://quay.io"));
+}

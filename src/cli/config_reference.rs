@@ -1,0 +1,7 @@
+//! `entrepot config reference`.
+
+use crate::config::reference;
+
+pub(super) fn run() -> String {
+    reference()
+}

@@ -1,0 +1,135 @@
+//! The body of every response.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::file_body::FileBody;
+use super::mapping::FileRegions;
+use crate::cache::{self, ByteStream, Content};
+
+/// Pieces one after the other. Where the length is known, hyper announces it, and a body that fails before it has given as
+/// much is cut off in a way that no client takes for its end.
+pub struct ResponseBody {
+    pieces: Pieces,
+    /// Bytes still to come, where that is known.
+    left: Option<u64>,
+}
+
+enum Pieces {
+    None,
+    One(Piece),
+    Many(VecDeque<Piece>),
+}
+
+enum Piece {
+    Bytes(Bytes),
+    File(Box<FileBody>),
+    Stream(ByteStream),
+}
+
+/// Why a body was cut off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    #[error(transparent)]
+    Blob(cache::Error),
+    #[error("the file cannot be read: {0}")]
+    File(io::Error),
+    #[error("the body is {0} bytes longer than was announced")]
+    TooLong(u64),
+}
+
+impl ResponseBody {
+    pub fn empty() -> Self {
+        Self { pieces: Pieces::None, left: Some(0) }
+    }
+
+    pub fn full(bytes: Bytes) -> Self {
+        Self { left: Some(bytes.len() as u64), pieces: Pieces::One(Piece::Bytes(bytes)) }
+    }
+
+    /// `length` in bytes, if it is known. `regions` are the connection's, where it can send files.
+    pub fn content(content: Content, length: Option<u64>, regions: Option<&FileRegions>) -> Self {
+        Self { pieces: Pieces::One(Piece::of(content, regions)), left: length }
+    }
+
+    /// Each piece of content after some bytes.
+    pub fn parts(parts: Vec<(Bytes, Option<Content>)>, length: u64, regions: Option<&FileRegions>) -> Self {
+        let pieces = parts.into_iter().flat_map(|(head, content)| {
+            [Some(Piece::Bytes(head)), content.map(|content| Piece::of(content, regions))].into_iter().flatten()
+        });
+        Self { pieces: Pieces::Many(pieces.collect()), left: Some(length) }
+    }
+}
+
+impl Piece {
+    fn of(content: Content, regions: Option<&FileRegions>) -> Self {
+        match content {
+            Content::Memory(bytes) => Self::Bytes(bytes),
+            Content::File(reader) => Self::File(Box::new(FileBody::new(reader, regions))),
+            Content::Stream(stream) => Self::Stream(stream),
+        }
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match self {
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Self::File(file) => file.poll_next(context),
+            Self::Stream(stream) => {
+                stream.as_mut().poll_next(context).map(|next| next.map(|next| next.map_err(BodyError::Blob)))
+            }
+        }
+    }
+}
+
+impl Pieces {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            let piece = match self {
+                Self::None => return Poll::Ready(None),
+                Self::One(piece) => piece,
+                Self::Many(pieces) => match pieces.front_mut() {
+                    Some(piece) => piece,
+                    None => return Poll::Ready(None),
+                },
+            };
+            match ready!(piece.poll_next(context)) {
+                Some(next) => return Poll::Ready(Some(next)),
+                None => match self {
+                    Self::Many(pieces) => drop(pieces.pop_front()),
+                    _ => *self = Self::None,
+                },
+            }
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let next = ready!(this.pieces.poll_next(context));
+        if let (Some(Ok(bytes)), Some(left)) = (&next, &mut this.left) {
+            match left.checked_sub(bytes.len() as u64) {
+                Some(less) => *left = less,
+                None => return Poll::Ready(Some(Err(BodyError::TooLong(bytes.len() as u64 - *left)))),
+            }
+        }
+        Poll::Ready(next.map(|next| next.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::new, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,165 @@
+//! A file, whole or growing, as a body.
+
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use rustix::io::{Errno, ReadWriteFlags};
+use tokio::task::JoinHandle;
+
+use super::body::BodyError;
+use super::buffers::{BUFFER_BYTES, Buffer};
+use super::mapping::FileRegions;
+use super::residency;
+use crate::cache::{BlobReader, ByteStream, Visible};
+use crate::oci::ByteRange;
+
+/// Bytes given to the connection at a time.
+const SLICE_BYTES: u64 = 1 << 20;
+
+/// hyper copies slices smaller than this, which would read the mapping.
+const MIN_SLICE_BYTES: u64 = 4096;
+
+/// Files shorter than this are not worth a mapping.
+const MIN_MAPPED_BYTES: u64 = 64 << 10;
+
+pub(super) struct FileBody {
+    reader: BlobReader,
+    /// Offset of the next byte.
+    at: u64,
+    /// Offset up to which the file may be read now.
+    visible: u64,
+    /// The whole range as memory, where the connection sends files.
+    mapped: Option<Bytes>,
+    /// Work on a blocking thread.
+    work: Option<Work>,
+    /// What follows the file.
+    rest: Option<ByteStream>,
+}
+
+enum Work {
+    BringIn(JoinHandle<io::Result<()>>),
+    Read(JoinHandle<io::Result<Bytes>>),
+}
+
+impl FileBody {
+    pub(super) fn new(reader: BlobReader, regions: Option<&FileRegions>) -> Self {
+        let at = reader.start();
+        let range = reader.end().and_then(|end| ByteRange::new(at, end));
+        // A file that cannot be mapped is read.
+        let mapped = match (regions, range) {
+            (Some(regions), Some(range)) if range.len() >= MIN_MAPPED_BYTES => regions.map(reader.file(), range).ok(),
+            _ => None,
+        };
+        Self { reader, at, visible: at, mapped, work: None, rest: None }
+    }
+
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            if let Some(rest) = &mut self.rest {
+                let next = ready!(Pin::new(rest).poll_next(context));
+                return Poll::Ready(next.map(|next| next.map_err(BodyError::Blob)));
+            }
+            if let Some(work) = &mut self.work {
+                let finished = ready!(work.poll(context));
+                self.work = None;
+                match finished {
+                    Ok(Some(bytes)) => return Poll::Ready(Some(self.step(bytes))),
+                    // It is in the kernel's hands now: go on even if it was pushed out again meanwhile.
+                    Ok(None) => return Poll::Ready(Some(self.slice())),
+                    Err(error) => return Poll::Ready(Some(Err(BodyError::File(error)))),
+                }
+            }
+            if self.reader.end().is_some_and(|end| self.at >= end) {
+                return Poll::Ready(None);
+            }
+            if self.at >= self.visible {
+                match ready!(self.reader.poll_visible(context, self.at)) {
+                    Ok(Visible::Until(visible)) => self.visible = visible,
+                    Ok(Visible::End) => return Poll::Ready(None),
+                    Ok(Visible::Rest(rest)) => self.rest = Some(rest),
+                    Err(error) => return Poll::Ready(Some(Err(BodyError::Blob(error)))),
+                }
+                continue;
+            }
+            if self.mapped.is_some() && self.next_len() >= MIN_SLICE_BYTES {
+                let range = ByteRange { start: self.at, end: self.at + self.next_len() };
+                if residency::is_resident(self.reader.file(), range) {
+                    return Poll::Ready(Some(self.slice()));
+                }
+                let file = self.reader.file().clone();
+                self.work = Some(Work::BringIn(tokio::task::spawn_blocking(move || residency::bring_in(&file, range))));
+                continue;
+            }
+            match self.read_without_waiting() {
+                Ok(Some(bytes)) => return Poll::Ready(Some(self.step(bytes))),
+                Ok(None) => {
+                    let (file, at, count) = (self.reader.file().clone(), self.at, self.read_len());
+                    self.work = Some(Work::Read(tokio::task::spawn_blocking(move || read(&file, at, count))));
+                }
+                Err(error) => return Poll::Ready(Some(Err(BodyError::File(error)))),
+            }
+        }
+    }
+
+    /// Bytes of the next slice: all that is left if a slice of its own would be too small for the rest.
+    fn next_len(&self) -> u64 {
+        let left = self.visible - self.at;
+        if left < SLICE_BYTES + MIN_SLICE_BYTES { left } else { SLICE_BYTES }
+    }
+
+    fn read_len(&self) -> usize {
+        usize::try_from(self.visible - self.at).unwrap_or(usize::MAX).min(BUFFER_BYTES)
+    }
+
+    fn slice(&mut self) -> Result<Bytes, BodyError> {
+        let within = |offset: u64| usize::try_from(offset - self.reader.start()).unwrap_or(usize::MAX);
+        let (from, to) = (within(self.at), within(self.at + self.next_len()));
+        let slice = self.mapped.as_ref().filter(|mapped| to <= mapped.len()).map(|mapped| mapped.slice(from..to));
+        match slice {
+            Some(bytes) => self.step(bytes),
+            None => Err(BodyError::File(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    fn step(&mut self, bytes: Bytes) -> Result<Bytes, BodyError> {
+        self.at += bytes.len() as u64;
+        Ok(bytes)
+    }
+
+    /// `None` when the bytes are on the disk only.
+    fn read_without_waiting(&self) -> io::Result<Option<Bytes>> {
+        let mut buffer = Buffer::take();
+        let mut space = [IoSliceMut::new(buffer.space(self.read_len()))];
+        match rustix::io::preadv2(self.reader.file(), &mut space, self.at, ReadWriteFlags::NOWAIT) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => Ok(Some(buffer.filled(count))),
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn read(file: &Arc<File>, at: u64, count: usize) -> io::Result<Bytes> {
+    let mut buffer = Buffer::take();
+    match file.read_at(buffer.space(count), at)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        count => Ok(buffer.filled(count)),
+    }
+}
+
+impl Work {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        let finished = match self {
+            Self::BringIn(task) => ready!(Pin::new(task).poll(context)).map(|done| done.map(|()| None)),
+            Self::Read(task) => ready!(Pin::new(task).poll(context)).map(|done| done.map(Some)),
+        };
+        Poll::Ready(finished.unwrap_or_else(|error| Err(io::Error::other(error))))
+    }
+}

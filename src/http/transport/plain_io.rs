@@ -1,0 +1,152 @@
+//! A TCP connection that sends parts of files where it is given their addresses, and gives up on clients that stall.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::mapping::{FileRegions, Located};
+
+/// Bytes that one `sendfile` may send before others on the same thread have their turn.
+const MAX_SEND_BYTES: usize = 1 << 20;
+
+pub(super) struct PlainIo {
+    stream: TcpStream,
+    regions: FileRegions,
+    stall: Stall,
+}
+
+/// Notices that a client takes nothing.
+struct Stall {
+    timeout: Duration,
+    /// Since when the client has taken nothing.
+    since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl PlainIo {
+    pub(super) fn new(stream: TcpStream, stall_timeout: Duration) -> Self {
+        let stall = Stall { timeout: stall_timeout, since: None, timer: None };
+        Self { stream, regions: FileRegions::default(), stall }
+    }
+
+    /// For the bodies of this connection.
+    pub(super) fn regions(&self) -> &FileRegions {
+        &self.regions
+    }
+
+    fn poll_send(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.regions.is_empty() {
+            return Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        }
+        let located = slices.iter().enumerate().find_map(|(at, slice)| Some((at, self.regions.locate(slice)?)));
+        match located {
+            None => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+            Some((0, located)) => {
+                let slice: &[u8] = slices.first().map_or(&[], |slice| slice);
+                self.poll_send_file(context, &located, slice)
+            }
+            // More follows at once: the kernel need not send a small packet for the head alone.
+            Some((at, _)) => self.poll_send_more(context, slices.get(..at).unwrap_or(slices)),
+        }
+    }
+
+    fn poll_send_file(&mut self, context: &mut Context<'_>, part: &Located, slice: &[u8]) -> Poll<io::Result<usize>> {
+        let count = slice.len().min(MAX_SEND_BYTES);
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            let mut offset = part.offset;
+            let send = || Ok(rustix::fs::sendfile(&self.stream, &part.file, Some(&mut offset), count)?);
+            match self.stream.try_io(Interest::WRITABLE, send) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Ok(sent) => return Poll::Ready(Ok(sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if cannot(&error) => return Pin::new(&mut self.stream).poll_write(context, slice),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_send_more(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_write_ready(context))?;
+            let send = || {
+                let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+                Ok(rustix::net::sendmsg(&self.stream, slices, &mut SendAncillaryBuffer::default(), flags)?)
+            };
+            match self.stream.try_io(Interest::WRITABLE, send) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+/// The file system of this file cannot be sent from; the mapping is read instead.
+fn cannot(error: &io::Error) -> bool {
+    let unable = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP];
+    error.raw_os_error().is_some_and(|code| unable.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+impl Stall {
+    /// Turns "not now" into an error when it has been said for too long.
+    fn watch(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if polled.is_ready() {
+            self.since = None;
+            return polled;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let due = since + self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        // The timer may be of an earlier stall that ended; then it is set anew when it fires.
+        while timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took nothing")));
+            }
+            timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for PlainIo {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for PlainIo {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = this.poll_send(context, slices);
+        this.stall.watch(context, polled)
+    }
+
+    /// hyper queues bodies by reference only where this is true.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
