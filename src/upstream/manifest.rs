@@ -10,9 +10,8 @@ use tokio::time::Instant;
 
 use super::body::read_body;
 use super::client::Channel;
-use super::endpoint::Endpoint;
 use super::error::{Error, ErrorKind};
-use super::remote::Upstream;
+use super::remote::{Turn, Upstream};
 use super::request::{Ask, Reply};
 use crate::oci::{AcceptSet, Digest, Manifest, MediaType, Reference, RepositoryName};
 
@@ -52,7 +51,7 @@ impl Upstream {
     ) -> Result<ManifestHead, Error> {
         let until = Instant::now() + deadline;
         let ask = manifest_ask(Method::HEAD, repository, reference, accept);
-        let head = self.over_endpoints(Some(until), |endpoint| self.head_once(endpoint, repository, &ask)).await;
+        let head = self.over_endpoints(Some(until), |turn| self.head_once(turn, repository, &ask)).await;
         match head {
             Err(Error { kind: ErrorKind::Failed { status: 405 | 501, .. }, .. }) => {
                 let left = until.saturating_duration_since(Instant::now());
@@ -73,16 +72,16 @@ impl Upstream {
     ) -> Result<ManifestBody, Error> {
         let until = Instant::now() + deadline;
         let ask = manifest_ask(Method::GET, repository, reference, accept);
-        self.over_endpoints(Some(until), |endpoint| self.manifest_once(endpoint, repository, reference, &ask)).await
+        self.over_endpoints(Some(until), |turn| self.manifest_once(turn, repository, reference, &ask)).await
     }
 
     async fn head_once(
         &self,
-        endpoint: &Endpoint,
+        turn: Turn<'_>,
         repository: &RepositoryName,
         ask: &Ask,
     ) -> Result<ManifestHead, ErrorKind> {
-        let reply = self.send(endpoint, repository, ask).await?;
+        let reply = self.send(turn, repository, ask).await?;
         let media_type = reply.media_type();
         if let Some(media_type) = media_type.as_ref().filter(|media_type| !media_type.may_be_manifest()) {
             return Err(no_manifest(media_type));
@@ -97,12 +96,12 @@ impl Upstream {
 
     async fn manifest_once(
         &self,
-        endpoint: &Endpoint,
+        turn: Turn<'_>,
         repository: &RepositoryName,
         reference: &Reference,
         ask: &Ask,
     ) -> Result<ManifestBody, ErrorKind> {
-        let reply = self.send(endpoint, repository, ask).await?;
+        let reply = self.send(turn, repository, ask).await?;
         reply.check_encoding()?;
         if reply.response.status() != reqwest::StatusCode::OK {
             let detail = format!("it answers {} where a manifest was asked for", reply.response.status().as_u16());
