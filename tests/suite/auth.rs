@@ -305,7 +305,7 @@ async fn c61_our_own_credential_is_not_logged() {
     let proxy = setup.start().await;
     proxy.get(&manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
     upstream.on("*", "/token", Behaviour::status(401));
-    proxy.get(&blob("other/app", &image.layer().digest)).await.assert_status(503);
+    proxy.get(&blob("other/app", &image.layer().digest)).await.assert_error(401, "UNAUTHORIZED");
     let log = proxy.log();
     let header = basic(USER, PASSWORD);
     for secret in [PASSWORD, &header["Basic ".len()..], "token-1-"] {

@@ -127,7 +127,7 @@ async fn c34_any_artifact_passes() {
         "schemaVersion": 2, "config": descriptor("application/vnd.cncf.helm.config.v1+json"), "layers": [],
     });
     let oras = json!({ "mediaType": ORAS_ARTIFACT, "artifactType": "a/b", "blobs": [descriptor("a/b")] });
-    let strange = json!({ "anything": ["at", "all"] });
+    let strange = json!({ "mediaType": "application/vnd.acme.thing.v7+json", "anything": ["at", "all"] });
     let mut proxy = Proxy::of(&upstream).await;
     for (tag, media_type, document) in [
         ("helm", OCI_MANIFEST, helm),
