@@ -23,7 +23,7 @@ impl Algorithm {
     }
 
     /// Length of the digest in bytes.
-    pub const fn len(self) -> usize {
+    pub const fn digest_bytes(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha512 => 64,
@@ -45,7 +45,7 @@ pub enum DigestError {
     Malformed,
     #[error("digest algorithm {0:?} is not supported; use sha256 or sha512")]
     UnsupportedAlgorithm(String),
-    #[error("a {algorithm} digest has {expected} lower-case hex digits", algorithm = .0.name(), expected = .0.len() * 2)]
+    #[error("a {algorithm} digest has {expected} lower-case hex digits", algorithm = .0.name(), expected = .0.digest_bytes() * 2)]
     BadEncoding(Algorithm),
 }
 
@@ -63,7 +63,7 @@ impl Digest {
 
     /// `None` when `bytes` is not as long as the algorithm's digests are.
     pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
-        if bytes.len() != algorithm.len() {
+        if bytes.len() != algorithm.digest_bytes() {
             return None;
         }
         let mut padded = [0; 64];
@@ -76,12 +76,12 @@ impl Digest {
     }
 
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.algorithm.len()).unwrap_or_default()
+        self.bytes.get(..self.algorithm.digest_bytes()).unwrap_or_default()
     }
 
     /// The lower-case hex digits after the colon.
     pub fn hex(&self) -> String {
-        let mut text = String::with_capacity(self.algorithm.len() * 2);
+        let mut text = String::with_capacity(self.algorithm.digest_bytes() * 2);
         for byte in self.as_bytes() {
             for nibble in [byte >> 4, byte & 15] {
                 text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
@@ -108,7 +108,7 @@ impl FromStr for Digest {
             }
             _ => return Err(DigestError::Malformed),
         };
-        if hex.len() != algorithm.len() * 2 {
+        if hex.len() != algorithm.digest_bytes() * 2 {
             return Err(DigestError::BadEncoding(algorithm));
         }
         let mut bytes = [0; 64];

@@ -43,7 +43,7 @@ impl Hasher {
         };
         match digest {
             Some(digest) => digest,
-            None => unreachable!("{} always yields {} bytes", algorithm.name(), algorithm.len()),
+            None => unreachable!("{} always yields {} bytes", algorithm.name(), algorithm.digest_bytes()),
         }
     }
 }

@@ -57,7 +57,8 @@ fn is_component(text: &str) -> bool {
     let mut seen_alphanumeric = false;
     for c in text.chars() {
         if c.is_ascii_lowercase() || c.is_ascii_digit() {
-            if !separator.is_empty() && !(seen_alphanumeric && is_separator(&separator)) {
+            let joined = separator.is_empty() || (seen_alphanumeric && is_separator(&separator));
+            if !joined {
                 return false;
             }
             separator.clear();

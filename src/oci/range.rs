@@ -16,6 +16,7 @@ impl ByteRange {
         if start < end { Some(Self { start, end }) } else { None }
     }
 
+    #[expect(clippy::len_without_is_empty, reason = "a range is never empty")]
     pub const fn len(&self) -> u64 {
         self.end - self.start
     }

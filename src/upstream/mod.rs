@@ -4,90 +4,51 @@
 //! tokens, its limits. It answers questions about manifests, tags and referrers, and yields a [`Source`] of a blob's
 //! bytes, from any offset. Blobs come over HTTP/1.1, a connection each; everything else may use HTTP/2.
 //!
+//! A question goes down through the files in this order: what is asked (`manifest`, `listing`, `source`), the endpoints in
+//! turn (`remote`, with `retry` and `breaker` deciding), one request with its login and redirects (`request`, `pass`), the
+//! wire (`client`). What came back goes up as a value or as an [`ErrorKind`]; everything that judges it is pure.
+//!
 //! *Never* here: what an answer means for a client, anything that is kept beyond a token, a client's own headers.
 
 mod error;
+
+mod listing;
+mod manifest;
 mod source;
+mod stream;
 
-pub use error::Error;
-pub use error::ErrorKind;
-pub use source::{Source, Stream};
+mod extent;
+mod link;
 
-use std::sync::Arc;
-use std::time::Duration;
+mod remote;
 
-use crate::config::{UpstreamName, UpstreamSettings};
-use crate::oci::{AcceptSet, Digest, MediaType, Reference, RepositoryName};
-use crate::telemetry::Metrics;
+mod breaker;
+mod endpoint;
+mod retry;
 
-pub struct Upstream {
-    settings: UpstreamSettings,
-}
+mod body;
+mod request;
+mod status;
 
-/// What upstream says of a manifest without its bytes.
-#[derive(Clone, Debug)]
-pub struct ManifestHead {
-    /// `None` where upstream does not tell it (C13): ask with GET.
-    pub digest: Option<Digest>,
-    pub media_type: MediaType,
-    pub size: Option<u64>,
-}
+mod challenge;
+mod credential;
+mod docker_config;
+mod flight;
+mod grant;
+mod helper;
+mod pass;
+mod token;
+mod token_service;
 
-/// A manifest's exact bytes; the digest is computed from them and, where one was asked for or announced, holds.
-#[derive(Clone, Debug)]
-pub struct ManifestBody {
-    pub digest: Digest,
-    pub media_type: MediaType,
-    pub bytes: bytes::Bytes,
-}
+mod client;
+mod tls;
 
-impl Upstream {
-    pub fn new(settings: UpstreamSettings, metrics: Metrics) -> Result<Arc<Self>, Error> {
-        let _ = metrics;
-        Ok(Arc::new(Self { settings }))
-    }
-    pub fn name(&self) -> &UpstreamName {
-        &self.settings.name
-    }
-    pub fn settings(&self) -> &UpstreamSettings {
-        &self.settings
-    }
-    /// HEAD; does not count as a pull at Docker Hub. `deadline` bounds the whole, login and retries included.
-    pub async fn manifest_head(
-        &self,
-        _repository: &RepositoryName,
-        _reference: &Reference,
-        _accept: AcceptSet,
-        _deadline: Duration,
-    ) -> Result<ManifestHead, Error> {
-        unimplemented!()
-    }
-    pub async fn manifest(
-        &self,
-        _repository: &RepositoryName,
-        _reference: &Reference,
-        _accept: AcceptSet,
-        _deadline: Duration,
-    ) -> Result<ManifestBody, Error> {
-        unimplemented!()
-    }
-    /// HEAD of a blob: its size where upstream tells it (C12).
-    pub async fn blob_head(&self, _repository: &RepositoryName, _digest: &Digest) -> Result<Option<u64>, Error> {
-        unimplemented!()
-    }
-    /// Every tag, over all of upstream's pages, in upstream's order.
-    pub async fn tags(&self, _repository: &RepositoryName) -> Result<Vec<String>, Error> {
-        unimplemented!()
-    }
-    /// The referrers API's index over all pages, or `None` where upstream has no such API.
-    pub async fn referrers(
-        &self,
-        _repository: &RepositoryName,
-        _subject: &Digest,
-    ) -> Result<Option<bytes::Bytes>, Error> {
-        unimplemented!()
-    }
-    pub fn source(self: &Arc<Self>, repository: RepositoryName, digest: Digest) -> Source {
-        Source::new(self.clone(), repository, digest)
-    }
-}
+#[cfg(test)]
+mod tests;
+
+pub use challenge::{Challenge, parse_challenges};
+pub use error::{Error, ErrorKind};
+pub use manifest::{ManifestBody, ManifestHead};
+pub use remote::Upstream;
+pub use source::Source;
+pub use stream::Stream;

@@ -1,11 +1,18 @@
-//! A blob's bytes, from any offset.
+//! Where a blob can be had, and how it is opened.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use reqwest::Method;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
-use super::Upstream;
-use super::error::Error;
+use super::client::Channel;
+use super::endpoint::Endpoint;
+use super::error::{Error, ErrorKind};
+use super::extent::{Extent, Head, Wanted};
+use super::remote::Upstream;
+use super::request::{Ask, Reply};
+use super::stream::Stream;
 use crate::oci::{ByteRange, Digest, RepositoryName};
 
 /// Where a blob can be had. Cheap to clone.
@@ -16,12 +23,47 @@ pub struct Source {
     digest: Digest,
 }
 
-/// A body that is arriving.
-pub struct Stream {
-    /// Offset in the blob of the next byte.
-    pub start: u64,
-    /// Size of the whole blob in bytes, if upstream said it.
-    pub total: Option<u64>,
+/// A place below `max_fetches`, given back when it is dropped.
+pub(super) struct Place {
+    _fetch: OwnedSemaphorePermit,
+    _range: Option<OwnedSemaphorePermit>,
+}
+
+/// Counts a fetch that waits, for as long as it does, however it ends.
+struct Waiting<'a>(&'a prometheus::IntGauge);
+
+impl Upstream {
+    /// HEAD of a blob: its size where upstream tells it (C12).
+    ///
+    /// Where HEAD does not work, as at storage whose signed URLs are for GET only, one byte is asked for.
+    pub async fn blob_head(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, Error> {
+        let deadline = Instant::now() + self.settings().patience();
+        self.over_endpoints(Some(deadline), |endpoint| self.size_once(endpoint, repository, digest)).await
+    }
+
+    async fn size_once(
+        &self,
+        endpoint: &Endpoint,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<u64>, ErrorKind> {
+        let path = format!("{repository}/blobs/{digest}");
+        let head = Ask::new(Method::HEAD, Channel::Api, path.clone());
+        let answered = match self.send(endpoint, repository, &head).await {
+            Ok(reply) => {
+                refuse_page(&reply).map(|()| reply.header("content-length").and_then(|text| text.parse().ok()))
+            }
+            Err(kind) => Err(kind),
+        };
+        match answered {
+            Err(ErrorKind::Misbehaved { .. } | ErrorKind::Failed { status: 405 | 501, .. }) => {}
+            answered => return answered,
+        }
+        let byte = Ask { range: Some("bytes=0-0".to_owned()), ..Ask::new(Method::GET, Channel::Blob, path) };
+        let reply = self.send(endpoint, repository, &byte).await?;
+        refuse_page(&reply)?;
+        Ok(Head::of(&reply).total())
+    }
 }
 
 impl Source {
@@ -40,20 +82,74 @@ impl Source {
     /// Opens the blob from byte `start` to its end. Waits for a place below `max_fetches`, tries the endpoints in order,
     /// checks `Content-Range` against `start` and `expected_total`; skips what an upstream without ranges sends before
     /// `start`.
+    ///
+    /// There is no deadline for the whole: each request has `header_timeout`, each chunk of the body `stall_timeout`.
     pub async fn open(&self, start: u64, expected_total: Option<u64>) -> Result<Stream, Error> {
-        unimplemented!("{start} {expected_total:?} {}", self.repository)
+        let place = self.upstream.place(false).await;
+        self.open_in(place, Wanted { start, end: None, total: expected_total }).await
     }
 
-    /// Opens one range only, for what is not going to be kept.
+    /// Opens one range only, for what is not going to be kept. The stream brings exactly the bytes of the range.
+    ///
+    /// Ranges go at the pace of the clients that read them, so they get at most half of the places below `max_fetches`
+    /// (rounded up): fills never wait for all of them.
     pub async fn open_range(&self, range: ByteRange) -> Result<Stream, Error> {
-        unimplemented!("{range:?}")
+        let place = self.upstream.place(true).await;
+        self.open_in(place, Wanted { start: range.start, end: Some(range.end), total: None }).await
+    }
+
+    async fn open_in(&self, place: Place, wanted: Wanted) -> Result<Stream, Error> {
+        let upstream = &self.upstream;
+        let ask = Ask {
+            range: wanted.header(),
+            ..Ask::new(Method::GET, Channel::Blob, format!("{}/blobs/{}", self.repository, self.digest))
+        };
+        let (reply, extent) = upstream.over_endpoints(None, |endpoint| self.open_once(endpoint, &ask, wanted)).await?;
+        Ok(Stream::new(upstream.clone(), reply.response, wanted.start, extent, place))
+    }
+
+    async fn open_once(&self, endpoint: &Endpoint, ask: &Ask, wanted: Wanted) -> Result<(Reply, Extent), ErrorKind> {
+        let reply = self.upstream.send(endpoint, &self.repository, ask).await?;
+        refuse_page(&reply)?;
+        reply.check_encoding()?;
+        let extent = wanted.extent(&Head::of(&reply)).map_err(|detail| ErrorKind::Misbehaved { detail })?;
+        Ok((reply, extent))
     }
 }
 
-impl Stream {
-    /// The next bytes, or `None` at the end of the body. Fails when nothing comes for the stall timeout, or when the body
-    /// ends before its announced length.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        unimplemented!()
+impl Upstream {
+    /// Waits, in order of arrival, for a place (C22).
+    async fn place(&self, for_range: bool) -> Place {
+        let range = if for_range { self.permit(&self.ranges).await } else { None };
+        let fetch = self.permit(&self.fetches).await;
+        match fetch {
+            Some(fetch) => Place { _fetch: fetch, _range: range },
+            None => unreachable!("the semaphore of fetches is never closed"),
+        }
+    }
+
+    async fn permit(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = places.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        self.fetches_waiting.inc();
+        let _waiting = Waiting(&self.fetches_waiting);
+        places.clone().acquire_owned().await.ok()
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A blob is never a web page by its type: it is a captive portal's or a login form (C15).
+fn refuse_page(reply: &Reply) -> Result<(), ErrorKind> {
+    match reply.media_type() {
+        Some(media_type) if matches!(media_type.as_str(), "text/html" | "application/xhtml+xml") => {
+            Err(ErrorKind::Misbehaved { detail: format!("it sends {media_type} where a blob was asked for") })
+        }
+        _ => Ok(()),
     }
 }

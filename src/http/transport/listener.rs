@@ -53,6 +53,11 @@ impl Bound {
         Ok(Self { listener: socket.listen(BACKLOG)?, tls })
     }
 
+    /// Where it listens: the port that the system chose, where 0 was asked for.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
     /// Accepts until the drain. Beyond `max_connections`, clients wait in the kernel's queue.
     pub async fn accept<H, B>(self, serving: Serving, handler: H)
     where

@@ -17,6 +17,9 @@ mod plain_io;
 mod residency;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 pub use body::ResponseBody;
 pub use listener::{Bound, Serving};
 pub use mapping::FileRegions;

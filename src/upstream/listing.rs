@@ -1,0 +1,261 @@
+//! Lists that come in pages: tags, and the referrers of a manifest.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Method;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::body::read_body;
+use super::client::Channel;
+use super::endpoint::Endpoint;
+use super::error::{Error, ErrorKind};
+use super::link::next_query;
+use super::remote::Upstream;
+use super::request::Ask;
+use crate::oci::{Digest, MediaType, RepositoryName, Tag};
+
+const MAX_PAGES: usize = 1_000;
+const MAX_LIST_BYTES: usize = 64 << 20;
+const MAX_TAGS: usize = 2_000_000;
+/// An index of referrers is served as one manifest.
+const MAX_REFERRERS_BYTES: usize = 16 << 20;
+/// Tags wanted on a page; what other clients ask for, too.
+const PAGE_TAGS: &str = "n=1000";
+
+#[derive(Deserialize)]
+struct TagsPage {
+    /// `None` inside is `null`, which stands for an empty list; without the member it is no list.
+    #[serde(default, deserialize_with = "present")]
+    tags: Option<Option<Vec<TagEntry>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TagEntry {
+    Name(String),
+    Other(IgnoredAny),
+}
+
+/// One page as it came.
+struct Page {
+    media_type: Option<MediaType>,
+    bytes: Bytes,
+    /// The query of the next one.
+    next: Option<String>,
+}
+
+impl Upstream {
+    /// Every tag, over all of upstream's pages, in upstream's order. What is not a tag by the specification is left out.
+    pub async fn tags(&self, repository: &RepositoryName) -> Result<Vec<String>, Error> {
+        let deadline = Some(Instant::now() + self.list_time());
+        self.over_endpoints(deadline, |endpoint| self.tags_once(endpoint, repository)).await
+    }
+
+    /// The referrers API's index over all pages, or `None` where upstream has no such API.
+    pub async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Result<Option<Bytes>, Error> {
+        let deadline = Some(Instant::now() + self.list_time());
+        let asked = self.over_endpoints(deadline, |endpoint| self.referrers_once(endpoint, repository, subject)).await;
+        match asked {
+            // Registries without it say so in several ways.
+            Err(Error {
+                kind: ErrorKind::NotFound | ErrorKind::Failed { status: 400 | 405 | 406 | 501, .. }, ..
+            }) => Ok(None),
+            asked => asked,
+        }
+    }
+
+    /// For all pages together; each has less.
+    fn list_time(&self) -> Duration {
+        self.settings().header_timeout * 8
+    }
+
+    async fn tags_once(&self, endpoint: &Endpoint, repository: &RepositoryName) -> Result<Vec<String>, ErrorKind> {
+        let path = format!("{repository}/tags/list");
+        let mut ask = Ask { query: Some(PAGE_TAGS.to_owned()), ..Ask::new(Method::GET, Channel::Api, path) };
+        let mut tags = Vec::new();
+        let mut bytes_left = MAX_LIST_BYTES;
+        for number in 0..MAX_PAGES {
+            let page = match self.page(endpoint, repository, &ask, bytes_left).await {
+                // Some registries refuse pages as long as ours; then they choose the length.
+                Err(ErrorKind::Failed { status: 400, .. }) if number == 0 => {
+                    ask.query = None;
+                    self.page(endpoint, repository, &ask, bytes_left).await?
+                }
+                page => page?,
+            };
+            bytes_left -= page.bytes.len();
+            read_tags(&page.bytes, &mut tags).map_err(|detail| ErrorKind::Misbehaved { detail })?;
+            if page.next.is_none() || page.next == ask.query {
+                return Ok(tags);
+            }
+            ask.query = page.next;
+        }
+        Err(ErrorKind::Misbehaved { detail: format!("its list of tags has more than {MAX_PAGES} pages") })
+    }
+
+    async fn referrers_once(
+        &self,
+        endpoint: &Endpoint,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Option<Bytes>, ErrorKind> {
+        let path = format!("{repository}/referrers/{subject}");
+        let accept = Some(MediaType::oci_index().to_string());
+        let mut ask = Ask { accept, ..Ask::new(Method::GET, Channel::Api, path) };
+        let mut whole = Index::default();
+        let mut bytes_left = MAX_REFERRERS_BYTES;
+        for number in 0..MAX_PAGES {
+            let page = self.page(endpoint, repository, &ask, bytes_left).await?;
+            bytes_left -= page.bytes.len();
+            let is_index = page.media_type.as_ref().is_none_or(|media_type| *media_type == MediaType::oci_index());
+            let added = if is_index { whole.add(page.bytes) } else { Err("another type".to_owned()) };
+            match added {
+                // A web page or an error document: this registry does not know the path.
+                Err(_) if number == 0 => return Ok(None),
+                Err(detail) => {
+                    let detail = format!("a page of its list of referrers is not an index: {detail}");
+                    return Err(ErrorKind::Misbehaved { detail });
+                }
+                Ok(()) => {}
+            }
+            if page.next.is_none() || page.next == ask.query {
+                return Ok(Some(whole.into_bytes()));
+            }
+            ask.query = page.next;
+        }
+        Err(ErrorKind::Misbehaved { detail: format!("its list of referrers has more than {MAX_PAGES} pages") })
+    }
+
+    async fn page(
+        &self,
+        endpoint: &Endpoint,
+        repository: &RepositoryName,
+        ask: &Ask,
+        limit: usize,
+    ) -> Result<Page, ErrorKind> {
+        let fetch = async {
+            let reply = self.send(endpoint, repository, ask).await?;
+            reply.check_encoding()?;
+            let links = reply.response.headers().get_all("link");
+            let links = links.iter().filter_map(|value| value.to_str().ok());
+            let next =
+                next_query(links, &endpoint.url(&ask.path, None)).map_err(|detail| ErrorKind::Misbehaved { detail })?;
+            let media_type = reply.media_type();
+            let bytes = read_body(reply.response, limit).await?;
+            self.received_bytes.inc_by(bytes.len() as u64);
+            Ok(Page { media_type, bytes, next })
+        };
+        tokio::time::timeout(self.settings().patience(), fetch).await.unwrap_or(Err(ErrorKind::TimedOut))
+    }
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Vec<TagEntry>>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+fn read_tags(bytes: &[u8], tags: &mut Vec<String>) -> Result<(), String> {
+    let page: TagsPage =
+        serde_json::from_slice(bytes).map_err(|error| format!("its list of tags cannot be read: {error}"))?;
+    let entries = page.tags.ok_or("it sends a document without tags where a list of them was asked for")?;
+    for entry in entries.unwrap_or_default() {
+        match entry {
+            TagEntry::Name(name) if name.parse::<Tag>().is_ok() => tags.push(name),
+            TagEntry::Name(_) | TagEntry::Other(_) => {}
+        }
+        if tags.len() > MAX_TAGS {
+            return Err(format!("its list of tags has more than {MAX_TAGS}"));
+        }
+    }
+    Ok(())
+}
+
+/// Pages of an index, put together. A single page stays as it came, byte for byte.
+#[derive(Default)]
+struct Index {
+    first: Bytes,
+    merged: Option<Value>,
+    pages: usize,
+}
+
+impl Index {
+    fn add(&mut self, page: Bytes) -> Result<(), String> {
+        let mut document: Value = serde_json::from_slice(&page).map_err(|error| error.to_string())?;
+        let Some(members) = document.as_object_mut() else { return Err("it is no object".to_owned()) };
+        let declared = members.get("mediaType").and_then(Value::as_str);
+        if declared.is_some_and(|declared| MediaType::new(declared) != MediaType::oci_index()) {
+            return Err("it says that it is of another type".to_owned());
+        }
+        let added = match members.get_mut("manifests") {
+            Some(Value::Array(manifests)) => std::mem::take(manifests),
+            Some(Value::Null) => Vec::new(),
+            _ => return Err("it has no list of manifests".to_owned()),
+        };
+        self.pages += 1;
+        match self.merged.as_mut().and_then(|merged| merged.get_mut("manifests")) {
+            Some(Value::Array(manifests)) => manifests.extend(added),
+            _ => {
+                members.insert("manifests".to_owned(), Value::Array(added));
+                self.first = page;
+                self.merged = Some(document);
+            }
+        }
+        Ok(())
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self.merged {
+            Some(merged) if self.pages > 1 => Bytes::from(merged.to_string()),
+            _ => self.first,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(text: &str) -> Result<Vec<String>, String> {
+        let mut tags = Vec::new();
+        read_tags(text.as_bytes(), &mut tags).map(|()| tags)
+    }
+
+    #[test]
+    fn lists_of_tags() {
+        for (text, expected) in [
+            (r#"{"name":"a","tags":["b","a"]}"#, vec!["b", "a"]),
+            (r#"{"tags":null}"#, vec![]),
+            (r#"{"tags":[],"more":{"x":1}}"#, vec![]),
+            (r#"{"tags":["ok",7,null,"bad tag","-x",{"n":1},["a"]]}"#, vec!["ok"]),
+        ] {
+            assert_eq!(tags(text).unwrap(), expected, "{text}");
+        }
+        for text in ["", "<html>", "[]", r#"{"errors":[]}"#, r#"{"tags":"a"}"#] {
+            assert!(tags(text).is_err(), "{text}");
+        }
+    }
+
+    fn merge(pages: &[&str]) -> Result<String, String> {
+        let mut index = Index::default();
+        for page in pages {
+            index.add(Bytes::from((*page).to_owned()))?;
+        }
+        Ok(String::from_utf8(index.into_bytes().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn pages_of_referrers() {
+        let one = r#"{"schemaVersion":2, "manifests":[{"digest":"a"}], "annotations":{"k":"v"}}"#;
+        let two = r#"{"schemaVersion":2,"manifests":[{"digest":"b"}]}"#;
+        assert_eq!(merge(&[one]).unwrap(), one);
+        let merged: Value = serde_json::from_str(&merge(&[one, two, r#"{"manifests":null}"#]).unwrap()).unwrap();
+        assert_eq!(merged["manifests"], serde_json::json!([{"digest":"a"},{"digest":"b"}]));
+        assert_eq!(merged["annotations"]["k"], "v");
+        for page in ["", "[]", "{}", r#"{"errors":[]}"#, r#"{"manifests":[],"mediaType":"x/y"}"#] {
+            assert!(merge(&[page]).is_err(), "{page}");
+        }
+    }
+}

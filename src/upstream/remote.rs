@@ -1,0 +1,157 @@
+//! An upstream registry: its endpoints in order, and how a question goes over them.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{IntCounter, IntGauge};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::client::{Channel, Clients};
+use super::endpoint::Endpoint;
+use super::error::{Error, ErrorKind};
+use super::grant::Realms;
+use super::retry::{self, Next, Verdict};
+use super::source::Source;
+use super::token::Tokens;
+use crate::config::{UpstreamName, UpstreamSettings};
+use crate::oci::{Digest, RepositoryName};
+use crate::telemetry::Metrics;
+
+pub struct Upstream {
+    settings: UpstreamSettings,
+    endpoints: Vec<Endpoint>,
+    pub(super) clients: Clients,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) realms: Realms,
+    pub(super) metrics: Metrics,
+    pub(super) received_bytes: IntCounter,
+    pub(super) fetches_waiting: IntGauge,
+    /// Places below `max_fetches`.
+    pub(super) fetches: Arc<Semaphore>,
+    /// How many of them ranges may have at once.
+    pub(super) ranges: Arc<Semaphore>,
+}
+
+impl Upstream {
+    /// Reads certificates, but asks nobody anything: an upstream that is down does not keep us from starting.
+    pub fn new(settings: UpstreamSettings, metrics: Metrics) -> Result<Arc<Self>, Error> {
+        let clients = Clients::new(&settings).map_err(|detail| Error {
+            upstream: settings.name.clone(),
+            kind: ErrorKind::Unreachable { detail: format!("its TLS settings cannot be used: {detail}") },
+        })?;
+        let name = settings.name.as_str();
+        let endpoints = settings.urls.iter().enumerate().map(|(at, url)| {
+            let available = metrics.upstream_available.with_label_values(&[name, &at.to_string()]);
+            Endpoint::new(url.clone(), available)
+        });
+        let own_hosts = settings.urls.iter().filter_map(|url| url.host_str()).map(str::to_owned).collect();
+        let api = clients.of(Channel::Api).clone();
+        let places = settings.max_fetches.clamp(1, Semaphore::MAX_PERMITS);
+        Ok(Arc::new(Self {
+            endpoints: endpoints.collect(),
+            clients,
+            tokens: Tokens::new(&settings, api, metrics.upstream_requests.clone()),
+            realms: Realms { own_hosts, allowed: settings.realms.clone() },
+            received_bytes: metrics.upstream_received_bytes.with_label_values(&[name]),
+            fetches_waiting: metrics.upstream_fetches_waiting.with_label_values(&[name]),
+            fetches: Arc::new(Semaphore::new(places)),
+            ranges: Arc::new(Semaphore::new(places.div_ceil(2))),
+            metrics,
+            settings,
+        }))
+    }
+
+    pub fn name(&self) -> &UpstreamName {
+        &self.settings.name
+    }
+
+    pub fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+
+    pub fn source(self: &Arc<Self>, repository: RepositoryName, digest: Digest) -> Source {
+        Source::new(self.clone(), repository, digest)
+    }
+
+    pub(super) fn error(&self, kind: ErrorKind) -> Error {
+        Error { upstream: self.settings.name.clone(), kind }
+    }
+
+    /// Puts a question to the endpoints in order, again where that may help, until one answers.
+    ///
+    /// Several endpoints share the time that is left until `deadline`, so that one that hangs leaves time for the next.
+    /// Without a deadline, `ask` must bound itself.
+    pub(super) async fn over_endpoints<'a, T, F>(
+        &'a self,
+        deadline: Option<Instant>,
+        ask: impl Fn(&'a Endpoint) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, ErrorKind>>,
+    {
+        let mut verdict = Verdict::default();
+        for (at, endpoint) in self.endpoints.iter().enumerate() {
+            let share = deadline.map(|deadline| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                Instant::now() + left / u32::try_from(self.endpoints.len() - at).unwrap_or(u32::MAX)
+            });
+            match self.over_one(endpoint, share, &ask).await {
+                Ok(answer) => return Ok(answer),
+                Err(kind) => {
+                    tracing::debug!(upstream = %self.name(), endpoint = endpoint.host(), error = %kind, "no answer");
+                    verdict.note(kind);
+                }
+            }
+        }
+        Err(self.error(verdict.conclude()))
+    }
+
+    async fn over_one<'a, T, F>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        deadline: Option<Instant>,
+        ask: &impl Fn(&'a Endpoint) -> F,
+    ) -> Result<T, ErrorKind>
+    where
+        F: Future<Output = Result<T, ErrorKind>>,
+    {
+        let mut last = None;
+        let mut tries = 0;
+        loop {
+            let trying = match (endpoint.breaker.admit(), last) {
+                (Ok(trying), _) => trying,
+                (Err(_), Some(kind)) => return Err(kind),
+                (Err(pause), None) => return Err(left_alone(endpoint, pause)),
+            };
+            let began = Instant::now();
+            let asked = match deadline {
+                Some(deadline) => tokio::time::timeout_at(deadline, ask(endpoint)).await,
+                None => Ok(ask(endpoint).await),
+            };
+            let kind = match asked.unwrap_or(Err(ErrorKind::TimedOut)) {
+                Ok(answer) => {
+                    trying.settle(super::breaker::Health::Alive);
+                    return Ok(answer);
+                }
+                Err(kind) => kind,
+            };
+            trying.settle(retry::health(&kind, began.elapsed()));
+            tries += 1;
+            match retry::after(&kind, tries, fastrand::f64()) {
+                Next::Again(pause) if deadline.is_none_or(|deadline| Instant::now() + pause < deadline) => {
+                    tokio::time::sleep(pause).await;
+                    self.metrics.upstream_retries.with_label_values(&[self.name().as_str()]).inc();
+                    last = Some(kind);
+                }
+                _ => return Err(kind),
+            }
+        }
+    }
+}
+
+fn left_alone(endpoint: &Endpoint, pause: Duration) -> ErrorKind {
+    let detail = format!("{} has failed repeatedly and is asked again in {} s", endpoint.host(), pause.as_secs() + 1);
+    ErrorKind::Unreachable { detail }
+}

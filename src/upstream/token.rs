@@ -1,0 +1,171 @@
+//! Tokens: kept for as long as they live, fetched once however many wait, renewed before they expire.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use prometheus::IntCounterVec;
+use tokio::time::Instant;
+
+use super::credential::{Credentials, Login, Resolved};
+use super::error::ErrorKind;
+use super::flight::Flights;
+use super::grant::Grant;
+use super::retry::{self, Next};
+use super::token_service::{self, Token};
+use crate::config::{UpstreamName, UpstreamSettings};
+use crate::oci::Digest;
+
+/// A token is for one repository.
+const MAX_TOKENS: u64 = 4096;
+/// After a renewal that failed, while the old token still works.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
+
+/// For the credential of this fingerprint.
+type Key = (Grant, Digest);
+
+pub(super) struct Tokens {
+    upstream: UpstreamName,
+    client: reqwest::Client,
+    credentials: Credentials,
+    requests: IntCounterVec,
+    timeout: Duration,
+    kept: Cache<Key, Token>,
+    flights: Flights<Key, Token>,
+}
+
+impl Tokens {
+    pub(super) fn new(settings: &UpstreamSettings, client: reqwest::Client, requests: IntCounterVec) -> Arc<Self> {
+        Arc::new(Self {
+            upstream: settings.name.clone(),
+            client,
+            credentials: Credentials::new(&settings.credential),
+            requests,
+            timeout: settings.header_timeout,
+            kept: Cache::new(MAX_TOKENS),
+            flights: Flights::new(),
+        })
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// A token for the registry at `host`, and whether it is an earlier one that may have lost its value. `refused` is one
+    /// that the registry no longer takes; `plain_realm` says that the realm is http where the registry is https.
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        host: &str,
+        grant: Grant,
+        refused: Option<&Token>,
+        plain_realm: bool,
+    ) -> Result<(Token, bool), ErrorKind> {
+        let Resolved { login, kept } = self.credentials.login(host, false).await?;
+        if plain_realm && login != Login::Anonymous {
+            let detail = "its realm is a plain http URL, to which the credential is not sent".to_owned();
+            return Err(ErrorKind::LoginFailed { detail, retry_after: None });
+        }
+        let key = (grant, login.fingerprint());
+        let now = Instant::now();
+        let known = self
+            .kept
+            .get(&key)
+            .filter(|token| token.usable_until > now && refused.is_none_or(|refused| refused.header != token.header));
+        if let Some(token) = &known
+            && token.renew_at > now
+        {
+            return Ok((token.clone(), true));
+        }
+        let renewal = self.flights.join(&key, || {
+            let (this, host, key) = (self.clone(), host.to_owned(), key.clone());
+            async move { this.fetch(&host, key, login, kept).await }
+        });
+        match known {
+            // The renewal goes on by itself; this request need not wait for it.
+            Some(token) => Ok((token, true)),
+            None => Ok((renewal.await?, false)),
+        }
+    }
+
+    /// With a credential that a helper gave earlier (`kept`), a refusal may mean that it has expired: then a new one is tried.
+    async fn fetch(&self, host: &str, key: Key, login: Login, kept: bool) -> Result<Token, ErrorKind> {
+        let mut result = self.ask(&key.0, &login).await;
+        if kept
+            && matches!(
+                result,
+                Err(ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::Failed { status: 400, .. })
+            )
+        {
+            let renewed = self.credentials.login(host, true).await?.login;
+            result = self.ask(&key.0, &renewed).await;
+        }
+        match result {
+            Ok(token) => {
+                tracing::debug!(upstream = %self.upstream, scope = key.0.scope, "a token was issued");
+                self.kept.insert(key, token.clone());
+                Ok(token)
+            }
+            Err(kind) => {
+                let kind = login_failure(&key.0, kind);
+                tracing::debug!(upstream = %self.upstream, scope = key.0.scope, error = %kind, "no token was issued");
+                if let Some(token) = self.kept.get(&key) {
+                    self.kept.insert(key, Token { renew_at: Instant::now() + RENEWAL_PAUSE, ..token });
+                }
+                Err(kind)
+            }
+        }
+    }
+
+    /// Asks until it is answered, a few times within the time limit.
+    async fn ask(&self, grant: &Grant, login: &Login) -> Result<Token, ErrorKind> {
+        let mut tries = 0;
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let asked = tokio::time::timeout_at(deadline, token_service::fetch(&self.client, grant, login)).await;
+            let kind = match asked.unwrap_or(Err(ErrorKind::TimedOut)) {
+                Ok(token) => {
+                    self.count("200");
+                    return Ok(token);
+                }
+                Err(kind) => kind,
+            };
+            self.count(&code_of(&kind));
+            tries += 1;
+            match retry::after(&kind, tries, fastrand::f64()) {
+                Next::Again(pause) if Instant::now() + pause < deadline => tokio::time::sleep(pause).await,
+                _ => return Err(kind),
+            }
+        }
+    }
+
+    fn count(&self, code: &str) {
+        self.requests.with_label_values(&[self.upstream.as_str(), code]).inc();
+    }
+}
+
+fn code_of(kind: &ErrorKind) -> String {
+    match kind {
+        ErrorKind::NotFound => "404".to_owned(),
+        ErrorKind::Unauthorized => "401".to_owned(),
+        ErrorKind::Denied => "403".to_owned(),
+        ErrorKind::RateLimited { .. } => "429".to_owned(),
+        ErrorKind::Failed { status, .. } => status.to_string(),
+        _ => "error".to_owned(),
+    }
+}
+
+/// A token service that fails is not an answer about a repository: never "not found" (C48).
+fn login_failure(grant: &Grant, kind: ErrorKind) -> ErrorKind {
+    let host = grant.realm.host_str().unwrap_or_default();
+    let failed = |detail: String, retry_after| ErrorKind::LoginFailed { detail, retry_after };
+    match kind {
+        ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::LoginFailed { .. } => kind,
+        ErrorKind::NotFound => failed(format!("{host} answered 404"), None),
+        ErrorKind::RateLimited { retry_after } => failed(format!("{host} limits our rate (429)"), retry_after),
+        ErrorKind::Failed { status, retry_after } => failed(format!("{host} answered {status}"), retry_after),
+        ErrorKind::TimedOut => failed(format!("{host} did not answer in time"), None),
+        ErrorKind::Unreachable { detail } | ErrorKind::Misbehaved { detail } | ErrorKind::BrokenBody { detail } => {
+            failed(format!("{host}: {detail}"), None)
+        }
+    }
+}
