@@ -380,3 +380,63 @@ async fn a_second_process_is_kept_out_of_the_folder() {
     assert!(second.log().contains("another process"), "{}", second.log());
     proxy.get("/v2/").await.assert_status(200);
 }
+
+#[tokio::test]
+async fn c72_a_blob_of_unknown_length_outgrows_the_disk() {
+    let upstream = FakeUpstream::start().await;
+    let bytes = noise(1, 12 << 20);
+    let digest = upstream.blob(REPO, bytes.clone());
+    upstream.on("GET", &digest, Behaviour::usual().chunked());
+    let mut setup = Setup::of(&upstream);
+    setup.cache.text("disk", "4MiB");
+    let proxy = setup.start().await;
+    let mut exchange = proxy.client().open("GET", &blob(REPO, &digest), &[]).await;
+    for at in 1..12 {
+        exchange.read(at << 20).await;
+        assert!(proxy.kept_bytes() <= 4 << 20, "{}", proxy.kept_bytes());
+    }
+    exchange.rest().await.assert_body(&bytes);
+    assert!(proxy.kept_bytes() <= 4 << 20);
+}
+
+#[tokio::test]
+async fn unfinished_fills_do_not_stay_for_ever() {
+    let upstream = FakeUpstream::start().await;
+    let bytes = noise(1, 4 << 20);
+    let digest = upstream.blob(REPO, bytes.clone());
+    upstream.on("GET", &digest, Behaviour::usual().gate_at(2 << 20, &Gate::new()).once());
+    let mut setup = Setup::of(&upstream);
+    setup.cache.text("staging_ttl", "1h");
+    let mut proxy = setup.start().await;
+    let mut exchange = proxy.client().open("GET", &blob(REPO, &digest), &[]).await;
+    exchange.read(1 << 20).await;
+    proxy.kill().await;
+    let (left, _) = proxy.staging().into_iter().next().expect("the beginning of the blob");
+    let old = std::time::SystemTime::now() - Duration::from_secs(2 * 3600);
+    fs::File::options().write(true).open(&left).unwrap().set_modified(old).unwrap();
+    proxy.start().await;
+    until("it is gone", || proxy.staging().is_empty()).await;
+    proxy.get(&blob(REPO, &digest)).await.assert_body(&bytes);
+    assert_eq!(upstream.asked("GET", &digest).last().unwrap().range_start(), None);
+}
+
+#[tokio::test]
+async fn unfinished_fills_count_below_the_limit() {
+    let upstream = FakeUpstream::start().await;
+    upstream.on("GET", "/blobs/", Behaviour::usual().gate_at(2 << 20, &Gate::new()));
+    let mut proxy = Proxy::of(&upstream).await;
+    for seed in 0..3 {
+        let digest = upstream.blob(REPO, noise(seed, 4 << 20));
+        let mut exchange = proxy.client().open("GET", &blob(REPO, &digest), &[]).await;
+        exchange.read(1 << 20).await;
+    }
+    proxy.kill().await;
+    assert!(proxy.kept_bytes() > 3 << 20);
+    proxy.setup.cache.text("disk", "3MiB");
+    upstream.forget_all();
+    proxy.start().await;
+    until("the limit holds", || proxy.kept_bytes() <= 3 << 20).await;
+    flood(&upstream, &proxy, 100..110).await;
+    assert!(proxy.kept_bytes() <= 3 << 20);
+    assert!(proxy.blobs().len() > 2, "left-overs do not take the place of what is asked for");
+}
