@@ -49,7 +49,7 @@ impl Failure {
             Self::Status(404) => 404,
             Self::Status(_) => 502,
             Self::Limited => 429,
-            // Our credential is wrong: that is an answer. What limits or fails is not.
+            // The token service does not like our password, which is upstream's own word.
             Self::Login(401) => 401,
             Self::Login(_) => 503,
         }
