@@ -157,7 +157,7 @@ impl Refusal {
 }
 
 /// The members by which a manifest is known, whatever they hold.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Members {
     schema_version: Option<IgnoredAny>,
@@ -172,6 +172,34 @@ struct Members {
 }
 
 impl Members {
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        // An array of enough elements would do for serde.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err("no JSON object".to_owned());
+        }
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+
+    /// Whether a document that came as `told` may be taken for a manifest. The types that we know have members that we know; of
+    /// an artifact's own type any JSON object may be (C34), unless it is an error's.
+    fn check(&self, told: Option<&MediaType>, bytes: &[u8]) -> Result<(), String> {
+        let known = told.is_none_or(|told| is_generic(told) || is_known(told));
+        if known && !self.are_of_a_manifest() {
+            return Err("a JSON document without any member of one".to_owned());
+        }
+        if self.errors.is_some() && !self.are_of_a_manifest() {
+            return Err("an error document".to_owned());
+        }
+        match Manifest::parse(bytes) {
+            Err(error) if known => Err(error.to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    fn are_signed(&self) -> bool {
+        self.fs_layers.is_some() && self.signatures.is_some()
+    }
+
     fn are_of_a_manifest(&self) -> bool {
         self.schema_version.is_some()
             || self.media_type.is_some()
@@ -183,9 +211,7 @@ impl Members {
         match &self.media_type {
             Some(declared) => MediaType::new(declared),
             None if self.manifests.is_some() => MediaType::oci_index(),
-            None if self.fs_layers.is_some() && self.signatures.is_some() => {
-                MediaType::new("application/vnd.docker.distribution.manifest.v1+prettyjws")
-            }
+            None if self.are_signed() => MediaType::new("application/vnd.docker.distribution.manifest.v1+prettyjws"),
             None if self.fs_layers.is_some() => MediaType::new("application/vnd.docker.distribution.manifest.v1+json"),
             None => MediaType::new("application/vnd.oci.image.manifest.v1+json"),
         }
@@ -200,24 +226,11 @@ fn read_manifest(bytes: Bytes, told: Told, wanted: Option<Digest>) -> Result<Man
     if let Some(media_type) = told.media_type.as_ref().filter(|media_type| !media_type.may_be_manifest()) {
         return Err(Refusal::NoManifest(format!("it sends {media_type} where a manifest was asked for")));
     }
-    let no_manifest = |error: String| Refusal::NoManifest(format!("it sends what is not a manifest: {error}"));
-    let members: Members = serde_json::from_slice(&bytes).map_err(|error| no_manifest(error.to_string()))?;
-    // An artifact may look like nothing that we know: then its name is enough, if it is not an error document (C15).
-    let named = told.media_type.as_ref().is_some_and(|media_type| !is_generic(media_type)) && members.errors.is_none();
-    let asked_for = wanted.is_some_and(|wanted| wanted.verifies(&bytes));
-    if !(members.are_of_a_manifest() || named || asked_for) {
-        return Err(no_manifest("a JSON document without any member of one".to_owned()));
-    }
-    Manifest::parse(&bytes).map_err(|error| no_manifest(error.to_string()))?;
-    let media_type = match told.media_type {
-        Some(media_type) if !is_generic(&media_type) => media_type,
-        Some(media_type) if members.media_type.is_none() && media_type.as_str() == "application/json" => media_type,
-        _ => members.media_type(),
-    };
+    let members = Members::read(&bytes);
     for (digest, origin) in [(wanted, "asked for"), (told.digest, "announced")] {
         match digest {
             Some(digest) if !digest.verifies(&bytes) => {
-                let detail = if members.fs_layers.is_some() && members.signatures.is_some() {
+                let detail = if members.as_ref().is_ok_and(Members::are_signed) {
                     "it sends a signed Docker schema 1 manifest, a format that is no longer supported".to_owned()
                 } else {
                     format!("the bytes of the manifest are not those of the digest that was {origin}, {digest}")
@@ -227,6 +240,18 @@ fn read_manifest(bytes: Bytes, told: Told, wanted: Option<Digest>) -> Result<Man
             _ => {}
         }
     }
+    // Bytes that are those of the digest that was asked for are what they should be, whatever they look like.
+    if wanted.is_none() {
+        let looks =
+            members.as_ref().map_err(String::clone).and_then(|members| members.check(told.media_type.as_ref(), &bytes));
+        looks.map_err(|error| Refusal::NoManifest(format!("it sends what is not a manifest: {error}")))?;
+    }
+    let members = members.unwrap_or_default();
+    let media_type = match told.media_type {
+        Some(media_type) if !is_generic(&media_type) => media_type,
+        Some(media_type) if members.media_type.is_none() && media_type.as_str() == "application/json" => media_type,
+        _ => members.media_type(),
+    };
     let digest = wanted.or(told.digest).unwrap_or_else(|| Digest::of(&bytes));
     Ok(ManifestBody { digest, media_type, bytes })
 }
@@ -234,6 +259,18 @@ fn read_manifest(bytes: Bytes, told: Told, wanted: Option<Digest>) -> Result<Man
 /// Types that object stores give to everything.
 fn is_generic(media_type: &MediaType) -> bool {
     matches!(media_type.as_str(), "application/json" | "application/octet-stream" | "binary/octet-stream")
+}
+
+/// Types whose members are those of `Members`.
+fn is_known(media_type: &MediaType) -> bool {
+    media_type.is_index()
+        || media_type.is_schema1()
+        || matches!(
+            media_type.as_str(),
+            "application/vnd.oci.image.manifest.v1+json"
+                | "application/vnd.docker.distribution.manifest.v2+json"
+                | "application/vnd.oci.artifact.manifest.v1+json"
+        )
 }
 
 fn no_manifest(media_type: &MediaType) -> ErrorKind {
@@ -269,6 +306,8 @@ mod tests {
             ("", "application/vnd.oci.image.index.v1+json"),
             ("[]", ""),
             ("null", ""),
+            (r#"{"errors":[]}"#, "application/vnd.acme.thing.v7+json"),
+            ("[1,2,3,4,5,6,7,8,9]", "application/vnd.acme.thing.v7+json"),
         ] {
             assert!(matches!(read(text, media_type, None, None), Err(Refusal::NoManifest(_))), "{text} {media_type}");
         }
@@ -290,6 +329,17 @@ mod tests {
         ] {
             assert_eq!(read(text, told, None, None).unwrap().media_type.as_str(), expected, "{text} {told}");
         }
+    }
+
+    /// C34, and what has the right digest is right.
+    #[test]
+    fn artifacts_may_be_anything() {
+        let strange = r#"{"anything":["at","all"]}"#;
+        let acme = "application/vnd.acme.thing.v7+json";
+        assert_eq!(read(strange, acme, None, None).unwrap().media_type.as_str(), acme);
+        let digest = Some(Digest::of(strange.as_bytes()));
+        assert_eq!(read(strange, acme, digest, digest).unwrap().media_type.as_str(), acme);
+        assert!(read("[]", acme, None, Some(Digest::of(b"[]"))).is_ok());
     }
 
     #[test]
