@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::digest::Digest;
 use super::media_type::MediaType;
@@ -49,17 +49,17 @@ struct Document {
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<Entry>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     layers: Vec<Entry>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     blobs: Vec<Entry>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     manifests: Vec<Entry>,
     subject: Option<Entry>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     annotations: BTreeMap<String, serde_json::Value>,
     /// Docker schema 1.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     fs_layers: Vec<SchemaOneLayer>,
 }
 
@@ -79,6 +79,11 @@ struct Entry {
 #[serde(rename_all = "camelCase")]
 struct SchemaOneLayer {
     blob_sum: String,
+}
+
+/// Programs in Go write an empty list as `null`.
+fn null_is_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Manifest {
@@ -149,6 +154,12 @@ mod tests {
         assert_eq!(manifest.artifact_type.as_deref(), Some("c"));
         assert_eq!(manifest.subject.map(|subject| subject.digest), Some(digest));
         assert_eq!(manifest.annotations.len(), 1);
+    }
+
+    #[test]
+    fn null_is_an_empty_list() {
+        let text = r#"{"layers":null,"manifests":null,"blobs":null,"annotations":null,"fsLayers":null,"config":null}"#;
+        assert_eq!(Manifest::parse(text.as_bytes()), Ok(Manifest::default()));
     }
 
     #[test]
