@@ -61,7 +61,7 @@ impl Circuit {
                 *self = Self::Probing { since: now, pause };
                 Admission::Probe
             }
-            // Its deadline has not passed; everyone else waits at most as long as the circuit was open.
+            // Everyone else waits for the probe; how long it takes can only be guessed.
             Self::Probing { since, pause } => Admission::Wait((since + pause).saturating_duration_since(now)),
         }
     }

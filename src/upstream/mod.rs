@@ -17,6 +17,7 @@ mod manifest;
 mod source;
 mod stream;
 
+mod document;
 mod extent;
 mod link;
 

@@ -38,6 +38,8 @@ pub struct Upstream {
 #[derive(Clone, Copy)]
 pub(super) struct Turn<'a> {
     pub(super) endpoint: &'a Endpoint,
+    /// Of the endpoint in the list of URLs.
+    pub(super) index: usize,
     /// The try is given up then.
     until: Option<Instant>,
 }
@@ -98,9 +100,6 @@ impl Upstream {
     }
 
     /// Puts a question to the endpoints in order, again where that may help, until one answers.
-    ///
-    /// Several endpoints share the time that is left until `deadline`, so that one that hangs leaves time for the next.
-    /// Without a deadline, `ask` must bound itself.
     pub(super) async fn over_endpoints<'a, T, F>(
         &'a self,
         deadline: Option<Instant>,
@@ -109,13 +108,30 @@ impl Upstream {
     where
         F: Future<Output = Result<T, ErrorKind>>,
     {
+        self.over_endpoints_from(0, deadline, ask).await
+    }
+
+    /// As `over_endpoints`, beginning with the one of index `first` and coming to those before it last.
+    ///
+    /// Several endpoints share the time that is left until `deadline`, so that one that hangs leaves time for the next.
+    /// Without a deadline, `ask` must bound itself.
+    pub(super) async fn over_endpoints_from<'a, T, F>(
+        &'a self,
+        first: usize,
+        deadline: Option<Instant>,
+        ask: impl Fn(Turn<'a>) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, ErrorKind>>,
+    {
         let mut verdict = Verdict::default();
-        for (at, endpoint) in self.endpoints.iter().enumerate() {
+        let turns = self.endpoints.iter().enumerate().cycle().skip(first).take(self.endpoints.len());
+        for (at, (index, endpoint)) in turns.enumerate() {
             let share = deadline.map(|deadline| {
                 let left = deadline.saturating_duration_since(Instant::now());
                 Instant::now() + left / u32::try_from(self.endpoints.len() - at).unwrap_or(u32::MAX)
             });
-            match self.over_one(endpoint, share, &ask).await {
+            match self.over_one(Turn { endpoint, index, until: share }, &ask).await {
                 Ok(answer) => return Ok(answer),
                 Err(kind) => {
                     tracing::debug!(upstream = %self.name(), endpoint = endpoint.host(), error = %kind, "no answer");
@@ -126,15 +142,11 @@ impl Upstream {
         Err(self.error(verdict.conclude()))
     }
 
-    async fn over_one<'a, T, F>(
-        &'a self,
-        endpoint: &'a Endpoint,
-        deadline: Option<Instant>,
-        ask: &impl Fn(Turn<'a>) -> F,
-    ) -> Result<T, ErrorKind>
+    async fn over_one<'a, T, F>(&'a self, turn: Turn<'a>, ask: &impl Fn(Turn<'a>) -> F) -> Result<T, ErrorKind>
     where
         F: Future<Output = Result<T, ErrorKind>>,
     {
+        let Turn { endpoint, until: deadline, .. } = turn;
         let mut last = None;
         let mut tries = 0;
         loop {
@@ -144,7 +156,6 @@ impl Upstream {
                 (Err(pause), None) => return Err(left_alone(endpoint, pause)),
             };
             let began = Instant::now();
-            let turn = Turn { endpoint, until: deadline };
             let asked = match deadline {
                 Some(deadline) => tokio::time::timeout_at(deadline, ask(turn)).await,
                 None => Ok(ask(turn).await),

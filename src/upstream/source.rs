@@ -1,6 +1,7 @@
 //! Where a blob can be had, and how it is opened.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::Method;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,6 +21,9 @@ pub struct Source {
     upstream: Arc<Upstream>,
     repository: RepositoryName,
     digest: Digest,
+    /// Index of the endpoint to ask first: the one after that whose body broke off last. Otherwise one that answers every
+    /// request and breaks off every body would keep the others from being asked. Shared by all clones.
+    first: Arc<AtomicUsize>,
 }
 
 /// A place below `max_fetches`, given back when it is dropped.
@@ -67,7 +71,7 @@ impl Upstream {
 
 impl Source {
     pub(super) fn new(upstream: Arc<Upstream>, repository: RepositoryName, digest: Digest) -> Self {
-        Self { upstream, repository, digest }
+        Self { upstream, repository, digest, first: Arc::default() }
     }
 
     pub fn upstream(&self) -> &Arc<Upstream> {
@@ -103,16 +107,23 @@ impl Source {
             range: wanted.header(),
             ..Ask::new(Method::GET, Channel::Blob, format!("{}/blobs/{}", self.repository, self.digest))
         };
-        let (reply, extent) = upstream.over_endpoints(None, |turn| self.open_once(turn, &ask, wanted)).await?;
-        Ok(Stream::new(upstream.clone(), reply.response, wanted.start, extent, place))
+        let first = self.first.load(Ordering::Relaxed) % upstream.settings().urls.len().max(1);
+        let (index, reply, extent) =
+            upstream.over_endpoints_from(first, None, |turn| self.open_once(turn, &ask, wanted)).await?;
+        Ok(Stream::new(self.clone(), index, reply.response, wanted.start, extent, place))
     }
 
-    async fn open_once(&self, turn: Turn<'_>, ask: &Ask, wanted: Wanted) -> Result<(Reply, Extent), ErrorKind> {
+    async fn open_once(&self, turn: Turn<'_>, ask: &Ask, wanted: Wanted) -> Result<(usize, Reply, Extent), ErrorKind> {
         let reply = self.upstream.send(turn, &self.repository, ask).await?;
         refuse_page(&reply)?;
         reply.check_encoding()?;
         let extent = wanted.extent(&Head::of(&reply)).map_err(|detail| ErrorKind::Misbehaved { detail })?;
-        Ok((reply, extent))
+        Ok((turn.index, reply, extent))
+    }
+
+    /// The body of this endpoint broke off: the rest is asked for elsewhere, where there is an elsewhere.
+    pub(super) fn turn_from(&self, index: usize) {
+        self.first.store(index + 1, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,5 @@
 //! A blob's bytes while they arrive.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -8,8 +7,7 @@ use bytes::{Buf, Bytes};
 use super::body::broken;
 use super::error::{Error, ErrorKind};
 use super::extent::{Extent, Then};
-use super::remote::Upstream;
-use super::source::Place;
+use super::source::{Place, Source};
 
 /// Once every byte has come, the end of a body without announced length is waited for no longer than this.
 const END_TIME: Duration = Duration::from_secs(1);
@@ -20,7 +18,9 @@ pub struct Stream {
     pub start: u64,
     /// Size of the whole blob in bytes, if upstream said it.
     pub total: Option<u64>,
-    upstream: Arc<Upstream>,
+    source: Source,
+    /// Of the endpoint that sends it.
+    index: usize,
     /// `None` once the end has been seen.
     response: Option<reqwest::Response>,
     /// What `chunk` has still to pass over and to bring.
@@ -30,28 +30,29 @@ pub struct Stream {
 
 impl Stream {
     pub(super) fn new(
-        upstream: Arc<Upstream>,
+        source: Source,
+        index: usize,
         response: reqwest::Response,
         start: u64,
         extent: Extent,
         place: Place,
     ) -> Self {
-        Self { start, total: extent.total, upstream, response: Some(response), extent, _place: place }
+        Self { start, total: extent.total, source, index, response: Some(response), extent, _place: place }
     }
 
     /// The next bytes, or `None` at the end of the body. Fails when nothing comes for the stall timeout, or when the body
     /// ends before its announced length or goes on after it. May be dropped while it waits without losing bytes.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let result = self.next().await;
-        if result.is_err() {
+        self.next().await.map_err(|detail| {
             self.response = None;
-        }
-        result.map_err(|detail| self.upstream.error(ErrorKind::BrokenBody { detail }))
+            self.source.turn_from(self.index);
+            self.source.upstream().error(ErrorKind::BrokenBody { detail })
+        })
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, String> {
         while self.extent.length != Some(0) {
-            let stall = self.upstream.settings().stall_timeout;
+            let stall = self.source.upstream().settings().stall_timeout;
             let Some(read) = self.read(stall).await? else {
                 return Err(format!("nothing came for {} s", stall.as_secs_f64()));
             };
@@ -97,7 +98,7 @@ impl Stream {
             ErrorKind::BrokenBody { detail } => detail,
             kind => kind.to_string(),
         })?;
-        self.upstream.received_bytes.inc_by(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
+        self.source.upstream().received_bytes.inc_by(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
         Ok(Some(read))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::fake::{Answer, Fake, answer, upstream};
+use super::fake::{Answer, Fake, Piece, answer, upstream};
 use super::{SECOND, digest, repository};
 use crate::config::UpstreamSettings;
 use crate::oci::{AcceptSet, Reference};
@@ -95,6 +95,22 @@ async fn the_next_mirror_is_asked() {
     let mut settings = mirrors(&[&good, &good]);
     settings.urls[0] = nobody().await.parse().unwrap();
     assert_eq!(size(&upstream(settings)).await.unwrap(), Some(5));
+}
+
+/// A mirror that answers well and breaks off every body: the rest comes from the next one.
+#[tokio::test]
+async fn the_rest_of_a_broken_body_comes_from_the_next_mirror() {
+    let breaking =
+        Fake::new(|_| answer(200).header("content-length", 5).piece(Piece::Bytes(b"12".to_vec())).piece(Piece::Break))
+            .await;
+    let good = Fake::new(|_| answer(206).header("content-range", "bytes 2-4/5").body("345")).await;
+    let source = upstream(mirrors(&[&breaking, &good])).source(repository(), digest());
+    let mut stream = source.open(0, None).await.unwrap();
+    assert_eq!(stream.chunk().await.unwrap().unwrap(), "12");
+    stream.chunk().await.unwrap_err();
+    let mut rest = source.clone().open(stream.start, stream.total).await.unwrap();
+    assert_eq!(rest.chunk().await.unwrap().unwrap(), "345");
+    assert_eq!((breaking.seen().len(), good.seen()[0].header("range")), (1, "bytes=2-"));
 }
 
 #[tokio::test]

@@ -195,12 +195,16 @@ async fn c55_a_realm_on_another_host() {
 #[tokio::test]
 async fn c48_the_token_service_fails() {
     type Row = (fn() -> Answer, fn(&ErrorKind) -> bool);
-    let table: [Row; 8] = [
+    let table: [Row; 9] = [
         (|| answer(429).header("retry-after", 30), |kind| retry_after(kind) == Some(30)),
         (|| answer(503).header("retry-after", 60), |kind| retry_after(kind) == Some(60)),
         (|| answer(500), |kind| matches!(kind, ErrorKind::LoginFailed { .. })),
         (|| answer(404), |kind| matches!(kind, ErrorKind::LoginFailed { .. })),
         (|| answer(302).header("location", "/elsewhere"), |kind| matches!(kind, ErrorKind::LoginFailed { .. })),
+        (
+            || answer(200).body(format!("{:<65535}  ", r#"{"token":"t"}"#)),
+            |kind| matches!(kind, ErrorKind::LoginFailed { .. }),
+        ),
         (|| answer(200).body("<html>"), |kind| matches!(kind, ErrorKind::LoginFailed { .. })),
         (|| answer(401), |kind| matches!(kind, ErrorKind::Unauthorized)),
         (|| answer(403), |kind| matches!(kind, ErrorKind::Denied)),
