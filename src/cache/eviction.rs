@@ -252,6 +252,18 @@ mod tests {
         assert_eq!(eviction.evict(), None);
     }
 
+    /// Once no victim was found although one was there: all of the main queue was being read, and the small one was below
+    /// its share.
+    #[test]
+    fn a_small_blob_goes_when_all_large_ones_are_being_read() {
+        let mut eviction = Eviction::new();
+        eviction.insert(digest(1), 1000);
+        assert!(eviction.pin(&digest(1)));
+        assert_eq!(eviction.evict(), None);
+        eviction.insert(digest(2), 1);
+        assert_eq!(eviction.evict(), Some((digest(2), 1)));
+    }
+
     #[test]
     fn what_comes_back_is_kept_longer() {
         let mut eviction = Eviction::new();
