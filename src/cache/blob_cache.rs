@@ -64,11 +64,6 @@ impl BlobCache {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// A small object from memory. No IO, no waiting.
-    pub fn in_memory(&self, digest: &Digest) -> Option<Bytes> {
-        self.inner.memory.get(digest)
-    }
-
     /// What is kept, or coming; nothing is fetched. `expected` is the size in bytes, if a manifest told it.
     pub async fn kept(&self, digest: &Digest, expected: Option<u64>) -> Result<Option<Blob>, Error> {
         if let Some(bytes) = self.inner.memory.get(digest) {
@@ -144,7 +139,10 @@ impl BlobCache {
             match (&*opened.file).take(limit).read_to_end(&mut bytes) {
                 Ok(_) if digest.verifies(&bytes) => Ok(Some(Bytes::from(bytes))),
                 // Too long, cut, or rotten: fetch it again.
-                _ => disk.forget(&digest).map(|()| None),
+                _ => {
+                    disk.forget(&digest);
+                    Ok(None)
+                }
             }
         })
         .await;

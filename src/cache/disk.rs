@@ -117,7 +117,7 @@ impl Disk {
             found => {
                 let size = found.map(|(_, size)| size);
                 tracing::warn!(%digest, ?size, ?expected, "a kept blob is gone or has another size; it will be fetched again");
-                self.forget(digest)?;
+                self.forget(digest);
                 Ok(None)
             }
         }
@@ -130,13 +130,16 @@ impl Disk {
         state.used.insert(*digest);
     }
 
-    pub(super) fn forget(&self, digest: &Digest) -> Result<(), storage::Error> {
+    /// Drops what is not right. That it cannot be removed is no reason not to fetch it again.
+    pub(super) fn forget(&self, digest: &Digest) {
         {
             let mut state = self.state();
             state.eviction.remove(digest);
             state.gone.insert(*digest);
         }
-        self.storage.remove_blob(digest)
+        if let Err(error) = self.storage.remove_blob(digest) {
+            self.failed("remove", &error);
+        }
     }
 
     /// The staging file of `digest`, with what an earlier fill left in it. Its bytes are no longer accounted as left over.
@@ -151,14 +154,12 @@ impl Disk {
         if staged.is_empty() {
             return;
         }
-        if let Err(error) = staged.sync() {
+        let bytes = on_disk(staged.len());
+        if let Err(error) = staged.sync().and_then(|()| staged.keep()) {
             self.failed("write", &error);
             return;
         }
-        let mut state = self.state();
-        state.left_overs.insert(*digest, on_disk(staged.len()));
-        drop(state);
-        staged.keep();
+        self.state().left_overs.insert(*digest, bytes);
         drop(reservation);
     }
 

@@ -11,21 +11,30 @@ use crate::oci::{Digest, MediaType};
 use crate::telemetry::{CacheOutcome, ObjectKind};
 use crate::upstream;
 
+/// A repository's right to serve a blob.
+struct Right {
+    /// Bytes, if anyone told.
+    size: Option<u64>,
+    /// Upstream was asked just now.
+    asked: bool,
+}
+
 impl Registry {
     pub(super) async fn read_blob(&self, repository: Repository, digest: Digest, want: Want) -> Result<Answer, Error> {
         let object = || Object::Blob(repository.local.clone(), digest);
         let upstream_error = |error| Error::from_upstream(object(), error);
         let cache_error = |error| Error::from_cache(object(), error);
         let kept = &self.shared.kept;
-        let expected = self.may_serve(&repository, &digest).await.map_err(upstream_error)?;
+        let Right { size: expected, asked } = self.may_serve(&repository, &digest).await.map_err(upstream_error)?;
         if want == Want::Head {
             let found = kept.cache.kept(&digest, expected).await.map_err(cache_error)?;
             let (size, outcome) = match &found {
                 Some(blob) => (blob.size(), blob.outcome()),
-                None => (
-                    self.ask_size(&repository, &digest).await.map_err(upstream_error)?.or(expected),
-                    CacheOutcome::Miss,
-                ),
+                None if asked => (expected, CacheOutcome::Miss),
+                None => {
+                    let size = self.ask_size(&repository, &digest).await.map_err(upstream_error)?;
+                    (size.or(expected), CacheOutcome::Miss)
+                }
             };
             self.count(ObjectKind::Blob, &repository, outcome);
             let body = Body::BlobHead { digest, size };
@@ -47,16 +56,16 @@ impl Registry {
         Ok(Answer { body: Body::Blob(blob), upstream, outcome: Some(outcome), staleness: None })
     }
 
-    /// Whether the repository refers to the blob, or its upstream says that it has it; then its size, if anyone told. What
-    /// is kept for another repository is not served here before that.
-    async fn may_serve(&self, repository: &Repository, digest: &Digest) -> Result<Option<u64>, upstream::Error> {
+    /// Whether the repository refers to the blob, or its upstream says that it has it. What is kept for another repository
+    /// is not served here before that.
+    async fn may_serve(&self, repository: &Repository, digest: &Digest) -> Result<Right, upstream::Error> {
         let kept = &self.shared.kept;
         if let Some(refusal) = kept.refusal(repository, digest) {
             return Err(refusal);
         }
         match kept.link(&repository.local, digest).await {
-            Some(link) => Ok(link.size),
-            None => self.ask_size(repository, digest).await,
+            Some(link) => Ok(Right { size: link.size, asked: false }),
+            None => Ok(Right { size: self.ask_size(repository, digest).await?, asked: true }),
         }
     }
 

@@ -114,7 +114,8 @@ impl<Q: Question> Perishables<Q> {
             Verdict::Fresh => Ok(Served { value, outcome: CacheOutcome::Hit, staleness: None }),
             Verdict::Expired => self.first(question).await,
             verdict => {
-                if let Some(error) = recent(QUIET_AFTER_FAILURE) {
+                let failure = recent(QUIET_AFTER_FAILURE).filter(|error| !self.is_final(question, error));
+                if let Some(error) = failure {
                     return Ok(stale(Some(error.to_string())));
                 }
                 let pending = self.ask(question, Some(known.value.clone()));

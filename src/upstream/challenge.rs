@@ -44,34 +44,26 @@ pub fn parse_challenges(header: &str) -> Vec<Challenge> {
             continue;
         }
         rest = after;
-        let value = after.trim_start_matches([' ', '\t']).strip_prefix('=');
-        match (value, challenges.last_mut()) {
-            (Some(value), Some(challenge)) => {
-                let (value, after) = take_value(value.trim_start_matches([' ', '\t']));
-                rest = after;
-                if challenge.parameters.len() < MAX_PARAMETERS {
-                    challenge.parameters.push((name.to_ascii_lowercase(), value));
-                }
-                begins = true;
-                continue;
+        if let Some(value) = after.trim_start_matches([' ', '\t']).strip_prefix('=') {
+            let (value, after) = take_value(value.trim_start_matches([' ', '\t']));
+            rest = after;
+            // A parameter before any scheme belongs to nothing.
+            if let Some(challenge) = challenges.last_mut()
+                && challenge.parameters.len() < MAX_PARAMETERS
+            {
+                challenge.parameters.push((name.to_ascii_lowercase(), value));
             }
-            (None, None) => challenges.push(Challenge::new(name)),
-            (None, Some(_)) if begins => {
-                if challenges.len() == MAX_CHALLENGES {
-                    return challenges;
-                }
-                challenges.push(Challenge::new(name));
+            begins = true;
+            continue;
+        }
+        // What follows a scheme without a comma is a token68, as in `Negotiate abc`.
+        if begins {
+            if challenges.len() == MAX_CHALLENGES {
+                return challenges;
             }
-            // A token68, as in `Negotiate abc`, or a parameter before any scheme.
-            _ => {}
+            challenges.push(Challenge { scheme: name.to_ascii_lowercase(), parameters: Vec::new() });
         }
         begins = false;
-    }
-}
-
-impl Challenge {
-    fn new(scheme: &str) -> Self {
-        Self { scheme: scheme.to_ascii_lowercase(), parameters: Vec::new() }
     }
 }
 

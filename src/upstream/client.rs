@@ -34,7 +34,11 @@ impl Clients {
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let blob = builder(settings).http1_only().tls_backend_preconfigured(tls.clone());
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let api = builder(settings).tls_backend_preconfigured(tls);
+        // One connection carries every request, so one that has died unnoticed must be found out.
+        let api = builder(settings)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .http2_keep_alive_timeout(settings.connect_timeout)
+            .tls_backend_preconfigured(tls);
         let build = |builder: reqwest::ClientBuilder| builder.build().map_err(|error| describe(&error));
         Ok(Self { api: build(api)?, blob: build(blob)? })
     }

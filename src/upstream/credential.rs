@@ -14,6 +14,8 @@ use crate::oci::Digest;
 /// How long the answer of a helper that a Docker configuration names is used.
 const CONFIG_HELPER_LIFETIME: Duration = Duration::from_secs(300);
 const MAX_HELPER_ANSWERS: u64 = 64;
+/// A helper that was asked a moment ago is not asked again: its answer is as new as it gets.
+const RENEW_AFTER: Duration = Duration::from_secs(1);
 
 /// Under this name Docker's tools keep the credential of Docker Hub, whatever its hosts.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -102,11 +104,12 @@ impl Credentials {
     }
 
     async fn ask_helper(&self, key: HelperKey, lifetime: Duration, renew: bool) -> Result<Resolved, ErrorKind> {
-        if let Some((login, asked_at)) = self.answers.get(&key)
-            && !renew
-            && asked_at.elapsed() < lifetime
-        {
-            return Ok(Resolved { login, kept: true });
+        if let Some((login, asked_at)) = self.answers.get(&key) {
+            let age = asked_at.elapsed();
+            let kept = !renew && age >= RENEW_AFTER;
+            if age < if renew { RENEW_AFTER } else { lifetime } {
+                return Ok(Resolved { login, kept });
+            }
         }
         let flight = self.flights.join(&key, || {
             let (answers, key) = (self.answers.clone(), key.clone());
@@ -149,6 +152,9 @@ mod tests {
         assert_eq!(one.unwrap().login, expected);
         assert_eq!(two.unwrap().login, expected);
         assert_eq!(calls(), 1);
+        assert!(!credentials.login("host:1", true).await.unwrap().kept);
+        assert_eq!(calls(), 1);
+        tokio::time::sleep(RENEW_AFTER).await;
         assert!(credentials.login("host:1", false).await.unwrap().kept);
         assert_eq!(calls(), 1);
         assert!(!credentials.login("host:1", true).await.unwrap().kept);

@@ -19,9 +19,12 @@ pub struct Error {
 pub enum ErrorKind {
     #[error("it does not have what was asked for")]
     NotFound,
-    #[error("it refuses our credential (401); check the username and password of this upstream")]
+    /// Docker Hub and others say this of a repository that does not exist, too (C50).
+    #[error(
+        "it does not let us in (401): the repository does not exist, or this upstream needs another username and password"
+    )]
     Unauthorized,
-    #[error("it denies access with our credential (403)")]
+    #[error("it denies access (403): the credential of this upstream has no right to it")]
     Denied,
     #[error("it limits our rate (429)")]
     RateLimited { retry_after: Option<Duration> },

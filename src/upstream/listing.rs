@@ -11,10 +11,9 @@ use tokio::time::Instant;
 
 use super::body::read_body;
 use super::client::Channel;
-use super::endpoint::Endpoint;
 use super::error::{Error, ErrorKind};
 use super::link::next_query;
-use super::remote::Upstream;
+use super::remote::{Turn, Upstream};
 use super::request::Ask;
 use crate::oci::{Digest, MediaType, RepositoryName, Tag};
 
@@ -52,13 +51,13 @@ impl Upstream {
     /// Every tag, over all of upstream's pages, in upstream's order. What is not a tag by the specification is left out.
     pub async fn tags(&self, repository: &RepositoryName) -> Result<Vec<String>, Error> {
         let deadline = Some(Instant::now() + self.list_time());
-        self.over_endpoints(deadline, |endpoint| self.tags_once(endpoint, repository)).await
+        self.over_endpoints(deadline, |turn| self.tags_once(turn, repository)).await
     }
 
     /// The referrers API's index over all pages, or `None` where upstream has no such API.
     pub async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Result<Option<Bytes>, Error> {
         let deadline = Some(Instant::now() + self.list_time());
-        let asked = self.over_endpoints(deadline, |endpoint| self.referrers_once(endpoint, repository, subject)).await;
+        let asked = self.over_endpoints(deadline, |turn| self.referrers_once(turn, repository, subject)).await;
         match asked {
             // Registries without it say so in several ways.
             Err(Error {
@@ -73,17 +72,17 @@ impl Upstream {
         self.settings().header_timeout * 8
     }
 
-    async fn tags_once(&self, endpoint: &Endpoint, repository: &RepositoryName) -> Result<Vec<String>, ErrorKind> {
+    async fn tags_once(&self, turn: Turn<'_>, repository: &RepositoryName) -> Result<Vec<String>, ErrorKind> {
         let path = format!("{repository}/tags/list");
         let mut ask = Ask { query: Some(PAGE_TAGS.to_owned()), ..Ask::new(Method::GET, Channel::Api, path) };
         let mut tags = Vec::new();
         let mut bytes_left = MAX_LIST_BYTES;
         for number in 0..MAX_PAGES {
-            let page = match self.page(endpoint, repository, &ask, bytes_left).await {
+            let page = match self.page(turn, repository, &ask, bytes_left).await {
                 // Some registries refuse pages as long as ours; then they choose the length.
                 Err(ErrorKind::Failed { status: 400, .. }) if number == 0 => {
                     ask.query = None;
-                    self.page(endpoint, repository, &ask, bytes_left).await?
+                    self.page(turn, repository, &ask, bytes_left).await?
                 }
                 page => page?,
             };
@@ -99,7 +98,7 @@ impl Upstream {
 
     async fn referrers_once(
         &self,
-        endpoint: &Endpoint,
+        turn: Turn<'_>,
         repository: &RepositoryName,
         subject: &Digest,
     ) -> Result<Option<Bytes>, ErrorKind> {
@@ -109,7 +108,7 @@ impl Upstream {
         let mut whole = Index::default();
         let mut bytes_left = MAX_REFERRERS_BYTES;
         for number in 0..MAX_PAGES {
-            let page = self.page(endpoint, repository, &ask, bytes_left).await?;
+            let page = self.page(turn, repository, &ask, bytes_left).await?;
             bytes_left -= page.bytes.len();
             let is_index = page.media_type.as_ref().is_none_or(|media_type| *media_type == MediaType::oci_index());
             let added = if is_index { whole.add(page.bytes) } else { Err("another type".to_owned()) };
@@ -132,18 +131,18 @@ impl Upstream {
 
     async fn page(
         &self,
-        endpoint: &Endpoint,
+        turn: Turn<'_>,
         repository: &RepositoryName,
         ask: &Ask,
         limit: usize,
     ) -> Result<Page, ErrorKind> {
         let fetch = async {
-            let reply = self.send(endpoint, repository, ask).await?;
+            let reply = self.send(turn, repository, ask).await?;
             reply.check_encoding()?;
             let links = reply.response.headers().get_all("link");
             let links = links.iter().filter_map(|value| value.to_str().ok());
-            let next =
-                next_query(links, &endpoint.url(&ask.path, None)).map_err(|detail| ErrorKind::Misbehaved { detail })?;
+            let next = next_query(links, &turn.endpoint.url(&ask.path, None))
+                .map_err(|detail| ErrorKind::Misbehaved { detail })?;
             let media_type = reply.media_type();
             let bytes = read_body(reply.response, limit).await?;
             self.received_bytes.inc_by(bytes.len() as u64);

@@ -38,7 +38,7 @@ mod grant;
 mod helper;
 mod pass;
 mod token;
-mod token_service;
+mod token_request;
 
 mod client;
 mod tls;

@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use super::error::ErrorKind;
 use super::grant::TokenService;
 use super::remote::Upstream;
-use super::token_service::{Token, basic_header};
+use super::token_request::{Token, basic_header};
 use crate::oci::RepositoryName;
 
 /// What an endpoint is known to want.

@@ -34,6 +34,24 @@ pub struct Upstream {
     pub(super) ranges: Arc<Semaphore>,
 }
 
+/// One try of a question at one endpoint.
+#[derive(Clone, Copy)]
+pub(super) struct Turn<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    /// The try is given up then.
+    until: Option<Instant>,
+}
+
+impl Turn<'_> {
+    /// Tells a token service that takes all the time from a registry that does: the registry's circuit stays closed.
+    pub(super) async fn login<T>(&self, work: impl Future<Output = Result<T, ErrorKind>>) -> Result<T, ErrorKind> {
+        let Some(until) = self.until else { return work.await };
+        tokio::time::timeout_at(until, work).await.unwrap_or_else(|_| {
+            Err(ErrorKind::LoginFailed { detail: "no answer in time".to_owned(), retry_after: None })
+        })
+    }
+}
+
 impl Upstream {
     /// Reads certificates, but asks nobody anything: an upstream that is down does not keep us from starting.
     pub fn new(settings: UpstreamSettings, metrics: Metrics) -> Result<Arc<Self>, Error> {
@@ -86,7 +104,7 @@ impl Upstream {
     pub(super) async fn over_endpoints<'a, T, F>(
         &'a self,
         deadline: Option<Instant>,
-        ask: impl Fn(&'a Endpoint) -> F,
+        ask: impl Fn(Turn<'a>) -> F,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, ErrorKind>>,
@@ -112,7 +130,7 @@ impl Upstream {
         &'a self,
         endpoint: &'a Endpoint,
         deadline: Option<Instant>,
-        ask: &impl Fn(&'a Endpoint) -> F,
+        ask: &impl Fn(Turn<'a>) -> F,
     ) -> Result<T, ErrorKind>
     where
         F: Future<Output = Result<T, ErrorKind>>,
@@ -126,9 +144,10 @@ impl Upstream {
                 (Err(pause), None) => return Err(left_alone(endpoint, pause)),
             };
             let began = Instant::now();
+            let turn = Turn { endpoint, until: deadline };
             let asked = match deadline {
-                Some(deadline) => tokio::time::timeout_at(deadline, ask(endpoint)).await,
-                None => Ok(ask(endpoint).await),
+                Some(deadline) => tokio::time::timeout_at(deadline, ask(turn)).await,
+                None => Ok(ask(turn).await),
             };
             let kind = match asked.unwrap_or(Err(ErrorKind::TimedOut)) {
                 Ok(answer) => {

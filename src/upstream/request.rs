@@ -10,7 +10,7 @@ use super::client::{self, Channel};
 use super::endpoint::Endpoint;
 use super::error::ErrorKind;
 use super::pass::Pass;
-use super::remote::Upstream;
+use super::remote::{Turn, Upstream};
 use super::status;
 use crate::oci::{MediaType, RepositoryName};
 
@@ -47,11 +47,12 @@ impl Upstream {
     /// Sends `ask`, logging in where the endpoint wants it. Bounded by `header_timeout` for each request that goes out.
     pub(super) async fn send(
         &self,
-        endpoint: &Endpoint,
+        turn: Turn<'_>,
         repository: &RepositoryName,
         ask: &Ask,
     ) -> Result<Reply, ErrorKind> {
-        let mut pass = self.known_pass(endpoint, repository).await?;
+        let endpoint = turn.endpoint;
+        let mut pass = turn.login(self.known_pass(endpoint, repository)).await?;
         loop {
             let reply = self.follow(endpoint, ask, pass.as_ref()).await?;
             let code = reply.response.status();
@@ -60,10 +61,13 @@ impl Upstream {
             let may_renew = reply.elsewhere.is_none() && pass.as_ref().is_none_or(|pass| pass.used_before);
             let next = match (code.as_u16(), &pass) {
                 (401, refused) if may_renew => {
-                    self.challenged_pass(endpoint, repository, reply.response.headers(), refused.as_ref()).await?
+                    let headers = reply.response.headers();
+                    turn.login(self.challenged_pass(endpoint, repository, headers, refused.as_ref())).await?
                 }
                 // ECR says 400 or 403 to a token that has expired (C57).
-                (400 | 403, Some(refused)) if may_renew => self.renewed_pass(endpoint, repository, refused).await?,
+                (400 | 403, Some(refused)) if may_renew => {
+                    turn.login(self.renewed_pass(endpoint, repository, refused)).await?
+                }
                 _ => return reply.accepted(ask),
             };
             if next.is_none() {
@@ -110,7 +114,7 @@ impl Upstream {
             Ok(Err(error)) => Err(client::failure(&error)),
             Err(_) => Err(ErrorKind::TimedOut),
         };
-        let code = result.as_ref().map_or("error", |response| code_label(response.status()));
+        let code = result.as_ref().map_or("error", |response| status::label(response.status()));
         self.metrics.upstream_requests.with_label_values(&[self.name().as_str(), code]).inc();
         tracing::debug!(
             upstream = %self.name(), host = url.host_str(), method = %ask.method, path = ask.path, code, "asked"
@@ -184,35 +188,6 @@ fn next_hop(from: &Url, headers: &HeaderMap) -> Result<Url, String> {
     let _ = to.set_username("");
     let _ = to.set_password(None);
     Ok(to)
-}
-
-/// Statuses that are worth a label each; the rest go by their class, so that an upstream cannot make up many.
-fn code_label(code: StatusCode) -> &'static str {
-    match code.as_u16() {
-        200 => "200",
-        206 => "206",
-        301 => "301",
-        302 => "302",
-        303 => "303",
-        307 => "307",
-        308 => "308",
-        400 => "400",
-        401 => "401",
-        403 => "403",
-        404 => "404",
-        405 => "405",
-        416 => "416",
-        429 => "429",
-        500 => "500",
-        502 => "502",
-        503 => "503",
-        504 => "504",
-        100..=199 => "1xx",
-        201..=299 => "2xx",
-        304..=399 => "3xx",
-        402..=499 => "4xx",
-        _ => "5xx",
-    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::client::Channel;
-use super::endpoint::Endpoint;
 use super::error::{Error, ErrorKind};
 use super::extent::{Extent, Head, Wanted};
-use super::remote::Upstream;
+use super::remote::{Turn, Upstream};
 use super::request::{Ask, Reply};
 use super::stream::Stream;
 use crate::oci::{ByteRange, Digest, RepositoryName};
@@ -38,18 +37,18 @@ impl Upstream {
     /// Where HEAD does not work, as at storage whose signed URLs are for GET only, one byte is asked for.
     pub async fn blob_head(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, Error> {
         let deadline = Instant::now() + self.settings().patience();
-        self.over_endpoints(Some(deadline), |endpoint| self.size_once(endpoint, repository, digest)).await
+        self.over_endpoints(Some(deadline), |turn| self.size_once(turn, repository, digest)).await
     }
 
     async fn size_once(
         &self,
-        endpoint: &Endpoint,
+        turn: Turn<'_>,
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<u64>, ErrorKind> {
         let path = format!("{repository}/blobs/{digest}");
         let head = Ask::new(Method::HEAD, Channel::Api, path.clone());
-        let answered = match self.send(endpoint, repository, &head).await {
+        let answered = match self.send(turn, repository, &head).await {
             Ok(reply) => {
                 refuse_page(&reply).map(|()| reply.header("content-length").and_then(|text| text.parse().ok()))
             }
@@ -60,7 +59,7 @@ impl Upstream {
             answered => return answered,
         }
         let byte = Ask { range: Some("bytes=0-0".to_owned()), ..Ask::new(Method::GET, Channel::Blob, path) };
-        let reply = self.send(endpoint, repository, &byte).await?;
+        let reply = self.send(turn, repository, &byte).await?;
         refuse_page(&reply)?;
         Ok(Head::of(&reply).total())
     }
@@ -104,12 +103,12 @@ impl Source {
             range: wanted.header(),
             ..Ask::new(Method::GET, Channel::Blob, format!("{}/blobs/{}", self.repository, self.digest))
         };
-        let (reply, extent) = upstream.over_endpoints(None, |endpoint| self.open_once(endpoint, &ask, wanted)).await?;
+        let (reply, extent) = upstream.over_endpoints(None, |turn| self.open_once(turn, &ask, wanted)).await?;
         Ok(Stream::new(upstream.clone(), reply.response, wanted.start, extent, place))
     }
 
-    async fn open_once(&self, endpoint: &Endpoint, ask: &Ask, wanted: Wanted) -> Result<(Reply, Extent), ErrorKind> {
-        let reply = self.upstream.send(endpoint, &self.repository, ask).await?;
+    async fn open_once(&self, turn: Turn<'_>, ask: &Ask, wanted: Wanted) -> Result<(Reply, Extent), ErrorKind> {
+        let reply = self.upstream.send(turn, &self.repository, ask).await?;
         refuse_page(&reply)?;
         reply.check_encoding()?;
         let extent = wanted.extent(&Head::of(&reply)).map_err(|detail| ErrorKind::Misbehaved { detail })?;

@@ -41,6 +41,35 @@ pub(super) fn pulls(headers: &HeaderMap, name: &str) -> Option<i64> {
     value.split([';', ',']).next()?.trim().parse().ok().filter(|pulls| *pulls >= 0)
 }
 
+/// Statuses that are worth a label each; the rest go by their class, so that an upstream cannot make up many.
+pub(super) fn label(code: StatusCode) -> &'static str {
+    match code.as_u16() {
+        200 => "200",
+        206 => "206",
+        301 => "301",
+        302 => "302",
+        303 => "303",
+        307 => "307",
+        308 => "308",
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        405 => "405",
+        416 => "416",
+        429 => "429",
+        500 => "500",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        100..=199 => "1xx",
+        201..=299 => "2xx",
+        304..=399 => "3xx",
+        402..=499 => "4xx",
+        _ => "5xx",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

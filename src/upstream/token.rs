@@ -12,7 +12,7 @@ use super::error::ErrorKind;
 use super::flight::Flights;
 use super::grant::Grant;
 use super::retry::{self, Next};
-use super::token_service::{self, Token};
+use super::token_request::{self, Token};
 use crate::config::{UpstreamName, UpstreamSettings};
 use crate::oci::Digest;
 
@@ -66,25 +66,33 @@ impl Tokens {
             return Err(ErrorKind::LoginFailed { detail, retry_after: None });
         }
         let key = (grant, login.fingerprint());
-        let now = Instant::now();
-        let known = self
-            .kept
-            .get(&key)
-            .filter(|token| token.usable_until > now && refused.is_none_or(|refused| refused.header != token.header));
+        let known = self.known(&key, refused);
         if let Some(token) = &known
-            && token.renew_at > now
+            && token.renew_at > Instant::now()
         {
             return Ok((token.clone(), true));
         }
         let renewal = self.flights.join(&key, || {
-            let (this, host, key) = (self.clone(), host.to_owned(), key.clone());
-            async move { this.fetch(&host, key, login, kept).await }
+            let (this, host, key, refused) = (self.clone(), host.to_owned(), key.clone(), refused.cloned());
+            async move {
+                match this.known(&key, refused.as_ref()) {
+                    // An earlier flight landed after the caller had looked.
+                    Some(token) if token.renew_at > Instant::now() => Ok(token),
+                    _ => this.fetch(&host, key, login, kept).await,
+                }
+            }
         });
         match known {
             // The renewal goes on by itself; this request need not wait for it.
             Some(token) => Ok((token, true)),
             None => Ok((renewal.await?, false)),
         }
+    }
+
+    fn known(&self, key: &Key, refused: Option<&Token>) -> Option<Token> {
+        let token = self.kept.get(key)?;
+        let refused = refused.is_some_and(|refused| refused.header == token.header);
+        (!refused && token.usable_until > Instant::now()).then_some(token)
     }
 
     /// With a credential that a helper gave earlier (`kept`), a refusal may mean that it has expired: then a new one is tried.
@@ -121,36 +129,19 @@ impl Tokens {
         let mut tries = 0;
         let deadline = Instant::now() + self.timeout;
         loop {
-            let asked = tokio::time::timeout_at(deadline, token_service::fetch(&self.client, grant, login)).await;
-            let kind = match asked.unwrap_or(Err(ErrorKind::TimedOut)) {
-                Ok(token) => {
-                    self.count("200");
-                    return Ok(token);
-                }
-                Err(kind) => kind,
+            let count = |code: &str| self.requests.with_label_values(&[self.upstream.as_str(), code]).inc();
+            let fetch = token_request::fetch(&self.client, grant, login, count);
+            let kind = match tokio::time::timeout_at(deadline, fetch).await {
+                Ok(Ok(token)) => return Ok(token),
+                Ok(Err(kind)) => kind,
+                Err(_) => ErrorKind::TimedOut,
             };
-            self.count(&code_of(&kind));
             tries += 1;
             match retry::after(&kind, tries, fastrand::f64()) {
                 Next::Again(pause) if Instant::now() + pause < deadline => tokio::time::sleep(pause).await,
                 _ => return Err(kind),
             }
         }
-    }
-
-    fn count(&self, code: &str) {
-        self.requests.with_label_values(&[self.upstream.as_str(), code]).inc();
-    }
-}
-
-fn code_of(kind: &ErrorKind) -> String {
-    match kind {
-        ErrorKind::NotFound => "404".to_owned(),
-        ErrorKind::Unauthorized => "401".to_owned(),
-        ErrorKind::Denied => "403".to_owned(),
-        ErrorKind::RateLimited { .. } => "429".to_owned(),
-        ErrorKind::Failed { status, .. } => status.to_string(),
-        _ => "error".to_owned(),
     }
 }
 

@@ -17,7 +17,10 @@ pub fn fresh_ip() -> IpAddr {
     Ipv4Addr::new(127, 64 + (high ^ low) % 128, middle, last.clamp(1, 254)).into()
 }
 
-/// A port of `ip` that is free now. Ports come from the kernel, so two addresses that fall together still differ.
-pub fn free_port(ip: IpAddr) -> SocketAddr {
-    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("a free port")
+/// Ports of `ip` that are free now, all different. They come from the kernel, so that two runs that share an address
+/// hardly ever meet.
+pub fn free_ports<const COUNT: usize>(ip: IpAddr) -> [SocketAddr; COUNT] {
+    // Held until all are chosen, or the same could come twice.
+    let held: [_; COUNT] = std::array::from_fn(|_| TcpListener::bind((ip, 0)).expect("a free port"));
+    held.each_ref().map(|listener| listener.local_addr().expect("an address"))
 }

@@ -305,7 +305,7 @@ async fn c61_our_own_credential_is_not_logged() {
     let proxy = setup.start().await;
     proxy.get(&manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
     upstream.on("*", "/token", Behaviour::status(401));
-    proxy.get(&blob("other/app", &image.layer().digest)).await.assert_status(503);
+    proxy.get(&blob("other/app", &image.layer().digest)).await.assert_error(401, "UNAUTHORIZED");
     let log = proxy.log();
     let header = basic(USER, PASSWORD);
     for secret in [PASSWORD, &header["Basic ".len()..], "token-1-"] {
@@ -327,4 +327,61 @@ async fn basic_credentials() {
         setup.start().await
     };
     wrong.get(&manifest(REPO, "latest")).await.assert_error(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn c58_redirects_of_every_kind() {
+    for status in [301, 302, 303, 307, 308] {
+        let (upstream, store) = (FakeUpstream::start().await, FakeUpstream::start().await);
+        let bytes = noise(1, 300_000);
+        let [near, far] =
+            [noise(1, 300_000), noise(2, 300_000)].map(|bytes| (upstream.blob(REPO, bytes.clone()), bytes));
+        upstream.file("/elsewhere/blob", "application/octet-stream", bytes.clone());
+        store.file("/far/blob", "application/octet-stream", far.1.clone());
+        upstream.on("*", &near.0, Behaviour::redirect(status, "/elsewhere/blob?x=1&y=%20"));
+        upstream.on("*", &far.0, Behaviour::redirect(status, format!("{}/far/blob", store.url())));
+        let proxy = Proxy::of(&upstream).await;
+        for (digest, bytes) in [&near, &far] {
+            proxy.get(&blob(REPO, digest)).await.assert_body(bytes);
+        }
+        assert_eq!(upstream.asked("GET", "/elsewhere/")[0].path, "/elsewhere/blob?x=1&y=%20");
+    }
+}
+
+#[tokio::test]
+async fn c58_redirects_that_must_not_be_followed() {
+    for location in ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x", "http://", "", "http://user:pass@x y/"] {
+        let upstream = FakeUpstream::start().await;
+        let digest = upstream.blob(REPO, "x");
+        upstream.on("*", "/blobs/", Behaviour::redirect(307, location));
+        let mut setup = Setup::of(&upstream);
+        setup.cache.set("fill_attempts", 1);
+        let proxy = setup.start().await;
+        let answer = proxy.get(&blob(REPO, &digest)).await;
+        assert_eq!(answer.status, 502, "{location:?}");
+    }
+}
+
+#[tokio::test]
+async fn c43_a_link_to_another_host_is_not_followed() {
+    let (upstream, thief) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    upstream.require_basic(USER, PASSWORD);
+    upstream.image(REPO, "latest", 1, &[10]);
+    let link = format!("<{}/v2/{REPO}/tags/list?last=latest>; rel=\"next\"", thief.url());
+    upstream.on("GET", "/tags/list", Behaviour::usual().header("link", link));
+    let proxy = login(Setup::of(&upstream)).start().await;
+    let answer = proxy.get(&format!("/v2/{}/{REPO}/tags/list", crate::proxy::HUB)).await;
+    assert!(matches!(answer.status, 200 | 502), "{}", answer.status);
+    assert_no_credential(&thief);
+}
+
+#[tokio::test]
+async fn c43_an_endless_list_ends() {
+    let upstream = FakeUpstream::start().await;
+    upstream.image(REPO, "latest", 1, &[10]);
+    let link = format!("</v2/{REPO}/tags/list?again>; rel=\"next\"");
+    upstream.on("GET", "/tags/list", Behaviour::usual().header("link", link));
+    let proxy = Proxy::of(&upstream).await;
+    let answer = proxy.get(&format!("/v2/{}/{REPO}/tags/list", crate::proxy::HUB)).await;
+    assert!(matches!(answer.status, 200 | 502), "{}", answer.status);
 }

@@ -49,13 +49,15 @@ impl Failure {
             Self::Status(404) => 404,
             Self::Status(_) => 502,
             Self::Limited => 429,
+            // The token service does not like our password, which is upstream's own word.
+            Self::Login(401) => 401,
             Self::Login(_) => 503,
         }
     }
 
     /// Upstream has said no, as opposed to nothing.
     fn is_answer(self) -> bool {
-        matches!(self, Self::Status(401 | 403 | 404))
+        matches!(self, Self::Status(401 | 403 | 404) | Self::Login(401))
     }
 }
 

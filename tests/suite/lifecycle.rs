@@ -58,7 +58,9 @@ async fn sigterm_ends_when_the_deadline_is_over() {
 async fn sigterm_without_work_ends_at_once() {
     for signal in [Signal::TERM, Signal::INT] {
         let upstream = FakeUpstream::start().await;
-        let mut proxy = Proxy::of(&upstream).await;
+        let mut setup = Setup::of(&upstream);
+        setup.http.text("drain_timeout", "1h");
+        let mut proxy = setup.start().await;
         // An idle connection is not waited for.
         let idle = proxy.client().connect().await.unwrap();
         proxy.get("/v2/").await.assert_status(200);

@@ -12,6 +12,7 @@ mod proxy;
 mod upstream;
 
 mod auth;
+mod chaos;
 mod failures;
 mod fill;
 mod kills;
@@ -21,3 +22,4 @@ mod names;
 mod range;
 mod reading;
 mod storage;
+mod wire;

@@ -127,7 +127,7 @@ async fn c34_any_artifact_passes() {
         "schemaVersion": 2, "config": descriptor("application/vnd.cncf.helm.config.v1+json"), "layers": [],
     });
     let oras = json!({ "mediaType": ORAS_ARTIFACT, "artifactType": "a/b", "blobs": [descriptor("a/b")] });
-    let strange = json!({ "anything": ["at", "all"] });
+    let strange = json!({ "mediaType": "application/vnd.acme.thing.v7+json", "anything": ["at", "all"] });
     let mut proxy = Proxy::of(&upstream).await;
     for (tag, media_type, document) in [
         ("helm", OCI_MANIFEST, helm),
@@ -489,4 +489,87 @@ async fn c45_a_sha512_manifest() {
         answer.assert_body(bytes.as_bytes());
         assert_eq!(answer.header("docker-content-digest"), Some(digest.as_str()));
     }
+}
+
+#[tokio::test]
+async fn c01_many_askers_of_a_tag_one_question() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[10]);
+    let gate = Gate::new();
+    upstream.on("*", "/manifests/", Behaviour::usual().gate_head(&gate));
+    let proxy = Setup::of(&upstream).fresh_tags().start().await;
+    for round in ["cold", "past its time"] {
+        upstream.clear_log();
+        gate.close();
+        let mut clients = Vec::new();
+        for _ in 0..30 {
+            clients.push(proxy.client().open("GET", &manifest(REPO, "latest"), &[]).await);
+        }
+        crate::bound::until_async("everyone waits", async || {
+            proxy.metrics().await.sum("entrepot_http_requests_in_flight") >= 30.0
+        })
+        .await;
+        until("upstream is asked", || !upstream.log().is_empty()).await;
+        gate.open();
+        for client in clients {
+            client.rest().await.assert_body(&image.manifest.bytes);
+        }
+        assert_eq!(upstream.count("*", "/manifests/"), 1, "{round}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_without_head() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[300_000]);
+    upstream.on("HEAD", "/v2/", Behaviour::status(405));
+    let proxy = Setup::of(&upstream).fresh_tags().start().await;
+    for _ in 0..2 {
+        let answer = proxy.get(&manifest(REPO, "latest")).await;
+        answer.assert_body(&image.manifest.bytes);
+        assert_eq!(answer.header("warning"), None);
+        proxy.head(&manifest(REPO, "latest")).await.assert_status(200);
+    }
+    proxy.get(&blob(REPO, &image.layer().digest)).await.assert_body(&image.layer().bytes);
+    let new = upstream.image(REPO, "latest", 2, &[10]);
+    proxy.get(&manifest(REPO, "latest")).await.assert_body(&new.manifest.bytes);
+}
+
+#[tokio::test]
+async fn content_types_that_are_not_quite_right() {
+    for (sent, expected) in [
+        ("application/vnd.oci.image.manifest.v1+json; charset=utf-8", OCI_MANIFEST),
+        // Plain file servers; the document says what it is.
+        ("application/json", OCI_MANIFEST),
+        ("application/octet-stream", OCI_MANIFEST),
+    ] {
+        let upstream = FakeUpstream::start().await;
+        let image = upstream.image(REPO, "latest", 1, &[10]);
+        upstream.on("*", "/manifests/", Behaviour::usual().header("content-type", sent));
+        let proxy = Setup::of(&upstream).fresh_tags().start().await;
+        for _ in 0..2 {
+            for reference in ["latest", &image.manifest.digest] {
+                let answer = proxy.get(&manifest(REPO, reference)).await;
+                answer.assert_body(&image.manifest.bytes);
+                assert_eq!(answer.header("content-type"), Some(expected), "{sent}");
+                let head = proxy.head(&manifest(REPO, reference)).await;
+                assert_eq!(head.header("content-type"), Some(expected), "{sent}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn c14_an_encoded_manifest() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[10]);
+    let proxy = Setup::of(&upstream).fresh_tags().start().await;
+    let id = upstream.on("GET", "/manifests/", Behaviour::usual().gzip_if_accepted());
+    let gzip = [("Accept-Encoding", "gzip")];
+    proxy.client().request("GET", &manifest(REPO, "latest"), &gzip).await.assert_body(&image.manifest.bytes);
+    upstream.forget(id);
+    let other = upstream.image(REPO, "other", 2, &[10]);
+    upstream.on("GET", "/manifests/", Behaviour::usual().gzip_always());
+    let answer = proxy.client().request("GET", &manifest(REPO, "other"), &gzip).await;
+    assert!(answer.status == 502 || answer.body == other.manifest.bytes, "{}", answer.status);
 }

@@ -2,7 +2,6 @@
 
 use futures_util::future::join_all;
 
-use crate::bound::until;
 use crate::client::Answer;
 use crate::proxy::{Proxy, Setup, blob, manifest};
 use crate::upstream::{Behaviour, FakeUpstream, Gate, noise};

@@ -78,7 +78,12 @@ impl<H> Connection<H> {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Ok(Some(speaks)) = timeout(self.settings.idle_timeout, recognise(&stream)).await else { return };
+        let recognised = tokio::select! {
+            recognised = timeout(self.settings.idle_timeout, recognise(&stream)) => recognised,
+            // Nobody has asked for anything: there is nothing to finish.
+            () = self.drain.cancelled() => return,
+        };
+        let Ok(Some(speaks)) = recognised else { return };
         let io = PlainIo::new(stream, self.settings.stall_timeout);
         match speaks {
             Speaks::Http1 => {

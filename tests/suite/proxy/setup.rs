@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::{HUB, Proxy};
-use crate::addresses::{free_port, fresh_ip};
+use crate::addresses::{free_ports, fresh_ip};
 use crate::upstream::FakeUpstream;
 
 /// One table of the file: keys and values as they are written in TOML.
@@ -53,10 +53,10 @@ impl Table {
 impl Setup {
     /// No upstream yet.
     pub fn new() -> Self {
-        let ip = fresh_ip();
+        let [listen, admin] = free_ports(fresh_ip());
         Self {
-            listen: free_port(ip),
-            admin: free_port(ip),
+            listen,
+            admin,
             cache: Table::default(),
             http: Table::default(),
             log: Table::default(),

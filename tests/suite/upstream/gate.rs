@@ -25,6 +25,10 @@ impl Gate {
         self.0.open.send_replace(true);
     }
 
+    pub fn close(&self) {
+        self.0.open.send_replace(false);
+    }
+
     /// Waits until the upstream has come to the gate.
     pub async fn reached(&self) {
         self.reached_by(1).await;

@@ -35,7 +35,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::addresses::{free_port, fresh_ip};
+use crate::addresses::{free_ports, fresh_ip};
 use crate::bound::{until, until_async};
 use behaviour::Scripted;
 use content::Content;
@@ -104,7 +104,7 @@ impl Default for Options {
 
 impl FakeUpstream {
     pub async fn start() -> Self {
-        let address = free_port(fresh_ip());
+        let [address] = free_ports(fresh_ip());
         let upstream = Self(Arc::new(Shared {
             address,
             state: Mutex::default(),

@@ -1,6 +1,6 @@
 //! One token from a token service (distribution's token authentication, and its OAuth2 form for identity tokens).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -38,16 +38,24 @@ struct Answer {
     expires_in: Option<serde_json::Value>,
 }
 
-/// Asks once. Refusals come as `Unauthorized` and `Denied`, everything else as what happened.
-pub(super) async fn fetch(client: &reqwest::Client, grant: &Grant, login: &Login) -> Result<Token, ErrorKind> {
+/// Asks once, and tells `count` the status that came, or `error`. Refusals come as `Unauthorized` and `Denied`, everything
+/// else as what happened.
+pub(super) async fn fetch(
+    client: &reqwest::Client,
+    grant: &Grant,
+    login: &Login,
+    count: impl Fn(&str),
+) -> Result<Token, ErrorKind> {
     let asked_at = Instant::now();
-    let response = client.execute(request(grant, login)).await.map_err(|error| client::failure(&error))?;
+    let sent = client.execute(request(grant, login)).await;
+    count(sent.as_ref().map_or("error", |response| status::label(response.status())));
+    let response = sent.map_err(|error| client::failure(&error))?;
     let code = response.status();
     if code.is_redirection() {
         return Err(ErrorKind::Misbehaved { detail: "it redirects, and a credential is not sent on".to_owned() });
     }
     if !code.is_success() {
-        return Err(status::kind(code, response.headers(), std::time::SystemTime::now()));
+        return Err(status::kind(code, response.headers(), SystemTime::now()));
     }
     let bytes = read_body(response, MAX_ANSWER_BYTES).await?;
     read_token(&bytes, asked_at).map_err(|detail| ErrorKind::Misbehaved { detail: detail.to_owned() })
