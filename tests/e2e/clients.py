@@ -114,7 +114,7 @@ class CurlHost(Curl):
     name = "curl host"
 
     def url(self, upstream, image, rest):
-        return f"http://{upstream}:{self.entrepot.port}/v2/{image.repository}/{rest}"
+        return f"http://{upstream}/v2/{image.repository}/{rest}"
 
     def get(self, url, *more):
         return super().get(url, "--connect-to", f"::127.0.0.1:{self.entrepot.port}", *more)
