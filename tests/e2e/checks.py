@@ -30,6 +30,7 @@ class Checks:
             upstreams.push(image)
         self.big = self.push_big("library/big", big_bytes)
         self.ranged = self.push_big("library/ranged", 64 << 20)
+        self.wrong = self.push_big("library/wrong", 16 << 20)
         self.resumed = self.push_big("library/resumed", 256 << 20)
 
     def push_big(self, repository, size):
@@ -206,6 +207,20 @@ class Checks:
         said = self.entrepot.metrics()
         same("metrics with the program's prefix", True, "entrepot_" in said)
 
+    def check_a_layer_that_is_wrong_upstream_is_never_complete_and_never_kept(self):
+        digest = self.wrong.layers[0]
+        url = self.url(self.wrong, f"blobs/{digest}")
+        path = self.upstreams.file_of(digest)
+        flip_a_byte(path)
+        for attempt in (1, 2):
+            try:
+                hashed, length, _ = download(url, time.monotonic())
+            except Failure:
+                continue
+            raise Failure(f"attempt {attempt}: a complete answer of {length} wrong bytes, {hashed} for {digest}")
+        flip_a_byte(path)
+        same("bytes once upstream is right again", digest, download(url, time.monotonic())[0])
+
     # --- interruptions ---
 
     def check_a_fill_goes_on_after_SIGKILL(self):
@@ -242,6 +257,14 @@ class Checks:
         client.join()
         same("exit code", 0, code)
         same("bytes of the download in flight", digest, seen[0][0])
+
+
+def flip_a_byte(path):
+    with open(path, "r+b") as file:
+        file.seek(5_000_000)
+        byte = file.read(1)[0]
+        file.seek(5_000_000)
+        file.write(bytes([byte ^ 1]))
 
 
 def download(url, started, *more):

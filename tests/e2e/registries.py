@@ -51,7 +51,7 @@ class Upstreams:
 
     def __init__(self, folder, authority):
         self.folder = folder
-        storage = os.path.join(folder, "storage")
+        self.storage = storage = os.path.join(folder, "storage")
         self.seed = Registry("seed", folder, storage)
         self.plain = Registry("docker.io", folder, storage)
 
@@ -82,6 +82,11 @@ class Upstreams:
     def start(self):
         for registry in self.by_name.values():
             registry.daemon.start()
+
+    def file_of(self, digest):
+        """Where docker-registry keeps a blob."""
+        name = digest.removeprefix("sha256:")
+        return os.path.join(self.storage, "docker/registry/v2/blobs/sha256", name[:2], name, "data")
 
     def push(self, image, files=None):
         """Pushes blobs, then manifests with exactly these bytes. `files` are paths of blobs that are too large to hold."""
