@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::bound::until;
+use crate::bound::{until, until_async};
 use crate::proxy::{Proxy, Setup, blob, manifest};
 use crate::upstream::{Behaviour, FakeUpstream, Gate, noise, sha256};
 
@@ -78,12 +78,18 @@ async fn c70_the_bytes_are_gone() {
                 proxy.get(&manifest(REPO, "latest")).await.assert_status(200);
                 proxy.get(&blob(REPO, &layer.digest)).await.assert_body(&layer.bytes);
                 proxy.kept(&layer.digest).await;
+                until_async("the fill has ended", async || {
+                    proxy.metrics().await.sum("entrepot_cache_fills_in_flight") == 0.0
+                })
+                .await;
                 let path = proxy.blob_path(&layer.digest);
                 if restarted {
                     proxy.kill().await;
                 }
+                // Never in place: a file that is being read keeps its bytes.
+                fs::remove_file(&path).unwrap();
                 match damage {
-                    "removed" => fs::remove_file(&path).unwrap(),
+                    "removed" => {}
                     "emptied" => fs::write(&path, "").unwrap(),
                     _ => fs::write(&path, &layer.bytes[..len / 2]).unwrap(),
                 }
