@@ -64,11 +64,6 @@ impl BlobCache {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// A small object from memory. No IO, no waiting.
-    pub fn in_memory(&self, digest: &Digest) -> Option<Bytes> {
-        self.inner.memory.get(digest)
-    }
-
     /// What is kept, or coming; nothing is fetched. `expected` is the size in bytes, if a manifest told it.
     pub async fn kept(&self, digest: &Digest, expected: Option<u64>) -> Result<Option<Blob>, Error> {
         if let Some(bytes) = self.inner.memory.get(digest) {

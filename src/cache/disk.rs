@@ -154,14 +154,12 @@ impl Disk {
         if staged.is_empty() {
             return;
         }
-        if let Err(error) = staged.sync() {
+        let bytes = on_disk(staged.len());
+        if let Err(error) = staged.sync().and_then(|()| staged.keep()) {
             self.failed("write", &error);
             return;
         }
-        let mut state = self.state();
-        state.left_overs.insert(*digest, on_disk(staged.len()));
-        drop(state);
-        staged.keep();
+        self.state().left_overs.insert(*digest, bytes);
         drop(reservation);
     }
 

@@ -127,12 +127,11 @@ impl Eviction {
     /// Takes out the next blob to go and returns its size, or `None` when all that is left is being read.
     pub(super) fn evict(&mut self) -> Option<(Digest, u64)> {
         // Every blob comes up at most once for each use that it has to lose, and once more for a pin.
-        let mut turns = (self.small.len() + self.main.len()) * (usize::from(MAX_USES) + 2);
-        while turns > 0 && !self.entries.is_empty() {
-            turns -= 1;
-            let total = self.bytes();
-            let from_small =
-                self.small_bytes.saturating_mul(100) >= total.saturating_mul(SMALL_SHARE) && !self.small.is_empty();
+        let enough = (self.small.len() + self.main.len()) * (usize::from(MAX_USES) + 2);
+        for turn in 0..2 * enough {
+            let small_is_due = self.small_bytes.saturating_mul(100) >= self.bytes().saturating_mul(SMALL_SHARE);
+            // When all that is due is being read, the small queue is gone through whatever its share.
+            let from_small = !self.small.is_empty() && (small_is_due || turn >= enough);
             let evicted = if from_small || self.main.is_empty() { self.turn_small() } else { self.turn_main() };
             if evicted.is_some() {
                 return evicted;
@@ -251,6 +250,18 @@ mod tests {
         eviction.unpin(&digest(1));
         assert_eq!(eviction.evict(), Some((digest(1), 10)));
         assert_eq!(eviction.evict(), None);
+    }
+
+    /// Once no victim was found although one was there: all of the main queue was being read, and the small one was below
+    /// its share.
+    #[test]
+    fn a_small_blob_goes_when_all_large_ones_are_being_read() {
+        let mut eviction = Eviction::new();
+        eviction.insert(digest(1), 1000);
+        assert!(eviction.pin(&digest(1)));
+        assert_eq!(eviction.evict(), None);
+        eviction.insert(digest(2), 1);
+        assert_eq!(eviction.evict(), Some((digest(2), 1)));
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Filler {
                     return Ok(End::Detached);
                 }
                 Err(Broken::Stopped) => {
-                    self.leave(begun).await;
+                    self.leave(begun.writer.staged, Some(begun.reservation)).await;
                     return Err(Error::Stopped { digest: self.fill.digest });
                 }
                 Err(Broken::Upstream(error)) => error,
@@ -111,7 +111,7 @@ impl Filler {
             match self.reopen(begun.writer.staged.len(), &mut attempts, error).await {
                 Ok(stream) => begun.stream = Some(stream),
                 Err(error) => {
-                    self.leave(begun).await;
+                    self.leave(begun.writer.staged, Some(begun.reservation)).await;
                     return Err(error);
                 }
             }
@@ -143,11 +143,7 @@ impl Filler {
                     Some(self.fill.source.open(0, expected).await?)
                 }
                 Err(error) => {
-                    if resumed > 0
-                        && let Some(reservation) = self.disk.reserve(resumed)
-                    {
-                        self.disk.leave(&digest, staged, reservation);
-                    }
+                    self.leave(staged, None).await;
                     return Err(error.into());
                 }
             }
@@ -314,13 +310,17 @@ impl Filler {
         }
     }
 
-    async fn leave(&self, begun: Begun) {
+    /// Keeps what has arrived, to be resumed, if there is room for it.
+    async fn leave(&self, staged: storage::Staged, reservation: Option<Reservation>) {
         let (disk, digest) = (self.disk.clone(), self.fill.digest);
-        let _ = blocking(move || {
-            disk.leave(&digest, begun.writer.staged, begun.reservation);
+        let left = blocking(move || {
+            if let Some(reservation) = reservation.or_else(|| disk.reserve(staged.len())) {
+                disk.leave(&digest, staged, reservation);
+            }
             Ok(())
-        })
-        .await;
+        });
+        // It reports its own trouble.
+        let _ = left.await;
     }
 
     async fn restart(&self, mut staged: storage::Staged) -> Result<storage::Staged, Error> {

@@ -112,11 +112,11 @@ impl Storage {
                 .and_then(|name| name.split_once('-'))
                 .and_then(|(algorithm, hex)| format!("{algorithm}:{hex}").parse::<Digest>().ok());
             match (digest, entry.metadata()) {
-                (Some(digest), Ok(metadata)) if metadata.is_file() && metadata.len() > 0 => found.push(LeftOver {
-                    digest,
-                    size: metadata.len(),
-                    modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-                }),
+                (Some(digest), Ok(metadata)) if metadata.is_file() && metadata.len() > 0 => {
+                    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                    trim(&entry.path(), metadata.len(), modified)?;
+                    found.push(LeftOver { digest, size: metadata.len(), modified });
+                }
                 _ => remove(&entry.path())?,
             }
         }
@@ -148,6 +148,12 @@ fn remove(path: &Path) -> Result<(), Error> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
         _ => Ok(()),
     }
+}
+
+/// Gives back the room that a process that was killed had allocated beyond the file's end.
+fn trim(path: &Path, len: u64, modified: SystemTime) -> Result<(), Error> {
+    let file = File::options().write(true).open(path).map_err(Error::io("open", path))?;
+    file.set_len(len).and_then(|()| file.set_modified(modified)).map_err(Error::io("trim", path))
 }
 
 /// An absent folder is an empty one.

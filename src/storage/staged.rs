@@ -82,9 +82,11 @@ impl Staged {
         self.file.sync_data().map_err(Error::io("sync", &self.path))
     }
 
-    /// Leaves the file in the staging folder, to be resumed.
-    pub fn keep(mut self) {
+    /// Leaves the file in the staging folder, to be resumed, and gives back the room that was allocated beyond its end.
+    pub fn keep(mut self) -> Result<(), Error> {
+        self.file.set_len(self.len).map_err(Error::io("trim", &self.path))?;
         self.remove_on_drop = false;
+        Ok(())
     }
 
     /// Makes the file durable and visible under its digest. The caller has verified it.
@@ -147,9 +149,14 @@ mod tests {
         let mut staged = storage.stage(&digest).unwrap();
         staged.reserve(1 << 20).unwrap();
         staged.write(b"abc").unwrap();
-        staged.keep();
+        let file = staged.file().clone();
+        staged.keep().unwrap();
         let left = storage.scan_left_overs().unwrap();
         assert_eq!((left[0].digest, left[0].size), (digest, 3));
+        assert!(
+            std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512 <= 4096,
+            "no room stays allocated"
+        );
         let mut again = storage.stage(&digest).unwrap();
         assert_eq!(again.len(), 3);
         let old = again.file().clone();
