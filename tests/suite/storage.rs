@@ -364,6 +364,7 @@ async fn c79_many_blobs_at_the_start() {
         }
     }
     proxy.start().await;
+    println!("{}", proxy.log().lines().next().unwrap_or_default());
     let held = proxy.metrics().await.with("entrepot_cache_objects", &[("tier", "disk")]);
     assert_eq!(held, (count + 1) as f64);
     proxy.get(&blob(REPO, &known)).await.assert_body(&bytes);
