@@ -292,11 +292,13 @@ async fn a_scan_does_not_wash_out_what_is_used() {
     let proxy = setup.start().await;
     let bytes = noise(1, LEN);
     let used = upstream.blob(REPO, bytes.clone());
+    proxy.get(&blob(REPO, &used)).await.assert_body(&bytes);
+    proxy.kept(&used).await;
     for _ in 0..5 {
         proxy.get(&blob(REPO, &used)).await.assert_body(&bytes);
     }
-    // Thirteen of these fill the disk; each is read once.
-    flood(&upstream, &proxy, 100..140).await;
+    // Thirteen of these fill the disk; each is read once, and together they pass many times through it.
+    flood(&upstream, &proxy, 100..200).await;
     proxy.get(&blob(REPO, &used)).await.assert_body(&bytes);
     assert_eq!(upstream.count("GET", &used), 1);
 }
