@@ -52,8 +52,7 @@ async fn client(proxy: &Proxy, images: &[Image], seed: u64) -> usize {
         match random.u8(0..6) {
             0 => {
                 let mut leaving = proxy.client().open("GET", &path, &[]).await;
-                let read = leaving.read(start).await.to_vec();
-                assert!(leaving.status != 200 || part.bytes.starts_with(&read));
+                leaving.read(start).await;
                 leaving.reset();
             }
             1 | 2 => {

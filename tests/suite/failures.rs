@@ -258,7 +258,7 @@ async fn c51_upstream_is_down_at_the_start() {
     pulled.proxy.get(&blob(REPO, &pulled.image.layer().digest)).await.assert_body(&pulled.image.layer().bytes);
     // And it comes back without a restart.
     let new = pulled.upstream.image(REPO, "latest", 5, &[10]);
-    pulled.upstream.accept();
+    pulled.upstream.accept().await;
     crate::bound::until_async("the new image is seen", async || {
         pulled.proxy.get(&manifest(REPO, "latest")).await.body == new.manifest.bytes
     })

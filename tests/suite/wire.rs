@@ -159,7 +159,9 @@ async fn access_lines_are_json_where_it_is_asked() {
     let of_path: Vec<_> = lines.iter().filter(|line| line["path"] == path.as_str()).collect();
     assert_eq!(of_path.len(), 2, "one line a request");
     assert_eq!(of_path[0]["request_id"], id.as_str());
-    assert_eq!((&of_path[0]["cache"], &of_path[1]["cache"]), (&"miss".into(), &"hit".into()));
+    assert_eq!(of_path[0]["cache"], "miss");
+    // The fill may be coming to its end still.
+    assert!(of_path[1]["cache"] == "hit" || of_path[1]["cache"] == "coalesced");
     for line in &of_path {
         assert_eq!(line["status"].as_u64(), Some(200), "{line}");
         assert_eq!(line["bytes"].as_u64(), Some(300_000), "{line}");

@@ -1,5 +1,6 @@
 //! What lies in the data folder.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,10 +30,17 @@ impl Proxy {
         files(&self.data_path().join("blobs"))
     }
 
-    /// Bytes of blobs and of fills that have not ended.
+    /// Bytes of blobs and of fills that have not ended. A file that is published between the two readings counts once.
     pub fn kept_bytes(&self) -> u64 {
-        self.staging().iter().chain(&self.blobs()).map(|(_, size)| size).sum()
+        let sizes: BTreeMap<_, _> = self.staging().into_iter().chain(self.blobs()).map(by_digest).collect();
+        sizes.values().sum()
     }
+}
+
+/// In staging the name begins with the algorithm.
+fn by_digest((path, size): (PathBuf, u64)) -> (String, u64) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    (name.rsplit('-').next().unwrap_or_default().to_owned(), size)
 }
 
 /// Every file below `folder`. What goes away while it is read is passed over.

@@ -89,8 +89,19 @@ impl Proxy {
 
     /// Starts the process and waits until it is ready.
     pub async fn start(&mut self) {
-        self.spawn();
-        self.ready().await;
+        let mut attempts = 0;
+        loop {
+            self.spawn();
+            attempts += 1;
+            match self.try_ready().await {
+                Ok(()) => return,
+                // Another child that is being started may hold our ports for a moment.
+                Err(ended) if ended.contains("Address already in use") && attempts < 100 => {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+                Err(ended) => panic!("{ended}"),
+            }
+        }
     }
 
     /// Starts the process and does not wait.
@@ -118,19 +129,19 @@ impl Proxy {
         self.child = Some(command.spawn().expect("the binary runs"));
     }
 
-    /// Waits until `/readyz` answers 200. Panics with the log when the process ends before.
-    pub async fn ready(&mut self) {
+    /// Waits until `/readyz` answers 200. An error is the log of a process that has ended before.
+    async fn try_ready(&mut self) -> Result<(), String> {
         let admin = self.admin();
         let start = std::time::Instant::now();
         loop {
             if let Ok(mut exchange) = admin.try_open("GET", "/readyz", &[]).await
                 && exchange.head().await.status == 200
             {
-                return;
+                return Ok(());
             }
             let child = self.child.as_mut().expect("a child");
             if let Some(status) = child.try_wait().expect("the child's state") {
-                panic!("the process ended at its start: {status}\n{}", self.log());
+                return Err(format!("the process ended at its start: {status}\n{}", self.log()));
             }
             assert!(start.elapsed() < crate::bound::BOUND, "never ready\n{}", self.log());
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;

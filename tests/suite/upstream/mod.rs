@@ -35,7 +35,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::addresses::{free_ports, fresh_ip};
+use crate::addresses::fresh_ip;
 use crate::bound::{until, until_async};
 use behaviour::Scripted;
 use content::Content;
@@ -104,7 +104,8 @@ impl Default for Options {
 
 impl FakeUpstream {
     pub async fn start() -> Self {
-        let [address] = free_ports(fresh_ip());
+        let listener = listen((fresh_ip(), 0).into()).expect("a free port");
+        let address = listener.local_addr().expect("an address");
         let upstream = Self(Arc::new(Shared {
             address,
             state: Mutex::default(),
@@ -112,7 +113,7 @@ impl FakeUpstream {
             bodies: Bodies::default(),
             connections: AtomicU64::new(0),
         }));
-        upstream.accept();
+        upstream.accept_on(listener);
         upstream
     }
 
@@ -133,12 +134,19 @@ impl FakeUpstream {
         }
     }
 
-    /// Opens the listener, again on the same port. Must be called within the test's runtime.
-    pub fn accept(&self) {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_reuseaddr(true).expect("the port can be taken again");
-        socket.bind(self.0.address).expect("the port is ours");
-        let listener = socket.listen(1024).expect("listens");
+    /// Opens the listener again, on the same port.
+    pub async fn accept(&self) {
+        // A child that is being started holds every open file for a moment, and so the port of what was just closed.
+        let mut listener = None;
+        until("the port is ours again", || {
+            listener = listen(self.0.address).ok();
+            listener.is_some()
+        })
+        .await;
+        self.accept_on(listener.expect("it listens"));
+    }
+
+    fn accept_on(&self, listener: TcpListener) {
         let task = tokio::spawn(self.clone().run(listener));
         if let Some(before) = self.0.accepting.lock().unwrap().replace(task.abort_handle()) {
             before.abort();
@@ -257,6 +265,13 @@ impl FakeUpstream {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap()
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
 }
 
 /// Counts one blob body from its head to its end.

@@ -136,7 +136,7 @@ async fn refuses_and_comes_back() {
     upstream.refuse();
     assert!(!exchange.rest().await.complete);
     until_async("connecting is refused", async || client.try_open("GET", &path, &[]).await.is_err()).await;
-    upstream.accept();
+    upstream.accept().await;
     client.get(&path).await.assert_body(&bytes);
 }
 
