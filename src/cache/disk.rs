@@ -174,7 +174,7 @@ impl Disk {
         {
             let mut state = self.state();
             state.eviction.insert(*digest, on_disk(size));
-            state.eviction.pin(digest);
+            state.eviction.hold(digest);
             state.used.insert(*digest);
             state.gone.remove(digest);
         }

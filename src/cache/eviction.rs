@@ -103,6 +103,13 @@ impl Eviction {
         true
     }
 
+    /// Keeps the blob until [`Self::unpin`] without counting a use: having been fetched is not having been used again.
+    pub(super) fn hold(&mut self, digest: &Digest) {
+        if let Some(entry) = self.entries.get_mut(digest) {
+            entry.pins += 1;
+        }
+    }
+
     pub(super) fn unpin(&mut self, digest: &Digest) {
         if let Some(entry) = self.entries.get_mut(digest) {
             entry.pins = entry.pins.saturating_sub(1);
