@@ -1,12 +1,9 @@
-//! The program: an allocator, a runtime, and the command line.
+//! The program: a runtime, and the command line.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use entrepot::cli::{self, Arguments, Parsed};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Threads for work on files. They are many because a cold disk makes them wait, and bounded because each has a stack.
 const MAX_BLOCKING_THREADS: usize = 64;
