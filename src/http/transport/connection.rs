@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::mapping::FileRegions;
-use super::plain_io::PlainIo;
+use super::plain_io::{PlainIo, Requests};
 use super::tls::BUFFER_LIMIT_BYTES;
 use crate::config::HttpSettings;
 
@@ -84,11 +84,12 @@ impl<H> Connection<H> {
             () = self.drain.cancelled() => return,
         };
         let Ok(Some(speaks)) = recognised else { return };
-        let io = PlainIo::new(stream, self.settings.stall_timeout);
+        let mut io = PlainIo::new(stream, self.settings.stall_timeout);
         match speaks {
             Speaks::Http1 => {
+                let requests = io.watch_heads(self.settings.header_timeout);
                 let regions = io.regions().clone();
-                self.serve_http1(io, Some(regions)).await;
+                self.serve_http1(io, Some(regions), requests).await;
             }
             Speaks::Http2 => self.serve_http2(io).await,
             Speaks::Tls => say_that_tls_came(self.peer),
@@ -111,12 +112,12 @@ impl<H> Connection<H> {
         if io.get_ref().1.alpn_protocol() == Some(b"h2") {
             self.serve_http2(io).await;
         } else {
-            self.serve_http1(io, None).await;
+            self.serve_http1(io, None, Requests::default()).await;
         }
     }
 
     /// `regions` where the connection can send files.
-    async fn serve_http1<B, I>(self, io: I, regions: Option<FileRegions>)
+    async fn serve_http1<B, I>(self, io: I, regions: Option<FileRegions>, requests: Requests)
     where
         H: Handler<B>,
         B: Body<Data = Bytes> + 'static,
@@ -126,7 +127,9 @@ impl<H> Connection<H> {
         let (handler, peer) = (self.handler, self.peer);
         let service = service_fn(move |mut request: Request<Incoming>| {
             let (handler, regions) = (handler.clone(), regions.clone());
+            let in_progress = requests.begin();
             async move {
+                let _in_progress = in_progress;
                 request.extensions_mut().insert(peer);
                 if let Some(regions) = regions {
                     request.extensions_mut().insert(regions);

@@ -1,8 +1,13 @@
 //! A TCP connection that sends parts of files where it is given their addresses, and gives up on clients that stall.
+//!
+//! hyper's timer for a request's head runs between requests as well, so it is set to the time that a connection may be
+//! idle; that a head which has begun is finished soon is watched here.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,6 +26,37 @@ pub(super) struct PlainIo {
     stream: TcpStream,
     regions: FileRegions,
     stall: Stall,
+    head: Option<HeadWatch>,
+}
+
+/// Tells when requests begin and end. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Requests(Arc<AtomicU64>);
+
+/// Being carried out, until it is dropped.
+pub(super) struct InProgress(Arc<AtomicU64>);
+
+impl Requests {
+    /// A request's head has come whole. The count is odd while one is carried out.
+    pub(super) fn begin(&self) -> InProgress {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        InProgress(self.0.clone())
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Notices a head that does not come to its end.
+struct HeadWatch {
+    timeout: Duration,
+    requests: Requests,
+    /// When bytes came that are not of a request that is carried out, and how many requests there had been.
+    begun: Option<(Instant, u64)>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// Notices that a client takes nothing.
@@ -34,7 +70,14 @@ struct Stall {
 impl PlainIo {
     pub(super) fn new(stream: TcpStream, stall_timeout: Duration) -> Self {
         let stall = Stall { timeout: stall_timeout, since: None, timer: None };
-        Self { stream, regions: FileRegions::default(), stall }
+        Self { stream, regions: FileRegions::default(), stall, head: None }
+    }
+
+    /// For HTTP/1.1: a head must end `timeout` after it has begun.
+    pub(super) fn watch_heads(&mut self, timeout: Duration) -> Requests {
+        let requests = Requests::default();
+        self.head = Some(HeadWatch { timeout, requests: requests.clone(), begun: None, timer: None });
+        requests
     }
 
     /// For the bodies of this connection.
@@ -95,6 +138,30 @@ fn cannot(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| unable.iter().any(|errno| errno.raw_os_error() == code))
 }
 
+impl HeadWatch {
+    fn watch(&mut self, context: &mut Context<'_>, received: bool) -> io::Result<()> {
+        let count = self.requests.0.load(Ordering::Relaxed);
+        if count % 2 == 1 || self.begun.is_some_and(|(_, then)| then != count) {
+            self.begun = None;
+        }
+        if count.is_multiple_of(2) && received {
+            self.begun.get_or_insert_with(|| (Instant::now(), count));
+        }
+        let Some((begun, _)) = self.begun else { return Ok(()) };
+        let due = begun + self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
+        match timer.as_mut().poll(context) {
+            Poll::Ready(()) => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the request's head did not come to its end"))
+            }
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
 impl Stall {
     /// Turns "not now" into an error when it has been said for too long.
     fn watch(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -118,7 +185,13 @@ impl Stall {
 
 impl AsyncRead for PlainIo {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if let Some(head) = &mut this.head {
+            head.watch(context, buffer.filled().len() > before)?;
+        }
+        polled
     }
 }
 
