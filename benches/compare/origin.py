@@ -20,6 +20,7 @@ import urllib.parse
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 SLICE_BYTES = 64 << 10
 MAX_HEAD_BYTES = 64 << 10
+SLACK_SECONDS = 0.03
 
 
 class Line:
@@ -33,7 +34,8 @@ class Line:
         if self.rate == 0:
             return
         now = time.monotonic()
-        self.free_at = max(self.free_at, now) + length / self.rate
+        # A sender that was woken late may catch up a little; otherwise each delay of this program would slow the line.
+        self.free_at = max(self.free_at, now - SLACK_SECONDS) + length / self.rate
         if self.free_at > now:
             await asyncio.sleep(self.free_at - now)
 
