@@ -52,8 +52,9 @@ where
                 let question = question();
                 self.tasks.spawn(async move {
                     let result = question.await;
-                    asking.answer.send_replace(Some(result));
+                    // First the landing: who asks after having seen the answer asks anew.
                     drop(landing);
+                    asking.answer.send_replace(Some(result));
                 });
                 Pending { answer, outcome: CacheOutcome::Miss }
             }
