@@ -69,7 +69,7 @@ class Entrepot:
         for path in (self.daemon.stderr, self.daemon.stdout):
             with open(path, errors="replace") as file:
                 lines += [line for line in file if fragment in line and "user_agent" in line]
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def metrics(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=5) as answer:
