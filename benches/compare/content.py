@@ -31,12 +31,12 @@ class Blob:
 
 
 class Content:
-    """`blob` is the one of the herd and of the warm runs, `cold` are for reading from disk."""
+    """`blob` is the usual one, `small` that of the large herd, `cold` are those that are read from the disk."""
 
-    def __init__(self, folder, blob_bytes, cold_count, cold_bytes):
+    def __init__(self, folder, blob_bytes, small_bytes, cold_count, cold_bytes):
         os.makedirs(folder)
         self.folder = folder
-        self.blob = Blob(folder, blob_bytes)
+        self.blob, self.small = Blob(folder, blob_bytes), Blob(folder, small_bytes)
         self.cold = [Blob(folder, cold_bytes) for _ in range(cold_count)]
         config = Blob(folder, 1500)
         self.manifest = json.dumps({
@@ -45,7 +45,7 @@ class Content:
             "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config.digest, "size": config.size},
             "layers": [
                 {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": blob.digest, "size": blob.size}
-                for blob in [self.blob, *self.cold]
+                for blob in [self.blob, self.small, *self.cold]
             ],
             # To the length of an image with a dozen layers.
             "annotations": {"org.opencontainers.image.description": "-" * 1100},

@@ -6,7 +6,7 @@
  *   load hash  FILE                                 CPU seconds per GB of SHA-256 alone over the file's bytes
  *
  *   -c N  connections      -n N  requests in all      -s N  seconds, instead of -n      -r N  probes a second
- *   -t    TLS              -1    a connection a request
+ *   -w N  seconds after which -n is given up         -t    TLS              -1    a connection a request
  *
  * A body in plaintext is read by recv(MSG_TRUNC), which lets the kernel throw it away. Under TLS the handshake and the
  * answer's head are real, then the records are thrown away undecrypted, so that the client costs little and what is
@@ -39,7 +39,8 @@ static const char *paths[MAX_PATHS];
 static const char *files[MAX_PATHS];
 static int path_count, connections = 1, per_second = 1000, tls, one_each;
 static long requests = 1;
-static double seconds;
+static double seconds, give_up;
+static double deadline; /* of downloads; 0 for none */
 static SSL_CTX *context;
 
 static atomic_long next_request, done, failed, body_bytes, sample_count;
@@ -78,6 +79,10 @@ static int dial(struct link *link) {
         return 0;
     }
     setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (deadline > 0) {
+        struct timeval often = {0, 100000};
+        setsockopt(link->fd, SOL_SOCKET, SO_RCVTIMEO, &often, sizeof often);
+    }
     link->ssl = NULL;
     if (!tls) return 1;
     link->ssl = SSL_new(context);
@@ -99,13 +104,22 @@ static int ask(struct link *link, const char *path, int last) {
     return link->ssl ? SSL_write(link->ssl, text, length) == length : send(link->fd, text, length, MSG_NOSIGNAL) == length;
 }
 
+/* Like recv, until the time of downloads is over. */
+static ssize_t receive(struct link *link, void *into, size_t count, int flags) {
+    for (;;) {
+        ssize_t got = recv(link->fd, into, count, flags);
+        if (deadline > 0 && now() > deadline) atomic_store(&stop, 1);
+        if (got >= 0 || errno != EAGAIN || atomic_load(&stop)) return got;
+    }
+}
+
 /* Reads the head of an answer, at most `limit` bytes at a time; true for 200 with a Content-Length. */
 static int read_head(struct link *link, int limit) {
     int have = 0;
     for (;;) {
         int room = HEAD_BYTES - 1 - have;
         if (room > limit) room = limit;
-        int got = link->ssl ? SSL_read(link->ssl, link->head + have, room) : recv(link->fd, link->head + have, room, 0);
+        int got = link->ssl ? SSL_read(link->ssl, link->head + have, room) : receive(link, link->head + have, room, 0);
         if (got <= 0) return 0;
         have += got;
         link->head[have] = 0;
@@ -148,7 +162,7 @@ static int download(struct link *link, long index, double *head_after, double *b
     long cipher = 0, high = rest + rest / 50 + 4096;
     while (link->ssl ? 1 : rest > 0) {
         long want = link->ssl || rest > READ_BYTES ? READ_BYTES : rest;
-        ssize_t got = recv(link->fd, NULL, want, MSG_TRUNC);
+        ssize_t got = receive(link, NULL, want, MSG_TRUNC);
         if (got < 0) return 0;
         if (got == 0) break;
         if (*body_after == 0) *body_after = now() - asked;
@@ -168,10 +182,8 @@ static void *download_all(void *unused) {
         long index = atomic_fetch_add(&next_request, 1);
         if (seconds == 0 && index >= requests) break;
         int whole = download(link, index, &head, &body);
-        if (!whole) {
-            atomic_fetch_add(&failed, 1);
-            usleep(1000);
-        } else atomic_fetch_add(&done, 1);
+        if (whole) atomic_fetch_add(&done, 1);
+        else if (!atomic_load(&stop)) atomic_fetch_add(&failed, 1), usleep(1000);
         if (head > most_head) most_head = head;
         if (body > most_body) most_body = body;
         if (!whole || one_each) hang_up(link);
@@ -272,10 +284,11 @@ int main(int count, char **words) {
     int option;
     signal(SIGPIPE, SIG_IGN);
     optind = 2;
-    while ((option = getopt(count, words, "c:n:s:r:t1")) != -1) {
+    while ((option = getopt(count, words, "c:n:s:r:w:t1")) != -1) {
         if (option == 'c') connections = atoi(optarg);
         else if (option == 'n') requests = atol(optarg);
         else if (option == 's') seconds = atof(optarg);
+        else if (option == 'w') give_up = atof(optarg);
         else if (option == 'r') per_second = atoi(optarg);
         else if (option == 't') tls = one_each = 1;
         else if (option == '1') one_each = 1;
@@ -308,12 +321,9 @@ int main(int count, char **words) {
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, 256 << 10);
     started = now();
+    if (!probing && (seconds > 0 || give_up > 0)) deadline = started + (seconds > 0 ? seconds : give_up);
     for (long at = 0; at < connections; at++)
         if (pthread_create(&threads[at], &small, probing ? probe : download_all, (void *)at)) die("pthread_create");
-    if (seconds > 0 && !probing) {
-        usleep(seconds * 1e6);
-        atomic_store(&stop, 1);
-    }
     for (int at = 0; at < connections; at++) pthread_join(threads[at], NULL);
     double wall = now() - started;
 

@@ -17,7 +17,7 @@ PIECE_BYTES = 128 << 10
 UNLIMITED_PIECE_BYTES = 4 << 20
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 # A line that was idle may not save up for later; a sleep that was too long may be made good.
-CATCH_UP_SECONDS = 0.02
+CATCH_UP_SECONDS = 0.005
 
 
 class Line:
