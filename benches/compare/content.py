@@ -1,73 +1,59 @@
-"""What is served: one image of random blobs, and the upstream registry that has it."""
+"""What is served: blobs of random bytes, a manifest that names them, and a certificate for every server alike."""
 
 import hashlib
 import json
 import os
-import subprocess
-import sys
 
-from processes import fetch
+from processes import run
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-NAME, TAG = "bench/image", "latest"
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-PIECE_BYTES = 8 << 20
-
-
-class Blob:
-    def __init__(self, folder, size):
-        total, left = hashlib.sha256(), size
-        passing = os.path.join(folder, "passing")
-        with open(passing, "wb") as file:
-            while left:
-                piece = os.urandom(min(left, PIECE_BYTES))
-                total.update(piece)
-                file.write(piece)
-                left -= len(piece)
-        self.size, self.hexadecimal = size, total.hexdigest()
-        self.digest = "sha256:" + self.hexadecimal
-        self.file = os.path.join(folder, self.hexadecimal)
-        os.rename(passing, self.file)
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+REPOSITORY = "bench/image"
+SLICE_BYTES = 8 << 20
 
 
 class Content:
-    """`blob` is the usual one, `small` that of the large herd, `cold` are those that are read from the disk."""
+    """Files named by the hexadecimal part of their digest, in one folder that the origin and nginx serve from."""
 
-    def __init__(self, folder, blob_bytes, small_bytes, cold_count, cold_bytes):
-        os.makedirs(folder)
-        self.folder = folder
-        self.blob, self.small = Blob(folder, blob_bytes), Blob(folder, small_bytes)
-        self.cold = [Blob(folder, cold_bytes) for _ in range(cold_count)]
-        config = Blob(folder, 1500)
-        self.manifest = json.dumps({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config.digest, "size": config.size},
-            "layers": [
-                {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": blob.digest, "size": blob.size}
-                for blob in [self.blob, self.small, *self.cold]
-            ],
-            # To the length of an image with a dozen layers.
-            "annotations": {"org.opencontainers.image.description": "-" * 1100},
-        }, indent=1).encode()
-        with open(os.path.join(folder, "manifest.json"), "wb") as file:
-            file.write(self.manifest)
+    def __init__(self, folder, sizes):
+        self.folder = os.path.join(folder, "content")
+        os.makedirs(self.folder)
+        self.config = self.keep(json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers"}}).encode())
+        self.blobs = {name: self.random(size) for name, size in sizes.items()}
+        self.sizes = sizes
+        # Twenty entries make a manifest of about 3 KiB, as real images have.
+        layers = [self.descriptor(LAYER, digest) for digest in self.blobs.values()]
+        filler = [self.descriptor(LAYER, self.keep(str(i).encode())) for i in range(20 - len(layers))]
+        self.manifest_body = json.dumps(
+            {"schemaVersion": 2, "mediaType": MANIFEST, "config": self.descriptor(CONFIG, self.config),
+             "layers": layers + filler}, indent=1).encode()
+        self.manifest = self.keep(self.manifest_body)
+        with open(os.path.join(self.folder, "latest"), "w") as file:
+            file.write(self.manifest.removeprefix("sha256:"))
 
+        self.certificate, self.key = os.path.join(folder, "certificate.pem"), os.path.join(folder, "key.pem")
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.key, "-out", self.certificate)
 
-class Upstream:
-    """The registry of upstream.py, in a process of its own."""
+    def path(self, digest):
+        return os.path.join(self.folder, digest.removeprefix("sha256:"))
 
-    def __init__(self, content):
-        words = [sys.executable, "-B", os.path.join(HERE, "upstream.py"), content.folder]
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-        self.url = f"http://127.0.0.1:{self.process.stdout.readline().strip()}"
+    def keep(self, body):
+        digest = "sha256:" + hashlib.sha256(body).hexdigest()
+        with open(self.path(digest), "wb") as file:
+            file.write(body)
+        return digest
 
-    def line(self, bytes_per_second):
-        fetch(f"{self.url}/rate/{bytes_per_second}")
+    def random(self, size):
+        digest, temporary = hashlib.sha256(), os.path.join(self.folder, "part")
+        with open(temporary, "wb") as file:
+            for at in range(0, size, SLICE_BYTES):
+                block = os.urandom(min(SLICE_BYTES, size - at))
+                digest.update(block)
+                file.write(block)
+        os.rename(temporary, self.path(digest.hexdigest()))
+        return "sha256:" + digest.hexdigest()
 
-    def take_counts(self):
-        return json.loads(fetch(f"{self.url}/counts")[0])
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
+    def descriptor(self, kind, digest):
+        return {"mediaType": kind, "digest": digest, "size": os.path.getsize(self.path(digest))}

@@ -1,23 +1,21 @@
-/* The clients of the comparison: they ask, count and discard.
+/* The client of the comparison: HTTP/1.1 requests whose bodies are thrown away inside the kernel.
  *
- *   load get   [options] HOST PORT PATH[=FILE]...   download bodies, without copying them
- *   load stall [options] HOST PORT PATH             read the head of -n answers, then stop until standard input ends
- *   load probe [options] HOST PORT PATH             small requests at a fixed rate, with their latencies
- *   load hash  FILE                                 CPU seconds per GB of SHA-256 alone over the file's bytes
+ * A client that copied or decrypted what it receives would take the processor from the servers that are measured. Bodies are
+ * received with MSG_TRUNC, which hands out lengths and no bytes; with TLS the handshake, the request and the head of the
+ * answer are real, and the rest is dropped as ciphertext up to the end of the connection. Whether bytes are right is tested
+ * elsewhere, with clients that look at them. One thread a connection, blocking.
  *
- *   -c N  connections      -n N  requests in all      -s N  seconds, instead of -n      -r N  probes a second
- *   -w N  seconds after which -n is given up         -t    TLS              -1    a connection a request
+ *     load fetch  HOST PORT PATH CONNECTIONS REQUESTS TLS(0|1)
+ *     load stall  HOST PORT PATH CONNECTIONS            (holds them until standard input ends)
+ *     load paced  HOST PORT PATH CONNECTIONS PER_SECOND SECONDS
  *
- * A body in plaintext is read by recv(MSG_TRUNC), which lets the kernel throw it away. Under TLS the handshake and the
- * answer's head are real, then the records are thrown away undecrypted, so that the client costs little and what is
- * measured is the server. A FILE is dropped from the page cache before each request for its PATH.
+ * Prints one JSON object. Never: retries, redirects, chunked bodies.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,30 +23,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES = 16384, READ_BYTES = 4 << 20, HASH_BYTES = 512 << 10, MAX_PATHS = 64, MAX_SAMPLES = 4000000 };
+enum { HEAD_BYTES = 16384, DISCARD_BYTES = 1 << 20, MAX_CONNECTIONS = 4096, MAX_SAMPLES = 1 << 20 };
 
-static struct sockaddr_in server;
-static const char *host;
-static const char *paths[MAX_PATHS];
-static const char *files[MAX_PATHS];
-static int path_count, connections = 1, per_second = 1000, tls, one_each;
-static long requests = 1;
-static double seconds, give_up;
-static double deadline; /* of downloads; 0 for none */
-static SSL_CTX *context;
-
-static atomic_long next_request, done, failed, body_bytes, sample_count;
-static atomic_int stop;
-static float *samples; /* milliseconds */
-static double started;
-static pthread_mutex_t worst_lock = PTHREAD_MUTEX_INITIALIZER;
-static double worst_head, worst_body;
+static struct sockaddr_in address;
+static const char *host, *path;
+static SSL_CTX *tls;
+static atomic_long requests_left, bytes_received, complete, incomplete;
+static atomic_long other_status;
+static double per_second, run_seconds;
+static int connections;
+static double *samples;
+static atomic_long sample_count;
 
 static double now(void) {
     struct timespec t;
@@ -56,286 +44,195 @@ static double now(void) {
     return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-static void die(const char *what) {
-    perror(what);
-    exit(1);
+static void sample(double seconds) {
+    long at = atomic_fetch_add(&sample_count, 1);
+    if (at < MAX_SAMPLES) samples[at] = seconds;
 }
 
-/* A connection, and how much of the answer's body came with its head. */
-struct link {
-    int fd;
-    SSL *ssl;
-    char head[HEAD_BYTES];
-    long length, early;
-};
-
-static int dial(struct link *link) {
-    int one = 1;
-    link->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (link->fd < 0) die("socket");
-    if (connect(link->fd, (struct sockaddr *)&server, sizeof server)) {
-        close(link->fd);
-        link->fd = -1;
-        return 0;
-    }
-    setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (deadline > 0) {
-        struct timeval often = {0, 100000};
-        setsockopt(link->fd, SOL_SOCKET, SO_RCVTIMEO, &often, sizeof often);
-    }
-    link->ssl = NULL;
-    if (!tls) return 1;
-    link->ssl = SSL_new(context);
-    SSL_set_fd(link->ssl, link->fd);
-    return SSL_connect(link->ssl) == 1;
+static int dial(int receive_buffer) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    if (fd < 0) return -1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (receive_buffer) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    struct timeval limit = {.tv_sec = 300};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    close(fd);
+    return -1;
 }
 
-static void hang_up(struct link *link) {
-    if (link->ssl) SSL_free(link->ssl);
-    if (link->fd >= 0) close(link->fd);
-    link->ssl = NULL;
-    link->fd = -1;
+static long take(int fd, SSL *ssl, char *into, long room) {
+    return ssl ? SSL_read(ssl, into, (int)room) : recv(fd, into, (size_t)room, 0);
 }
 
-static int ask(struct link *link, const char *path, int last) {
-    char text[2048];
-    int length = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n%s\r\n", path, host,
-                          last ? "Connection: close\r\n" : "");
-    return link->ssl ? SSL_write(link->ssl, text, length) == length : send(link->fd, text, length, MSG_NOSIGNAL) == length;
+static int ask(int fd, SSL *ssl, int close_after) {
+    char request[4096];
+    int length = snprintf(request, sizeof request,
+                          "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: application/vnd.oci.image.manifest.v1+json, */*\r\n%s\r\n",
+                          path, host, close_after ? "Connection: close\r\n" : "");
+    return ssl ? SSL_write(ssl, request, length) == length : send(fd, request, (size_t)length, MSG_NOSIGNAL) == length;
 }
 
-/* Like recv, until the time of downloads is over. */
-static ssize_t receive(struct link *link, void *into, size_t count, int flags) {
+/* Reads the head. Gives the body's length, or -1; *early is how much of the body came along. */
+static long head(int fd, SSL *ssl, long *early) {
+    char buffer[HEAD_BYTES + 1];
+    long filled = 0;
     for (;;) {
-        ssize_t got = recv(link->fd, into, count, flags);
-        if (deadline > 0 && now() > deadline) atomic_store(&stop, 1);
-        if (got >= 0 || errno != EAGAIN || atomic_load(&stop)) return got;
-    }
-}
-
-/* Reads the head of an answer, at most `limit` bytes at a time; true for 200 with a Content-Length. */
-static int read_head(struct link *link, int limit) {
-    int have = 0;
-    for (;;) {
-        int room = HEAD_BYTES - 1 - have;
-        if (room > limit) room = limit;
-        int got = link->ssl ? SSL_read(link->ssl, link->head + have, room) : receive(link, link->head + have, room, 0);
-        if (got <= 0) return 0;
-        have += got;
-        link->head[have] = 0;
-        char *end = memmem(link->head, have, "\r\n\r\n", 4);
+        long got = take(fd, ssl, buffer + filled, HEAD_BYTES - filled);
+        if (got <= 0) return -1;
+        filled += got;
+        buffer[filled] = 0;
+        char *end = strstr(buffer, "\r\n\r\n");
         if (!end) {
-            if (have >= HEAD_BYTES - 1) return 0;
+            if (filled == HEAD_BYTES) return -1;
             continue;
         }
-        link->early = link->head + have - (end + 4);
-        end[2] = 0;
-        char *length = strcasestr(link->head, "\r\ncontent-length:");
-        if (!length || strncmp(link->head, "HTTP/1.1 200", 12)) {
-            fprintf(stderr, "unexpected answer: %.200s\n", link->head);
-            return 0;
+        *early = filled - (end + 4 - buffer);
+        if (strncmp(buffer, "HTTP/1.1 200", 12) != 0) {
+            atomic_fetch_add(&other_status, 1);
+            return -1;
         }
-        link->length = atol(length + 17);
-        return 1;
+        char *field = strcasestr(buffer, "\r\ncontent-length:");
+        return field && field < end ? atol(field + 17) : -1;
     }
 }
 
-static void drop_from_cache(const char *file) {
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) die(file);
-    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    close(fd);
+/* One answer, thrown away. Gives whether it was whole; *first is when the first byte of the body was there. */
+static int discard(int fd, SSL *ssl, double *first) {
+    long early = 0, length = head(fd, ssl, &early);
+    if (length < 0) return 0;
+    long got = early;
+    *first = early > 0 ? now() : 0;
+    if (ssl) got += SSL_pending(ssl);
+    while (ssl || got < length) {
+        long room = ssl || length - got > DISCARD_BYTES ? DISCARD_BYTES : length - got;
+        long part = recv(fd, NULL, (size_t)room, MSG_TRUNC);
+        if (part < 0 && errno == EINTR) continue;
+        if (part <= 0) break;
+        if (*first == 0) *first = now();
+        got += part;
+    }
+    int whole = got >= length;
+    atomic_fetch_add(&bytes_received, whole ? length : got);
+    return whole;
 }
 
-/* One download; false when the answer was not whole. */
-static int download(struct link *link, long index, double *head_after, double *body_after) {
-    const char *file = files[index % path_count];
-    if (file) drop_from_cache(file);
-    double asked = now();
-    if (link->fd < 0 && !dial(link)) return 0;
-    if (!ask(link, paths[index % path_count], one_each) || !read_head(link, HEAD_BYTES)) return 0;
-    *head_after = now() - asked;
-    long rest = link->length - link->early;
-    *body_after = link->early ? *head_after : 0;
-    atomic_fetch_add(&body_bytes, link->early);
-    /* Ciphertext is a little longer than the body, and ends with the connection. */
-    long cipher = 0, high = rest + rest / 50 + 4096;
-    while (link->ssl ? 1 : rest > 0) {
-        long want = link->ssl || rest > READ_BYTES ? READ_BYTES : rest;
-        ssize_t got = receive(link, NULL, want, MSG_TRUNC);
-        if (got < 0) return 0;
-        if (got == 0) break;
-        if (*body_after == 0) *body_after = now() - asked;
-        if (link->ssl) cipher += got;
-        else rest -= got;
-        atomic_fetch_add(&body_bytes, got);
-        if (atomic_load_explicit(&stop, memory_order_relaxed)) return 1;
-    }
-    return link->ssl ? cipher >= rest && cipher <= high : rest == 0;
-}
-
-static void *download_all(void *unused) {
-    struct link *link = calloc(1, sizeof *link);
-    double head = 0, body = 0, most_head = 0, most_body = 0;
-    link->fd = -1;
-    while (!atomic_load(&stop)) {
-        long index = atomic_fetch_add(&next_request, 1);
-        if (seconds == 0 && index >= requests) break;
-        int whole = download(link, index, &head, &body);
-        if (whole) atomic_fetch_add(&done, 1);
-        else if (!atomic_load(&stop)) atomic_fetch_add(&failed, 1), usleep(1000);
-        if (head > most_head) most_head = head;
-        if (body > most_body) most_body = body;
-        if (!whole || one_each) hang_up(link);
-    }
-    hang_up(link);
-    pthread_mutex_lock(&worst_lock);
-    if (most_head > worst_head) worst_head = most_head;
-    if (most_body > worst_body) worst_body = most_body;
-    pthread_mutex_unlock(&worst_lock);
-    free(link);
-    return unused;
-}
-
-/* Latency counts from the moment at which the request was due, so that a stall is seen by every request it held up. */
-static void *probe(void *argument) {
-    struct link *link = calloc(1, sizeof *link);
-    double step = (double)connections / per_second;
-    double due = started + step * (long)argument / connections;
-    link->fd = -1;
-    if (!dial(link)) atomic_fetch_add(&failed, 1);
-    while (due < started + seconds && link->fd >= 0) {
-        double early = due - now();
-        if (early > 0) {
-            struct timespec wait = {0, early * 1e9};
-            nanosleep(&wait, NULL);
+static void *fetch(void *unused) {
+    (void)unused;
+    int fd = -1;
+    while (atomic_fetch_sub(&requests_left, 1) > 0) {
+        double begun = now(), first = 0;
+        SSL *ssl = NULL;
+        if (fd < 0) fd = dial(0);
+        int good = fd >= 0;
+        if (good && tls) {
+            ssl = SSL_new(tls);
+            SSL_set_fd(ssl, fd);
+            good = SSL_connect(ssl) == 1;
         }
-        double asked = now();
-        if (early <= 0) asked = due;
-        if (!ask(link, paths[0], 0) || !read_head(link, HEAD_BYTES)) {
-            atomic_fetch_add(&failed, 1);
-            break;
+        good = good && ask(fd, ssl, tls != NULL) && discard(fd, ssl, &first);
+        atomic_fetch_add(good ? &complete : &incomplete, 1);
+        if (first > 0) sample(first - begun);
+        if (ssl) SSL_free(ssl);
+        if (fd >= 0 && (ssl || !good)) {
+            close(fd);
+            fd = -1;
         }
-        char rest[HEAD_BYTES];
-        while (link->early < link->length) {
-            ssize_t got = recv(link->fd, rest, sizeof rest, 0);
-            if (got <= 0) die("recv");
-            link->early += got;
-        }
-        long at = atomic_fetch_add(&sample_count, 1);
-        if (at < MAX_SAMPLES) samples[at] = (now() - asked) * 1e3;
-        due += step;
     }
-    hang_up(link);
-    free(link);
+    if (fd >= 0) close(fd);
     return NULL;
 }
 
-static int by_size(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+/* Requests at set times, each measured from the time at which it was due: a server that stops is seen by all that were due. */
+static void *paced(void *number) {
+    double interval = connections / per_second, begun = now();
+    double due = begun + interval * (double)(long)number / connections;
+    int fd = dial(0);
+    for (; fd >= 0 && due < begun + run_seconds; due += interval) {
+        double wait = due - now(), first;
+        if (wait > 0) {
+            struct timespec t = {.tv_sec = (long)wait, .tv_nsec = (long)((wait - (long)wait) * 1e9)};
+            nanosleep(&t, NULL);
+        }
+        if (!ask(fd, NULL, 0) || !discard(fd, NULL, &first)) {
+            atomic_fetch_add(&incomplete, 1);
+            close(fd);
+            fd = dial(0);
+            continue;
+        }
+        atomic_fetch_add(&complete, 1);
+        sample(now() - due);
+    }
+    if (fd >= 0) close(fd);
+    return NULL;
 }
 
 static void stall(void) {
-    struct link *link = calloc(1, sizeof *link);
     char byte;
-    for (long n = 0; n < requests; n++) {
-        if (!dial(link) || !ask(link, paths[0], 0) || !read_head(link, 512)) {
-            fprintf(stderr, "download %ld failed\n", n);
-            exit(1);
-        }
-        /* The connection is left open, unread, on purpose. */
+    for (int i = 0; i < connections; i++) {
+        long early;
+        int fd = dial(65536);
+        int good = fd >= 0 && ask(fd, NULL, 0) && head(fd, NULL, &early) >= 0;
+        atomic_fetch_add(good ? &complete : &incomplete, 1);
     }
-    printf("{\"stalled\": %ld}\n", requests);
+    printf("ready\n");
     fflush(stdout);
     while (read(0, &byte, 1) > 0) {}
 }
 
-static void hash(const char *file) {
-    struct stat about;
-    int fd = open(file, O_RDONLY);
-    if (fd < 0 || fstat(fd, &about)) die(file);
-    unsigned char *bytes = malloc(about.st_size), digest[32];
-    for (long at = 0, got; at < about.st_size; at += got)
-        if ((got = read(fd, bytes + at, about.st_size - at)) <= 0) die(file);
-    struct timespec before, after;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
-    EVP_MD_CTX *sum = EVP_MD_CTX_new();
-    EVP_DigestInit_ex(sum, EVP_sha256(), NULL);
-    for (long at = 0; at < about.st_size; at += HASH_BYTES)
-        EVP_DigestUpdate(sum, bytes + at, about.st_size - at < HASH_BYTES ? about.st_size - at : HASH_BYTES);
-    EVP_DigestFinal_ex(sum, digest, NULL);
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
-    double cpu = after.tv_sec - before.tv_sec + (after.tv_nsec - before.tv_nsec) / 1e9;
-    printf("{\"cpu_s\": %.6f, \"bytes\": %ld, \"digest\": \"", cpu, (long)about.st_size);
-    for (int at = 0; at < 32; at++) printf("%02x", digest[at]);
-    printf("\"}\n");
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
 }
 
-static double cpu_of_client(void) {
-    struct rusage use;
-    getrusage(RUSAGE_SELF, &use);
-    return use.ru_utime.tv_sec + use.ru_stime.tv_sec + (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+static void print(double seconds) {
+    long count = atomic_load(&sample_count);
+    if (count > MAX_SAMPLES) count = MAX_SAMPLES;
+    qsort(samples, (size_t)count, sizeof *samples, ascending);
+    double median = count ? samples[count / 2] : 0, p99 = count ? samples[(long)(count * 0.99)] : 0;
+    double worst = count ? samples[count - 1] : 0;
+    printf("{\"seconds\": %.6f, \"bytes\": %ld, \"complete\": %ld, \"incomplete\": %ld, \"other_status\": %ld, "
+           "\"median\": %.6f, \"p99\": %.6f, \"worst\": %.6f}\n",
+           seconds, atomic_load(&bytes_received), atomic_load(&complete), atomic_load(&incomplete),
+           atomic_load(&other_status), median, p99, worst);
 }
 
-int main(int count, char **words) {
-    if (count < 3) return fprintf(stderr, "usage: see the head of load.c\n"), 2;
-    const char *mode = words[1];
-    int option;
+int main(int count, char **given) {
+    if (count < 6) return 2;
     signal(SIGPIPE, SIG_IGN);
-    optind = 2;
-    while ((option = getopt(count, words, "c:n:s:r:w:t1")) != -1) {
-        if (option == 'c') connections = atoi(optarg);
-        else if (option == 'n') requests = atol(optarg);
-        else if (option == 's') seconds = atof(optarg);
-        else if (option == 'w') give_up = atof(optarg);
-        else if (option == 'r') per_second = atoi(optarg);
-        else if (option == 't') tls = one_each = 1;
-        else if (option == '1') one_each = 1;
-        else return 2;
+    host = given[2];
+    path = given[4];
+    connections = atoi(given[5]);
+    address.sin_family = AF_INET;
+    address.sin_port = htons((uint16_t)atoi(given[3]));
+    samples = calloc(MAX_SAMPLES, sizeof *samples);
+    if (!samples || connections < 1 || connections > MAX_CONNECTIONS || inet_pton(AF_INET, host, &address.sin_addr) != 1) return 2;
+    if (strcmp(given[1], "stall") == 0) {
+        stall();
+        print(0);
+        return 0;
     }
-    if (!strcmp(mode, "hash")) return hash(words[optind]), 0;
-    if (count - optind < 3 || count - optind - 2 > MAX_PATHS) return 2;
-    host = words[optind];
-    server.sin_family = AF_INET;
-    server.sin_port = htons(atoi(words[optind + 1]));
-    if (inet_pton(AF_INET, host, &server.sin_addr) != 1) return 2;
-    for (char **word = words + optind + 2; *word; word++) {
-        char *file = strchr(*word, '=');
-        if (file) *file++ = 0;
-        files[path_count] = file;
-        paths[path_count++] = *word;
+    if (count < 8) return 2;
+    int is_paced = strcmp(given[1], "paced") == 0;
+    if (is_paced) {
+        per_second = atof(given[6]);
+        run_seconds = atof(given[7]);
+    } else {
+        atomic_store(&requests_left, atol(given[6]));
+        if (atoi(given[7])) {
+            tls = SSL_CTX_new(TLS_client_method());
+            SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);
+            SSL_CTX_set_ciphersuites(tls, "TLS_AES_128_GCM_SHA256");
+        }
     }
-    if (tls) {
-        context = SSL_CTX_new(TLS_client_method());
-        SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
-        SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256");
-        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    }
-    if (!strcmp(mode, "stall")) return stall(), 0;
-    int probing = !strcmp(mode, "probe");
-    if (probing) samples = malloc(sizeof *samples * MAX_SAMPLES);
-
-    pthread_t *threads = calloc(connections, sizeof *threads);
     pthread_attr_t small;
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, 256 << 10);
-    started = now();
-    if (!probing && (seconds > 0 || give_up > 0)) deadline = started + (seconds > 0 ? seconds : give_up);
-    for (long at = 0; at < connections; at++)
-        if (pthread_create(&threads[at], &small, probing ? probe : download_all, (void *)at)) die("pthread_create");
-    for (int at = 0; at < connections; at++) pthread_join(threads[at], NULL);
-    double wall = now() - started;
-
-    if (probing) {
-        long n = sample_count;
-        qsort(samples, n, sizeof *samples, by_size);
-        if (n == 0) return fprintf(stderr, "no answer\n"), 1;
-        printf("{\"requests\": %ld, \"failed\": %ld, \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"p999_ms\": %.4f, \"worst_ms\": %.4f}\n", n,
-               failed, samples[n / 2], samples[n * 99 / 100], samples[n * 999 / 1000], samples[n - 1]);
-        return 0;
-    }
-    printf("{\"requests\": %ld, \"failed\": %ld, \"bytes\": %ld, \"wall_s\": %.6f, \"worst_head_s\": %.6f, \"worst_body_s\": %.6f, "
-           "\"client_cpu_s\": %.3f}\n", done, failed, body_bytes, wall, worst_head, worst_body, cpu_of_client());
+    pthread_t threads[MAX_CONNECTIONS];
+    double begun = now();
+    for (long i = 0; i < connections; i++)
+        if (pthread_create(&threads[i], &small, is_paced ? paced : fetch, (void *)i) != 0) return 3;
+    for (long i = 0; i < connections; i++) pthread_join(threads[i], NULL);
+    print(now() - begun);
     return 0;
 }

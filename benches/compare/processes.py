@@ -1,18 +1,24 @@
-"""Programs that are started, watched and stopped; nothing here looks for processes by name."""
+"""Programs in the background: started, measured and stopped. A program is its process and all that it has forked."""
 
+import http.client
 import os
+import resource
+import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
-START_SECONDS = 30
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Failure(Exception):
-    """The comparison cannot go on; the text says why."""
+    """A program did not do what the comparison needs."""
+
+
+def allow_many_files():
+    """A thousand clients are a thousand descriptors on either side."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def free_port():
@@ -21,59 +27,63 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def run(*words, timeout=600):
-    """The standard output of a program that must succeed."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=timeout)
-    if done.returncode:
-        raise Failure(f"{words[0]} failed: {done.stderr.strip()[-2000:]} {done.stdout.strip()[-500:]}")
-    return done.stdout
+def run(*arguments):
+    done = subprocess.run([str(one) for one in arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
+    if done.returncode != 0:
+        raise Failure(f"{' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stderr.decode(errors='replace')[-2000:]}")
+    return done.stdout.decode(errors="replace")
 
 
-def fetch(url, accept="*/*"):
-    """Body and headers of a small answer."""
-    request = urllib.request.Request(url, headers={"Accept": accept})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return answer.read(), answer.headers
+def ask(port, method, path, body=None, timeout=60, **headers):
+    """One request over plaintext; gives status, headers and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, body=body, headers={"Host": "127.0.0.1", **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
 
 
 class Program:
-    """A server in the foreground, with its standard output and error in a file."""
+    """Its output goes to files in the folder, as a service's does."""
 
     running = []
 
-    def __init__(self, words, folder, ready_url):
-        self.folder = folder
-        self.log = open(os.path.join(folder, "output.log"), "ab")
-        self.process = subprocess.Popen([str(word) for word in words], cwd=folder, stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=self.log, start_new_session=True)
+    def __init__(self, name, arguments, folder, port):
+        self.name, self.log = name, os.path.join(folder, f"{name.replace(' ', '-')}.log")
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [str(one) for one in arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
         Program.running.append(self)
-        self.await_ready(ready_url)
+        end = time.monotonic() + 30
+        while not self.listens(port):
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.stop()
+                raise Failure(f"{name} does not start: {self.tail()}")
+            time.sleep(0.02)
 
-    def await_ready(self, url):
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                break
-            try:
-                fetch(url)
-                return
-            except urllib.error.HTTPError:
-                return
-            except OSError:
-                time.sleep(0.02)
-        with open(os.path.join(self.folder, "output.log"), errors="replace") as log:
-            raise Failure(f"{self.process.args[0]} does not answer: {log.read()[-2000:]}")
+    @staticmethod
+    def listens(port):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return True
+        except OSError:
+            return False
+
+    def tail(self):
+        with open(self.log, errors="replace") as log:
+            return "".join(log.readlines()[-12:])
 
     def stop(self):
         if self in Program.running:
             Program.running.remove(self)
-        self.process.terminate()
+        self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.log.close()
 
     @classmethod
     def stop_all(cls):
@@ -81,29 +91,27 @@ class Program:
             program.stop()
 
     def pids(self):
-        """The process and its workers."""
-        found, at = [self.process.pid], 0
-        while at < len(found):
-            with open(f"/proc/{found[at]}/task/{found[at]}/children") as file:
-                found += [int(pid) for pid in file.read().split()]
-            at += 1
+        found = [self.process.pid]
+        for pid in found:
+            try:
+                with open(f"/proc/{pid}/task/{pid}/children") as file:
+                    found += [int(child) for child in file.read().split()]
+            except OSError:
+                pass
         return found
 
     def cpu_seconds(self):
-        """User and system time of all threads of all its processes."""
         ticks = 0
         for pid in self.pids():
             with open(f"/proc/{pid}/stat") as file:
-                fields = file.read().rsplit(")", 1)[1].split()
+                fields = file.read().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICKS_PER_SECOND
+        return ticks / TICKS_A_SECOND
 
-    def resident(self):
-        """Resident bytes of all its processes, and the part of them that is no file's: (VmRSS, RssAnon)."""
-        total = anonymous = 0
+    def rss_mib(self):
+        """Resident memory. Pages that a master and its workers share count once for each."""
+        total = 0
         for pid in self.pids():
             with open(f"/proc/{pid}/status") as file:
-                values = dict(line.split(":", 1) for line in file if ":" in line)
-            total += int(values["VmRSS"].split()[0]) << 10
-            anonymous += int(values["RssAnon"].split()[0]) << 10
-        return total, anonymous
+                total += sum(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
+        return total / 1024

@@ -1,60 +1,54 @@
-"""The table: a figure, what the others reached, the ratio, the target."""
+"""What was measured: medians over interleaved rounds, as tables and against the targets."""
 
+import json
 import os
-import platform
+import statistics
+
+
+def median(values):
+    return statistics.median(values)
+
+
+class Report:
+    def __init__(self):
+        self.tables = []
+        self.targets = []
+
+    def table(self, title, columns, rows):
+        """`rows` are a name and one value a column; a value is a number, or None where there is nothing to say."""
+        self.tables.append({"title": title, "columns": columns, "rows": rows})
+        width = max([len(row[0]) for row in rows] + [24])
+        print(f"\n{title}\n{'':<{width}}" + "".join(f"{column:>22}" for column in columns))
+        for name, *values in rows:
+            print(f"{name:<{width}}" + "".join(f"{number(value):>22}" for value in values), flush=True)
+
+    def target(self, what, value, limit, unit=""):
+        self.targets.append({"what": what, "value": value, "limit": limit, "unit": unit, "reached": value <= limit})
+
+    def close(self, path):
+        print("\ntargets")
+        for target in self.targets:
+            word = "reached" if target["reached"] else "MISSED"
+            print(f"{word:<9}{target['what']:<66}{number(target['value']):>10} {target['unit']:<4} at most {target['limit']:g}")
+        if path:
+            with open(path, "w") as file:
+                json.dump({"machine": machine(), "tables": self.tables, "targets": self.targets}, file, indent=1)
 
 
 def number(value):
     if value is None:
-        return ""
-    if value >= 1000:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if value == 0 or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
 def machine():
     with open("/proc/cpuinfo") as file:
-        text = file.read()
-    model = next((line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")), platform.machine())
-    sha = "with" if " sha_ni " in text else "without"
-    return f"{os.cpu_count()} × {model} ({sha} SHA instructions), Linux {platform.release()}; clients and servers share the cores"
-
-
-class Report:
-    def __init__(self):
-        self.rows = []
-
-    def row(self, title, own, others, target, how, relative_to=None, more_is_better=False):
-        """`target` bounds the figure itself or, where `relative_to` names another column, the ratio to that."""
-        reference = relative_to or next(iter(others), None)
-        ratio = own / others[reference] if reference and others[reference] else None
-        verdict = ""
-        if target is not None:
-            judged = ratio if relative_to else own
-            # Beyond the digits that are shown, a figure says nothing.
-            met = judged is not None and round(judged, 3) <= target
-            verdict = f"≤ {target}{f' × {relative_to}' if relative_to else ''}: {'reached' if met else '**missed**'}"
-        elif more_is_better:
-            verdict = "more is better"
-        self.rows.append({"title": title, "entrepot": own, "others": others, "reference": reference, "ratio": ratio,
-                          "target": target, "verdict": verdict, "how": how})
-        shown = ", ".join(f"{name} {number(value)}" for name, value in others.items())
-        print(f"{title}: {number(own)} | {shown} | {verdict}", flush=True)
-
-    def missed(self):
-        return [row["title"] for row in self.rows if "missed" in row["verdict"]]
-
-    def markdown(self):
-        lines = ["| measured | entrepot | beside | ratio | target |", "|---|---:|---|---:|---|"]
-        notes = []
-        for row in self.rows:
-            others = ", ".join(f"{name} {number(value)}" for name, value in row["others"].items())
-            mark = ""
-            if row["how"]:
-                if row["how"] not in notes:
-                    notes.append(row["how"])
-                mark = f" [{notes.index(row['how']) + 1}]"
-            ratio = f"{row['ratio']:.2f} × {row['reference']}" if row["ratio"] is not None else ""
-            lines.append(f"| {row['title']}{mark} | {number(row['entrepot'])} | {others} | {ratio} | {row['verdict']} |")
-        lines += ["", *(f"{at}. {note}." for at, note in enumerate(notes, 1))]
-        return "\n".join(lines)
+        lines = file.read().splitlines()
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    sha = "with SHA-NI" if "sha_ni" in flags else "without SHA-NI"
+    return f"{os.cpu_count()} cores of {model}, {sha}; Linux {os.uname().release}; load before: {os.getloadavg()[0]:.1f}"

@@ -110,17 +110,21 @@ impl BlobCache {
         }
         let disk = self.inner.disk.clone();
         let store = move || {
-            let Some(reservation) = disk.reserve(bytes.len() as u64) else { return };
-            let stored = disk.stage(&digest).and_then(|mut staged| {
+            let size = bytes.len() as u64;
+            let stored = disk.stage(&digest).and_then(|(mut staged, mut reservation)| {
                 if !staged.is_empty() {
                     staged.restart()?;
                 }
+                if !reservation.grow_to(size) {
+                    return Ok(());
+                }
                 staged.write(&bytes)?;
-                staged.publish()
+                staged.publish()?;
+                drop(disk.publish(&digest, size, reservation));
+                Ok(())
             });
-            match stored {
-                Ok(()) => drop(disk.publish(&digest, bytes.len() as u64, reservation)),
-                Err(error) => disk.failed("commit", &error),
+            if let Err(error) = stored {
+                disk.failed("commit", &error);
             }
         };
         run_blocking(store).await;
@@ -172,15 +176,11 @@ impl BlobCache {
 
     /// Brings the gauges up to date.
     pub fn observe(&self) {
-        let metrics = &self.inner.metrics;
-        metrics
-            .cache_bytes
-            .with_label_values(&["memory"])
-            .set(i64::try_from(self.inner.memory.bytes()).unwrap_or(i64::MAX));
-        metrics
-            .cache_objects
-            .with_label_values(&["memory"])
-            .set(i64::try_from(self.inner.memory.objects()).unwrap_or(i64::MAX));
+        let (metrics, memory) = (&self.inner.metrics, &self.inner.memory);
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.cache_bytes.with_label_values(&["memory"]).set(gauge(memory.bytes()));
+        metrics.cache_limit_bytes.with_label_values(&["memory"]).set(gauge(memory.limit()));
+        metrics.cache_objects.with_label_values(&["memory"]).set(gauge(memory.objects()));
         self.inner.disk.observe();
     }
 
@@ -199,10 +199,7 @@ impl BlobCache {
             attempts: self.inner.fill_attempts,
             stop: self.inner.stop.clone(),
         };
-        self.inner.fillers.spawn(async move {
-            filler.run(expected).await;
-            drop(landing);
-        });
+        self.inner.fillers.spawn(filler.run(expected, landing));
     }
 
     async fn join(&self, fill: Arc<Fill>, outcome: CacheOutcome) -> Result<Blob, Error> {

@@ -20,6 +20,9 @@ const BLOCK_BYTES: u64 = 4096;
 pub(super) struct Disk {
     storage: Storage,
     state: Mutex<State>,
+    /// Held from the choice of what goes until its files are gone: nobody is promised room that is not there yet. Taken
+    /// before `state`, and only where waiting for a disk is allowed.
+    clearing: Mutex<()>,
     metrics: Metrics,
 }
 
@@ -86,7 +89,7 @@ impl Disk {
             }
         }
         let state = State { limit, eviction, reserved: 0, left_overs, used: HashSet::new(), gone: HashSet::new() };
-        let disk = Arc::new(Self { storage, state: Mutex::new(state), metrics });
+        let disk = Arc::new(Self { storage, state: Mutex::new(state), clearing: Mutex::new(()), metrics });
         disk.make_room(0);
         Ok(disk)
     }
@@ -142,11 +145,16 @@ impl Disk {
         }
     }
 
-    /// The staging file of `digest`, with what an earlier fill left in it. Its bytes are no longer accounted as left over.
-    pub(super) fn stage(&self, digest: &Digest) -> Result<Staged, storage::Error> {
+    /// The staging file of `digest`, with what an earlier fill left in it, and the room that this takes.
+    pub(super) fn stage(self: &Arc<Self>, digest: &Digest) -> Result<(Staged, Reservation), storage::Error> {
+        let _clearing = self.clearing.lock().unwrap_or_else(PoisonError::into_inner);
         let staged = self.storage.stage(digest)?;
-        self.state().left_overs.remove(digest);
-        Ok(staged)
+        let bytes = on_disk(staged.len());
+        let mut state = self.state();
+        state.left_overs.remove(digest);
+        state.reserved += bytes;
+        drop(state);
+        Ok((staged, Reservation { disk: self.clone(), bytes }))
     }
 
     /// Leaves an unfinished file to be resumed, accounted as such.
@@ -161,12 +169,6 @@ impl Disk {
         }
         self.state().left_overs.insert(*digest, bytes);
         drop(reservation);
-    }
-
-    /// Makes room for `bytes` and promises it. `None` when what is left is being read, or the limit is too small.
-    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
-        let bytes = on_disk(bytes);
-        self.make_room(bytes).then(|| Reservation { disk: self.clone(), bytes })
     }
 
     /// Accounts a verified blob that was just published, and keeps it for a reader.
@@ -215,13 +217,11 @@ impl Disk {
 
     /// Evicts until `bytes` more fit, and promises them. Files are removed before this returns.
     fn make_room(&self, bytes: u64) -> bool {
+        let _clearing = self.clearing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut left_overs = Vec::new();
         let mut evicted = Vec::new();
         let fits = {
             let mut state = self.state();
-            if bytes > state.limit {
-                return false;
-            }
             loop {
                 if state.used_bytes().saturating_add(bytes) <= state.limit {
                     state.reserved += bytes;
@@ -267,7 +267,8 @@ impl State {
 }
 
 impl Reservation {
-    /// Makes the promise at least `bytes` in all. False when there is no room.
+    /// Makes room until the promise is at least `bytes` in all. False when what is left is being read, or the limit is too
+    /// small.
     pub(super) fn grow_to(&mut self, bytes: u64) -> bool {
         let more = on_disk(bytes).saturating_sub(self.bytes);
         if more == 0 {
@@ -309,8 +310,10 @@ mod tests {
 
     fn keep(disk: &Arc<Disk>, content: &[u8]) -> Option<Pin> {
         let digest = Digest::of(content);
-        let reservation = disk.reserve(content.len() as u64)?;
-        let mut staged = disk.stage(&digest).unwrap();
+        let (mut staged, mut reservation) = disk.stage(&digest).unwrap();
+        if !reservation.grow_to(content.len() as u64) {
+            return None;
+        }
         staged.write(content).unwrap();
         staged.publish().unwrap();
         Some(disk.publish(&digest, content.len() as u64, reservation))
@@ -321,12 +324,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let disk = disk(folder.path(), 3 * BLOCK_BYTES);
         let pins: Vec<_> = (0..3u8).map(|n| keep(&disk, &[n; 100]).unwrap()).collect();
-        assert!(disk.reserve(1).is_none());
+        let (_staged, mut reservation) = disk.stage(&Digest::of(b"next")).unwrap();
+        assert!(!reservation.grow_to(1));
         drop(pins);
-        let two = disk.reserve(2 * BLOCK_BYTES).unwrap();
+        assert!(reservation.grow_to(2 * BLOCK_BYTES));
         assert_eq!(disk.storage.scan().unwrap().len(), 1);
-        drop(two);
-        assert!(disk.reserve(4 * BLOCK_BYTES).is_none());
+        assert!(!reservation.grow_to(4 * BLOCK_BYTES));
     }
 
     /// C73: a smaller limit after a restart applies to what is there.
@@ -358,11 +361,12 @@ mod tests {
         let disk = disk(folder.path(), 2 * BLOCK_BYTES);
         drop(keep(&disk, b"hello").unwrap());
         let digest = Digest::of(b"other");
-        let reservation = disk.reserve(5).unwrap();
-        let mut staged = disk.stage(&digest).unwrap();
+        let (mut staged, mut reservation) = disk.stage(&digest).unwrap();
+        assert!(reservation.grow_to(5));
         staged.write(b"oth").unwrap();
         disk.leave(&digest, staged, reservation);
-        assert!(disk.reserve(1).is_some());
+        let (_staged, mut reservation) = disk.stage(&Digest::of(b"next")).unwrap();
+        assert!(reservation.grow_to(1));
         assert!(disk.contains(&Digest::of(b"hello")));
         assert!(disk.storage.scan_left_overs().unwrap().is_empty());
     }

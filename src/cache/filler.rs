@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::disk::{Disk, Reservation};
 use super::error::Error;
 use super::fill::{Detached, Fill, Progress};
+use super::flights::Landing;
 use super::pass_through::{check, pause};
 use super::writer::Writer;
+use crate::oci::Digest;
 use crate::storage;
 use crate::telemetry::Metrics;
 use crate::upstream::{self, ErrorKind, Stream};
@@ -58,10 +60,12 @@ struct Begun {
 }
 
 impl Filler {
-    /// `expected` is the blob's size in bytes, if a manifest told it.
-    pub(super) async fn run(self, expected: Option<u64>) {
+    /// `expected` is the blob's size in bytes, if a manifest told it. The fill lands before its failure is told, so that
+    /// whoever hears of it and asks again starts another.
+    pub(super) async fn run(self, expected: Option<u64>, landing: Landing<Digest, Fill>) {
         let fill = self.fill.clone();
         let _unfinished = Unfinished(&fill);
+        let landing = landing;
         let started = Instant::now();
         self.metrics.cache_fills_in_flight.inc();
         let result = self.fetch(expected).await;
@@ -81,6 +85,7 @@ impl Filler {
         self.metrics.cache_fills.with_label_values(&[label]).inc();
         if let Err(error) = result {
             tracing::warn!(digest = %fill.digest, %error, "a fill failed");
+            drop(landing);
             fill.fail(error);
         }
     }
@@ -100,7 +105,7 @@ impl Filler {
                     return Ok(End::Detached);
                 }
                 Err(Broken::Stopped) => {
-                    self.leave(begun.writer.staged, Some(begun.reservation)).await;
+                    self.leave(begun.writer.staged, begun.reservation).await;
                     return Err(Error::Stopped { digest: self.fill.digest });
                 }
                 Err(Broken::Upstream(error)) => error,
@@ -111,7 +116,7 @@ impl Filler {
             match self.reopen(begun.writer.staged.len(), &mut attempts, error).await {
                 Ok(stream) => begun.stream = Some(stream),
                 Err(error) => {
-                    self.leave(begun.writer.staged, Some(begun.reservation)).await;
+                    self.leave(begun.writer.staged, begun.reservation).await;
                     return Err(error);
                 }
             }
@@ -124,7 +129,7 @@ impl Filler {
     async fn begin(&self, expected: Option<u64>) -> Result<Option<Begun>, Error> {
         let digest = self.fill.digest;
         let disk = self.disk.clone();
-        let mut staged = match blocking(move || disk.stage(&digest)).await {
+        let (mut staged, mut reservation) = match blocking(move || disk.stage(&digest)).await {
             Ok(staged) => staged,
             Err(error) => return self.detach("reserve", Some(&error), None).await.map(|()| None),
         };
@@ -143,7 +148,7 @@ impl Filler {
                     Some(self.fill.source.open(0, expected).await?)
                 }
                 Err(error) => {
-                    self.leave(staged, None).await;
+                    self.leave(staged, reservation).await;
                     return Err(error.into());
                 }
             }
@@ -151,11 +156,10 @@ impl Filler {
         let resumed = staged.len();
         let total = stream.as_ref().and_then(|stream| stream.total).or(expected);
         self.fill.set_total(total);
-        let disk = self.disk.clone();
         let reserved = blocking(move || {
-            let Some(reservation) = disk.reserve(total.unwrap_or(RESERVE_STEP_BYTES).max(staged.len())) else {
+            if !reservation.grow_to(total.unwrap_or(RESERVE_STEP_BYTES).max(staged.len())) {
                 return Ok(None);
-            };
+            }
             if let Some(total) = total {
                 staged.reserve(total)?;
             }
@@ -310,13 +314,11 @@ impl Filler {
         }
     }
 
-    /// Keeps what has arrived, to be resumed, if there is room for it.
-    async fn leave(&self, staged: storage::Staged, reservation: Option<Reservation>) {
+    /// Keeps what has arrived, to be resumed.
+    async fn leave(&self, staged: storage::Staged, reservation: Reservation) {
         let (disk, digest) = (self.disk.clone(), self.fill.digest);
         let left = blocking(move || {
-            if let Some(reservation) = reservation.or_else(|| disk.reserve(staged.len())) {
-                disk.leave(&digest, staged, reservation);
-            }
+            disk.leave(&digest, staged, reservation);
             Ok(())
         });
         // It reports its own trouble.

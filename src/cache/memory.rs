@@ -52,6 +52,10 @@ impl Memory {
         }
     }
 
+    pub(super) fn limit(&self) -> usize {
+        self.cache.capacity()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.cache.usage()
     }

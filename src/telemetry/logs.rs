@@ -1,6 +1,6 @@
 //! Logs: text for people or JSON for machines, on standard error, written off the threads that serve.
 
-use std::io::IsTerminal;
+use std::io::{BufWriter, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -15,6 +15,9 @@ use crate::config::{LogFormat, TelemetrySettings};
 /// Lines that may wait to be written; beyond it they are dropped rather than holding up requests.
 const MAX_WAITING_LINES: usize = 16_384;
 
+/// Bytes of lines that are written at once.
+const WRITE_BYTES: usize = 64 << 10;
+
 /// Writes out what waits when it is dropped.
 #[must_use]
 pub struct Logs {
@@ -25,8 +28,10 @@ pub struct Logs {
 impl Logs {
     /// Starts logging, and tracing where the environment asks for it, for the whole process.
     pub fn start(settings: &TelemetrySettings) -> Self {
+        // Written out whenever no line waits: one system call for many lines under load, and for each one otherwise.
+        let output = BufWriter::with_capacity(WRITE_BYTES, std::io::stderr());
         let (writer, worker) =
-            NonBlockingBuilder::default().buffered_lines_limit(MAX_WAITING_LINES).lossy(true).finish(std::io::stderr());
+            NonBlockingBuilder::default().buffered_lines_limit(MAX_WAITING_LINES).lossy(true).finish(output);
         // Libraries speak up only when something is wrong.
         let filter = Targets::new()
             .with_default(settings.level.min(LevelFilter::WARN))
