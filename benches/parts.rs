@@ -1,0 +1,119 @@
+//! What single parts cost: `cargo bench --bench parts`. The whole is measured by `benches/compare/run`.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use entrepot::action::RequestedName;
+use entrepot::oci::{Algorithm, Digest, Hasher, Manifest, RangeRequest, Reference, RepositoryName};
+use entrepot::registry::Names;
+use entrepot::telemetry::Metrics;
+use entrepot::upstream::{Upstream, parse_challenges};
+
+// A private part of the cache. It names `crate::oci`, which here is the import below.
+#[allow(dead_code)]
+#[path = "../src/cache/eviction.rs"]
+mod eviction;
+mod oci {
+    pub use entrepot::oci::Digest;
+}
+
+const DIGEST: &str = "sha256:7b8bd9d6b1ba4a3a9a8b8b1b2f3b6c1f0e9d8c7b6a5948372615041302f1e0d9";
+const CHALLENGE: &str =
+    r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/nginx:pull""#;
+const HASHED_BYTES: usize = 512 << 10;
+const KEPT_BLOBS: u64 = 10_000;
+
+fn parsing(criterion: &mut Criterion) {
+    let manifest = manifest();
+    assert!(Manifest::parse(manifest.as_bytes()).is_ok());
+    criterion.bench_function("parse a tag", |bencher| bencher.iter(|| black_box("1.29-alpine").parse::<Reference>()));
+    criterion.bench_function("parse a digest", |bencher| bencher.iter(|| black_box(DIGEST).parse::<Reference>()));
+    criterion.bench_function("parse a range", |bencher| {
+        bencher.iter(|| RangeRequest::parse(black_box(Some("bytes=1048576-2097151")), 1 << 28));
+    });
+    criterion
+        .bench_function("parse a challenge", |bencher| bencher.iter(|| parse_challenges(black_box(CHALLENGE)).len()));
+    criterion.bench_function("parse a manifest of 12 layers", |bencher| {
+        bencher.iter(|| Manifest::parse(black_box(manifest.as_bytes())));
+    });
+}
+
+fn manifest() -> String {
+    let layer =
+        format!(r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"{DIGEST}","size":31357624}}"#);
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{DIGEST}","size":7023}},"layers":[{}]}}"#,
+        vec![layer; 12].join(",")
+    )
+}
+
+fn hashing(criterion: &mut Criterion) {
+    let bytes = vec![0x5a; HASHED_BYTES];
+    let mut group = criterion.benchmark_group("hash 512 KiB");
+    group.throughput(Throughput::Bytes(HASHED_BYTES as u64));
+    for (name, algorithm) in [("sha256", Algorithm::Sha256), ("sha512", Algorithm::Sha512)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut hasher = Hasher::new(algorithm);
+                hasher.update(black_box(&bytes));
+                hasher.finish()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn evicting(criterion: &mut Criterion) {
+    let digests: Vec<Digest> = (0..KEPT_BLOBS).map(|number| Digest::of(&number.to_le_bytes())).collect();
+    let full = || {
+        let mut eviction = eviction::Eviction::new();
+        digests.iter().for_each(|digest| eviction.insert(*digest, 1 << 20));
+        eviction
+    };
+    let mut eviction = full();
+    let mut digest = digests.iter().cycle();
+    criterion.bench_function("pin and unpin a kept blob", |bencher| {
+        bencher.iter(|| {
+            let Some(digest) = digest.next() else { return };
+            black_box(eviction.pin(digest));
+            eviction.unpin(digest);
+        });
+    });
+    let mut eviction = full();
+    let mut number = KEPT_BLOBS;
+    criterion.bench_function("insert a blob and evict one", |bencher| {
+        bencher.iter(|| {
+            number += 1;
+            eviction.insert(Digest::of(&number.to_le_bytes()), 1 << 20);
+            black_box(eviction.evict())
+        });
+    });
+}
+
+fn resolving(criterion: &mut Criterion) {
+    let Some(names) = names() else { return };
+    for (what, path, namespace) in [
+        ("by prefix", "ghcr.io/team/project/image", None),
+        ("by namespace", "library/nginx", Some("docker.io")),
+        ("by default", "library/nginx", None),
+    ] {
+        let Ok(path) = path.parse::<RepositoryName>() else { return };
+        let host = Some("127.0.0.1:5000".to_owned());
+        let requested = RequestedName { path, namespace: namespace.map(str::to_owned), host };
+        assert!(names.resolve(&requested).is_ok());
+        criterion.bench_function(&format!("resolve a name {what}"), |bencher| {
+            bencher.iter(|| names.resolve(black_box(&requested)).is_ok());
+        });
+    }
+}
+
+/// The well-known upstreams.
+fn names() -> Option<Names> {
+    let settings = entrepot::config::parse("").ok()?;
+    let metrics = Metrics::new().ok()?;
+    let upstreams = settings.upstreams.into_iter().map(|one| Upstream::new(one, metrics.clone()));
+    Some(Names::new(upstreams.collect::<Result<_, _>>().ok()?))
+}
+
+criterion_group!(parts, parsing, hashing, evicting, resolving);
+criterion_main!(parts);
