@@ -44,7 +44,9 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         let service = service.clone();
         let handler = move |request| {
             let service = service.clone();
-            async move { service.call(request).await }
+            // hyper keeps room for a request's future as long as the connection lives; in a box of its own it is freed
+            // when the answer's body begins, and a thousand stalled downloads do not hold it.
+            Box::pin(async move { service.call(request).await })
         };
         background.spawn(bound.accept(serving.clone(), handler));
     }

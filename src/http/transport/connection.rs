@@ -68,7 +68,8 @@ impl<H> Connection<H> {
     {
         match tls {
             None => self.serve_plain(stream).await,
-            Some(acceptor) => self.serve_tls(stream, acceptor).await,
+            // The larger state of TLS is not paid for by plaintext connections; nor is that of HTTP/2 below.
+            Some(acceptor) => Box::pin(self.serve_tls(stream, acceptor)).await,
         }
     }
 
@@ -91,7 +92,7 @@ impl<H> Connection<H> {
                 let regions = io.regions().clone();
                 self.serve_http1(io, Some(regions), requests).await;
             }
-            Speaks::Http2 => self.serve_http2(io).await,
+            Speaks::Http2 => Box::pin(self.serve_http2(io)).await,
             Speaks::Tls => say_that_tls_came(self.peer),
         }
     }
