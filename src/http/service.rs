@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use tracing::Instrument;
 
 use super::access_log::{Logged, Record};
 use super::oci::{self, Conditions, Failure};
@@ -11,7 +12,7 @@ use super::transport::{FileRegions, ResponseBody};
 use crate::auth;
 use crate::policy;
 use crate::registry::{Answer, Registry};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, TRACE_TARGET};
 
 /// Answers the OCI API. Cheap to clone.
 #[derive(Clone)]
@@ -31,7 +32,14 @@ impl Service {
         let mut record = Record::begin(&request, self.metrics.clone(), self.access_log, Instant::now());
         // A body that comes with a read is not waited for: hyper drains or closes.
         let (parts, _) = request.into_parts();
-        let answered = self.answer(&parts, &mut record).await;
+        let span = tracing::info_span!(
+            target: TRACE_TARGET,
+            "request",
+            "http.request.method" = %parts.method,
+            "url.path" = parts.uri.path(),
+            "http.response.status_code" = tracing::field::Empty,
+        );
+        let answered = self.answer(&parts, &mut record).instrument(span.clone()).await;
         let mut response = answered.unwrap_or_else(|failure| {
             record.failed(&failure.message);
             oci::refuse(&failure, record.request_id())
@@ -39,6 +47,7 @@ impl Service {
         if let Ok(id) = HeaderValue::from_str(record.request_id()) {
             response.headers_mut().insert("x-request-id", id);
         }
+        span.record("http.response.status_code", response.status().as_u16());
         record.headers_sent(response.status());
         response.map(|body| Logged::new(body, record))
     }
