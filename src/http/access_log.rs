@@ -1,12 +1,13 @@
 //! One line a request, written when its body has ended.
 
+use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::config::UpstreamName;
@@ -21,7 +22,7 @@ pub struct Record {
     method: Method,
     uri: Uri,
     client: Option<SocketAddr>,
-    user_agent: Option<String>,
+    user_agent: Option<HeaderValue>,
     started: Instant,
     metrics: Metrics,
     log: bool,
@@ -43,7 +44,7 @@ impl Record {
             method: request.method().clone(),
             uri: request.uri().clone(),
             client: request.extensions().get::<SocketAddr>().copied(),
-            user_agent: user_agent.and_then(|value| value.to_str().ok()).map(cut),
+            user_agent: user_agent.cloned(),
             started,
             metrics,
             log,
@@ -105,8 +106,8 @@ impl Drop for Record {
             request_id = %self.request_id,
             client = self.client.map(tracing::field::display),
             method,
-            path = %cut(self.uri.path()),
-            query = self.uri.query().map(|query| tracing::field::display(cut(query))),
+            path = %Cut(self.uri.path()),
+            query = self.uri.query().map(|query| tracing::field::display(Cut(query))),
             status = self.status.map(|status| status.as_u16()),
             cache = self.outcome.map(CacheOutcome::as_str),
             upstream = self.upstream.as_ref().map(tracing::field::display),
@@ -114,7 +115,7 @@ impl Drop for Record {
             complete = self.ended,
             first_byte_ms = self.first_byte.map(milliseconds),
             total_ms = milliseconds(self.started.elapsed()),
-            user_agent = self.user_agent.as_deref(),
+            user_agent = self.user_agent.as_ref().and_then(|value| value.to_str().ok()).map(|text| tracing::field::display(Cut(text))),
             error = self.error.as_deref(),
         );
     }
@@ -124,8 +125,16 @@ fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn cut(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_LOGGED_CHARS).collect()
+/// Text from outside: not too long, and without what moves a terminal.
+struct Cut<'a>(&'a str);
+
+impl fmt::Display for Cut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.len() <= MAX_LOGGED_CHARS && !self.0.contains(char::is_control) {
+            return f.write_str(self.0);
+        }
+        self.0.chars().filter(|c| !c.is_control()).take(MAX_LOGGED_CHARS).try_for_each(|c| f.write_char(c))
+    }
 }
 
 /// A body that is counted into its request's record.

@@ -81,13 +81,16 @@ impl Digest {
 
     /// The lower-case hex digits after the colon.
     pub fn hex(&self) -> String {
-        let mut text = String::with_capacity(self.algorithm.digest_bytes() * 2);
-        for byte in self.as_bytes() {
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
+        self.hex_digits(&mut [0; 128]).to_owned()
+    }
+
+    fn hex_digits<'a>(&self, space: &'a mut [u8; 128]) -> &'a str {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        for (byte, pair) in self.as_bytes().iter().zip(space.as_chunks_mut().0) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
         }
-        text
+        space.get(..self.algorithm.digest_bytes() * 2).and_then(|hex| str::from_utf8(hex).ok()).unwrap_or_default()
     }
 
     pub fn verifies(&self, content: &[u8]) -> bool {
@@ -132,7 +135,9 @@ fn is_algorithm_name(text: &str) -> bool {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm.name(), self.hex())
+        f.write_str(self.algorithm.name())?;
+        f.write_str(":")?;
+        f.write_str(self.hex_digits(&mut [0; 128]))
     }
 }
 

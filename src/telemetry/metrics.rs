@@ -3,6 +3,9 @@
 //! Names follow Prometheus' conventions: the application's prefix, base units, `_total` on counters. The only labels are
 //! closed sets and the names of configured upstreams.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -55,9 +58,13 @@ impl ObjectKind {
 
 macro_rules! metrics {
     ($( $field:ident : $kind:ident $name:literal [$($label:literal),*] $help:literal; )*) => {
-        /// Handles to every metric; cloning shares them.
+        /// Every metric. Cheap to clone.
         #[derive(Clone)]
         pub struct Metrics {
+            handles: Arc<Handles>,
+        }
+
+        pub struct Handles {
             registry: Registry,
             $( #[doc = $help] pub $field: $kind, )*
         }
@@ -69,7 +76,7 @@ macro_rules! metrics {
                     let $field = metrics!(@make $kind $name [$($label),*] $help);
                     registry.register(Box::new($field.clone()))?;
                 )*
-                Ok(Self { registry, $($field),* })
+                Ok(Self { handles: Arc::new(Handles { registry, $($field),* }) })
             }
         }
     };
@@ -109,6 +116,14 @@ metrics! {
     upstream_rate_limit_remaining: IntGaugeVec "entrepot_upstream_rate_limit_remaining" ["upstream"] "Pulls left in that window.";
     config_reloads: IntCounterVec "entrepot_config_reloads_total" ["result"] "Reloads of the configuration: applied, refused.";
     build_info: IntGaugeVec "entrepot_build_info" ["version", "commit"] "Always 1.";
+}
+
+impl Deref for Metrics {
+    type Target = Handles;
+
+    fn deref(&self) -> &Handles {
+        &self.handles
+    }
 }
 
 impl Metrics {

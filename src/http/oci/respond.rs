@@ -28,7 +28,7 @@ pub async fn respond(
     regions: Option<&FileRegions>,
     path: &str,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let mut builder = Response::builder().header(API_VERSION, "registry/2.0");
+    let mut builder = Response::builder().header(API_VERSION, HeaderValue::from_static("registry/2.0"));
     if let Some(upstream) = &answer.upstream
         && let Some(namespace) = upstream.settings().ns.first()
     {
@@ -68,7 +68,8 @@ pub async fn respond(
 
 /// Writes a failure. Its message is logged by the caller with the same id.
 pub fn refuse(failure: &Failure, request_id: &str) -> Response<ResponseBody> {
-    let mut builder = Response::builder().status(failure.status).header(API_VERSION, "registry/2.0");
+    let mut builder =
+        Response::builder().status(failure.status).header(API_VERSION, HeaderValue::from_static("registry/2.0"));
     if let Some(after) = failure.retry_after {
         builder = builder.header(RETRY_AFTER, after.as_secs().max(1));
     }
@@ -176,10 +177,14 @@ async fn read(blob: &Blob, range: ByteRange) -> Result<Content, Failure> {
 }
 
 fn described(builder: Builder, digest: &Digest) -> Builder {
-    builder
-        .header(DOCKER_CONTENT_DIGEST, digest.to_string())
-        .header(ETAG, entity_tag(digest))
-        .header(ACCEPT_RANGES, "bytes")
+    let quoted = Bytes::from(entity_tag(digest));
+    let bare = quoted.slice(1..quoted.len() - 1);
+    let value = HeaderValue::from_maybe_shared::<Bytes>;
+    let builder = match (value(bare), value(quoted)) {
+        (Ok(bare), Ok(quoted)) => builder.header(DOCKER_CONTENT_DIGEST, bare).header(ETAG, quoted),
+        _ => builder,
+    };
+    builder.header(ACCEPT_RANGES, HeaderValue::from_static("bytes"))
 }
 
 fn sized(builder: Builder, size: Option<u64>) -> Builder {
