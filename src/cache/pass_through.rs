@@ -178,8 +178,10 @@ impl Verified {
 
 /// The end of a blob: are these the bytes that were asked for?
 pub(super) fn check(fill: &Fill, hasher: Hasher, arrived: u64) -> Result<(), Error> {
-    let corrupt =
-        |detail| Error::Corrupt { upstream: fill.source.upstream().name().to_string(), digest: fill.digest, detail };
+    let corrupt = |detail| {
+        fill.source.distrust();
+        Error::Corrupt { upstream: fill.source.upstream().name().to_string(), digest: fill.digest, detail }
+    };
     match fill.total() {
         Some(total) if total != arrived => {
             return Err(corrupt(format!("{arrived} bytes came where {total} were announced")));

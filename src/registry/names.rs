@@ -69,7 +69,7 @@ impl Names {
             let upstream = known.ok_or_else(|| NameError::UnknownNamespace(namespace.clone()))?;
             return Ok(repository(upstream, name.path.as_str(), &name.path));
         }
-        if let Some(upstream) = name.host.as_deref().and_then(|host| self.by_host(host)) {
+        if let Some(upstream) = name.host.as_deref().and_then(|host| self.by_virtual_host(host)) {
             return Ok(repository(upstream, name.path.as_str(), &name.path));
         }
         let path = name.path.as_str();
@@ -87,6 +87,12 @@ impl Names {
             Some(upstream) => Ok(repository(upstream, path, &name.path)),
             None => Err(NameError::UnknownPrefix(name.path.clone())),
         }
+    }
+
+    /// The port that a client came to is this registry's own, unless an upstream is named with it.
+    fn by_virtual_host(&self, host: &str) -> Option<&Arc<Upstream>> {
+        let bare = || host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()));
+        self.by_host(host).or_else(|| self.by_host(bare()?.0))
     }
 
     /// Host names do not tell case apart, and `:443` goes without saying.
@@ -158,6 +164,9 @@ mod tests {
             ("a", Some("[::1]:5000"), None, "team/mirror a"),
             ("a", None, Some("registry.team.example:8443"), "team/mirror a"),
             ("a", None, Some("localhost:5000"), "docker.io library/a"),
+            ("a/b", None, Some("docker.io:5000"), "docker.io a/b"),
+            ("a", None, Some("registry.team.example:5000"), "docker.io library/a"),
+            ("a", None, Some("[::1]"), "docker.io library/a"),
             ("team/mirror/a/b", None, None, "team/mirror a/b"),
             ("team/mirrors/a", None, None, "team mirrors/a"),
             ("team/a", None, None, "team a"),

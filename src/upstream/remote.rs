@@ -19,6 +19,11 @@ use crate::config::{UpstreamName, UpstreamSettings};
 use crate::oci::{Digest, RepositoryName};
 use crate::telemetry::Metrics;
 
+/// How long an endpoint that sent wrong bytes for a blob is asked last for it.
+const DISTRUST: Duration = Duration::from_secs(600);
+
+const MAX_DISTRUSTED: u64 = 1_000;
+
 pub struct Upstream {
     settings: UpstreamSettings,
     endpoints: Vec<Endpoint>,
@@ -32,6 +37,8 @@ pub struct Upstream {
     pub(super) fetches: Arc<Semaphore>,
     /// How many of them ranges may have at once.
     pub(super) ranges: Arc<Semaphore>,
+    /// Which endpoint sent wrong bytes for a blob.
+    pub(super) distrusted: moka::sync::Cache<Digest, usize>,
 }
 
 /// One try of a question at one endpoint.
@@ -78,6 +85,7 @@ impl Upstream {
             fetches_waiting: metrics.upstream_fetches_waiting.with_label_values(&[name]),
             fetches: Arc::new(Semaphore::new(places)),
             ranges: Arc::new(Semaphore::new(places.div_ceil(2))),
+            distrusted: moka::sync::Cache::builder().max_capacity(MAX_DISTRUSTED).time_to_live(DISTRUST).build(),
             metrics,
             settings,
         }))

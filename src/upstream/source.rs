@@ -24,6 +24,8 @@ pub struct Source {
     /// Index of the endpoint to ask first: the one after that whose body broke off last. Otherwise one that answers every
     /// request and breaks off every body would keep the others from being asked. Shared by all clones.
     first: Arc<AtomicUsize>,
+    /// Index of the endpoint that sent the last body.
+    opened: Arc<AtomicUsize>,
 }
 
 /// A place below `max_fetches`, given back when it is dropped.
@@ -71,7 +73,8 @@ impl Upstream {
 
 impl Source {
     pub(super) fn new(upstream: Arc<Upstream>, repository: RepositoryName, digest: Digest) -> Self {
-        Self { upstream, repository, digest, first: Arc::default() }
+        let first = upstream.distrusted.get(&digest).map_or(0, |index| index + 1);
+        Self { upstream, repository, digest, first: Arc::new(AtomicUsize::new(first)), opened: Arc::default() }
     }
 
     pub fn upstream(&self) -> &Arc<Upstream> {
@@ -110,6 +113,7 @@ impl Source {
         let first = self.first.load(Ordering::Relaxed) % upstream.settings().urls.len().max(1);
         let (index, reply, extent) =
             upstream.over_endpoints_from(first, None, |turn| self.open_once(turn, &ask, wanted)).await?;
+        self.opened.store(index, Ordering::Relaxed);
         Ok(Stream::new(self.clone(), index, reply.response, wanted.start, extent, place))
     }
 
@@ -119,6 +123,11 @@ impl Source {
         reply.check_encoding()?;
         let extent = wanted.extent(&Head::of(&reply)).map_err(|detail| ErrorKind::Misbehaved { detail })?;
         Ok((turn.index, reply, extent))
+    }
+
+    /// The bytes that came were not the blob's: for a while others are asked for it first.
+    pub fn distrust(&self) {
+        self.upstream.distrusted.insert(self.digest, self.opened.load(Ordering::Relaxed));
     }
 
     /// The body of this endpoint broke off: the rest is asked for elsewhere, where there is an elsewhere.

@@ -282,6 +282,20 @@ async fn c10_a_wrong_byte_is_never_served_whole() {
 }
 
 #[tokio::test]
+async fn c10_after_wrong_bytes_the_next_url_is_asked() {
+    let (upstream, bytes, digest) = upstream_with(LEN).await;
+    let second = FakeUpstream::start().await;
+    second.blob(REPO, bytes.clone());
+    let mut setup = Setup::of(&upstream);
+    setup.hub().texts("url", &[&upstream.url(), &second.url()]);
+    let proxy = setup.start().await;
+    upstream.on("GET", &digest, Behaviour::usual().flip(7));
+    proxy.get(&blob(REPO, &digest)).await.assert_not_served();
+    proxy.get(&blob(REPO, &digest)).await.assert_body(&bytes);
+    assert_eq!((upstream.count("GET", &digest), second.count("GET", &digest)), (1, 1));
+}
+
+#[tokio::test]
 async fn c11_a_body_longer_than_its_descriptor() {
     for chunked in [false, true] {
         for known in [false, true] {
