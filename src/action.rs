@@ -5,7 +5,7 @@
 //!
 //! *Never* here: parsing, deciding, or carrying anything out.
 
-use crate::oci::{AcceptSet, Digest, Reference, RepositoryName, Tag};
+use crate::oci::{AcceptSet, Algorithm, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 
 /// A repository as a client names it: a path, and possibly a registry that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,19 +59,73 @@ pub enum Action {
         name: RequestedName,
         subject: Digest,
         artifact_type: Option<String>,
+        page: Page,
+    },
+    StartUpload {
+        name: RequestedName,
+        start: UploadStart,
+    },
+    ReadUpload {
+        name: RequestedName,
+        id: UploadId,
+    },
+    AppendUpload {
+        name: RequestedName,
+        id: UploadId,
+        chunk: Chunk,
+    },
+    FinishUpload {
+        name: RequestedName,
+        id: UploadId,
+        digest: Digest,
+        chunk: Chunk,
+    },
+    CancelUpload {
+        name: RequestedName,
+        id: UploadId,
     },
     PushManifest {
         name: RequestedName,
-    },
-    PushBlob {
-        name: RequestedName,
+        reference: Reference,
+        /// `Content-Type`, without its parameters.
+        media_type: Option<MediaType>,
+        /// Tags beside the reference.
+        tags: Vec<Tag>,
     },
     DeleteManifest {
         name: RequestedName,
+        reference: Reference,
     },
     DeleteBlob {
         name: RequestedName,
+        digest: Digest,
     },
+}
+
+/// How an upload begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadStart {
+    /// The body of this request is the whole blob.
+    pub digest: Option<Digest>,
+    /// Of the digest that will be told at the end.
+    pub algorithm: Algorithm,
+    /// A blob that another repository has would do.
+    pub mount: Option<Mount>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    pub digest: Digest,
+    pub from: Option<RepositoryName>,
+}
+
+/// What the client says of the bytes that it sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// `Content-Range`: the place of the first byte.
+    pub start: Option<u64>,
+    /// Bytes, if the client tells how many.
+    pub length: Option<u64>,
 }
 
 impl Action {
@@ -83,8 +137,10 @@ impl Action {
             Self::ListTags { .. } => "ecr:ListImages",
             Self::ReadManifest { .. } | Self::ListReferrers { .. } => "ecr:BatchGetImage",
             Self::ReadBlob { .. } => "ecr:GetDownloadUrlForLayer",
+            Self::StartUpload { .. } => "ecr:InitiateLayerUpload",
+            Self::ReadUpload { .. } | Self::AppendUpload { .. } | Self::CancelUpload { .. } => "ecr:UploadLayerPart",
+            Self::FinishUpload { .. } => "ecr:CompleteLayerUpload",
             Self::PushManifest { .. } => "ecr:PutImage",
-            Self::PushBlob { .. } => "ecr:InitiateLayerUpload",
             Self::DeleteManifest { .. } | Self::DeleteBlob { .. } => "ecr:BatchDeleteImage",
         })
     }
@@ -97,10 +153,34 @@ impl Action {
             | Self::ReadManifest { name, .. }
             | Self::ReadBlob { name, .. }
             | Self::ListReferrers { name, .. }
-            | Self::PushManifest { name }
-            | Self::PushBlob { name }
-            | Self::DeleteManifest { name }
-            | Self::DeleteBlob { name } => Some(name),
+            | Self::StartUpload { name, .. }
+            | Self::ReadUpload { name, .. }
+            | Self::AppendUpload { name, .. }
+            | Self::FinishUpload { name, .. }
+            | Self::CancelUpload { name, .. }
+            | Self::PushManifest { name, .. }
+            | Self::DeleteManifest { name, .. }
+            | Self::DeleteBlob { name, .. } => Some(name),
+        }
+    }
+
+    /// Whether it changes what the registry holds.
+    pub const fn writes(&self) -> bool {
+        match self {
+            Self::Ping
+            | Self::ListRepositories { .. }
+            | Self::ListTags { .. }
+            | Self::ReadManifest { .. }
+            | Self::ReadBlob { .. }
+            | Self::ListReferrers { .. } => false,
+            Self::StartUpload { .. }
+            | Self::ReadUpload { .. }
+            | Self::AppendUpload { .. }
+            | Self::FinishUpload { .. }
+            | Self::CancelUpload { .. }
+            | Self::PushManifest { .. }
+            | Self::DeleteManifest { .. }
+            | Self::DeleteBlob { .. } => true,
         }
     }
 }

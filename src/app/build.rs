@@ -28,10 +28,13 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let storage = blocking(move || Storage::open(&data)).await?;
     let meta = Meta::open(&settings.data.join("entrepot.db")).await?;
     let uses = meta.blob_uses().await?;
+    let pushed = settings.data.join("hosted");
+    let pushed = blocking(move || Storage::open(&pushed)).await?;
     let (cache_settings, cache_metrics) = (settings.cache.clone(), metrics.clone());
     let cache = blocking(move || BlobCache::load(storage, &cache_settings, &uses, cache_metrics)).await?;
-    tracing::info!(data = ?settings.data, seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
-    let registry = Registry::new(names(&settings.upstreams, &metrics)?, cache.clone(), meta.clone(), metrics.clone());
+    tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
+    let names = names(&settings.upstreams, &metrics)?;
+    let registry = Registry::new(names, cache.clone(), pushed, settings.hosted.clone(), meta.clone(), metrics.clone());
     Ok(Core { metrics, meta, cache, registry })
 }
 

@@ -14,6 +14,7 @@ use crate::cache::BlobCache;
 use crate::config::{self, Settings, Watch};
 use crate::http::{Bound, Ops, Readiness, Service, Serving, TlsListener};
 use crate::meta::Meta;
+use crate::registry::{Hosted, Reclaimed};
 use crate::telemetry::Logs;
 
 /// Time between writes of when blobs were used.
@@ -35,13 +36,18 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let stop = CancellationToken::new();
     let background = TaskTracker::new();
 
-    let service = Service::new(core.registry.clone(), core.metrics.clone(), settings.telemetry.access);
     let mut certificates = Vec::new();
     for listener in &settings.listen {
         let tls = listener.tls.as_ref().map(TlsListener::load).transpose()?;
         certificates.extend(tls.clone());
         let bound = bind(listener.address, tls)?;
-        let service = service.clone();
+        let service = Service::new(
+            core.registry.clone(),
+            core.metrics.clone(),
+            settings.telemetry.access,
+            listener.push,
+            settings.http.stall_timeout,
+        );
         let handler = move |request| {
             let service = service.clone();
             // hyper keeps room for a request's future as long as the connection lives; in a box of its own it is freed
@@ -59,6 +65,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let (registry, stopped) = (core.registry.clone(), stop.clone());
     background.spawn(async move { registry.refresh_in_background(stopped).await });
     background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
+    background.spawn(flush_pulls(core.registry.hosted().clone(), stop.clone()));
+    background.spawn(reclaim(core.registry.hosted().clone(), settings.hosted.reclaim_every, stop.clone()));
     readiness.set_ready();
     tell_supervisor(&[sd_notify::NotifyState::Ready]);
     say_hello(&settings);
@@ -107,6 +115,36 @@ async fn flush_uses(cache: BlobCache, meta: Meta, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(FLUSH_EVERY) => cache.flush_uses(&meta, SystemTime::now()).await,
+        }
+    }
+}
+
+async fn flush_pulls(hosted: Hosted, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FLUSH_EVERY) => hosted.flush_pulls().await,
+        }
+    }
+}
+
+/// Removes what nobody needs, once in a while.
+async fn reclaim(hosted: Hosted, every: Duration, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        match hosted.reclaim(&stop).await {
+            Ok(reclaimed) if reclaimed == Reclaimed::default() => {}
+            Ok(reclaimed) => tracing::info!(
+                blobs = reclaimed.blobs,
+                bytes = reclaimed.bytes,
+                uploads = reclaimed.uploads,
+                failed = reclaimed.failed,
+                "what nobody needs was removed"
+            ),
+            Err(error) => tracing::warn!(%error, "what nobody needs could not be removed; the next round tries again"),
         }
     }
 }

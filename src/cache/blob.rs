@@ -23,7 +23,12 @@ pub struct Blob {
 
 pub(super) enum Held {
     Memory(Bytes),
-    File { file: Arc<File>, size: u64, pin: Arc<Pin> },
+    /// `pin` keeps it from eviction, where there is any.
+    File {
+        file: Arc<File>,
+        size: u64,
+        pin: Option<Arc<Pin>>,
+    },
     Filling(Arc<Fill>),
 }
 
@@ -37,6 +42,11 @@ pub enum Content {
 impl Blob {
     pub(super) fn new(digest: Digest, outcome: CacheOutcome, range_window: u64, held: Held) -> Self {
         Self { digest, outcome, range_window, held }
+    }
+
+    /// A blob that is not in the cache's keeping: a whole verified file.
+    pub fn of_file(digest: Digest, file: File, size: u64) -> Self {
+        Self::new(digest, CacheOutcome::Hit, 0, Held::File { file: Arc::new(file), size, pin: None })
     }
 
     pub fn digest(&self) -> &Digest {
@@ -105,6 +115,6 @@ impl Blob {
 
 impl From<Opened> for Held {
     fn from(opened: Opened) -> Self {
-        Self::File { file: opened.file, size: opened.size, pin: opened.pin }
+        Self::File { file: opened.file, size: opened.size, pin: Some(opened.pin) }
     }
 }

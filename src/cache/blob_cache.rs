@@ -119,7 +119,7 @@ impl BlobCache {
                     return Ok(());
                 }
                 staged.write(&bytes)?;
-                staged.publish()?;
+                staged.publish(&digest)?;
                 drop(disk.publish(&digest, size, reservation));
                 Ok(())
             });

@@ -315,7 +315,7 @@ mod tests {
             return None;
         }
         staged.write(content).unwrap();
-        staged.publish().unwrap();
+        staged.publish(&digest).unwrap();
         Some(disk.publish(&digest, content.len() as u64, reservation))
     }
 

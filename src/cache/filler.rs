@@ -14,9 +14,8 @@ use super::error::Error;
 use super::fill::{Detached, Fill, Progress};
 use super::flights::Landing;
 use super::pass_through::{check, pause};
-use super::writer::Writer;
 use crate::oci::Digest;
-use crate::storage;
+use crate::storage::{self, Writer};
 use crate::telemetry::Metrics;
 use crate::upstream::{self, ErrorKind, Stream};
 
@@ -173,11 +172,11 @@ impl Filler {
         };
         self.fill.set_file(staged.file().clone());
         self.fill.advance(Progress::Arriving(resumed));
-        let mut writer = Writer::new(staged, &digest);
+        let mut writer = Writer::new(staged, digest.algorithm());
         if resumed > 0 {
             tracing::info!(%digest, bytes = resumed, "going on with a fill of an earlier process");
             self.metrics.cache_fill_resumes.inc();
-            let (rehashed, result) = writer.rehash().await;
+            let (rehashed, result) = writer.rehash(digest.algorithm()).await;
             writer = rehashed;
             result.map_err(|error| self.unreadable(error))?;
         }
@@ -300,7 +299,7 @@ impl Filler {
         self.fill.advance(Progress::Verified(size));
         let (disk, fill) = (self.disk.clone(), self.fill.clone());
         let published = blocking(move || {
-            staged.publish()?;
+            staged.publish(&fill.digest)?;
             fill.keep(disk.publish(&fill.digest, size, reservation));
             Ok(())
         })

@@ -18,7 +18,6 @@ mod flights;
 mod memory;
 mod pass_through;
 mod reader;
-mod writer;
 
 pub use blob::{Blob, Content};
 pub use blob_cache::BlobCache;

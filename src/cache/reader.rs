@@ -23,7 +23,7 @@ pub struct BlobReader {
 }
 
 enum State {
-    Whole { size: u64, _pin: Arc<Pin> },
+    Whole { size: u64, _pin: Option<Arc<Pin>> },
     Growing { fill: Arc<Fill>, progress: watch::Receiver<Progress>, change: Option<Change> },
 }
 
@@ -41,7 +41,7 @@ pub enum Visible {
 }
 
 impl BlobReader {
-    pub(super) fn whole(file: Arc<File>, size: u64, range: Option<ByteRange>, pin: Arc<Pin>) -> Self {
+    pub(super) fn whole(file: Arc<File>, size: u64, range: Option<ByteRange>, pin: Option<Arc<Pin>>) -> Self {
         let (start, end) = range.map_or((0, size), |range| (range.start, range.end.min(size)));
         Self { file, start, end: Some(end), state: State::Whole { size, _pin: pin } }
     }

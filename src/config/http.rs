@@ -16,6 +16,8 @@ use super::{show, value};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listener {
     pub address: SocketAddr,
+    /// Whether whoever reaches it may push and delete. Default: where only this machine reaches it.
+    pub push: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
 }
@@ -105,6 +107,14 @@ pub(super) static LISTENER: Section = Section {
             meaning: "IP address and port, such as `\"0.0.0.0:5000\"`.",
         },
         Key {
+            name: "push",
+            kind: Kind::Flag,
+            fallback: Fallback::Follows(
+                "`true` for an address that only this machine reaches, such as 127.0.0.1; `false` for others",
+            ),
+            meaning: "Whether whoever reaches this listener may push to repositories of one's own and delete from them.",
+        },
+        Key {
             name: "tls",
             kind: Kind::Table(&TLS),
             fallback: Fallback::Unset,
@@ -181,7 +191,7 @@ fn read_listener(node: Node, path: String, context: &Context) -> Option<Listener
     let table = match node.value {
         Value::Text(text) => {
             return match value::parse_address(&text) {
-                Ok(address) => Some(Listener { address, tls: None }),
+                Ok(address) => Some(Listener { address, push: address.ip().is_loopback(), tls: None }),
                 Err(message) => {
                     context.report(&node.place, path, message);
                     None
@@ -196,8 +206,10 @@ fn read_listener(node: Node, path: String, context: &Context) -> Option<Listener
     };
     let mut reader = Reader::of_node(&LISTENER, path, table, context)?;
     let address = reader.get("address", |key, value| value::parse_address(&value::text(key, value)?));
+    let push = reader.optional("push", value::flag);
     let tls = if reader.has("tls") { read_tls(&reader.table("tls", &TLS)?).map(Some) } else { Some(None) };
-    Some(Listener { address: address?, tls: tls? })
+    let address = address?;
+    Some(Listener { address, push: push?.unwrap_or_else(|| address.ip().is_loopback()), tls: tls? })
 }
 
 fn read_tls(reader: &Reader<'_>) -> Option<ListenerTls> {

@@ -13,6 +13,7 @@ mod settings;
 
 mod admin;
 mod cache;
+mod hosted;
 mod http;
 mod telemetry;
 
@@ -41,6 +42,7 @@ mod watch;
 pub use admin::AdminSettings;
 pub use cache::CacheSettings;
 pub use credential::{Credential, Secret};
+pub use hosted::{HostedSettings, TagMutability};
 pub use http::{HttpSettings, Listener, ListenerTls};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use quantity::parse_duration;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::admin::{self, AdminSettings};
 use super::cache::{self, CacheSettings};
+use super::hosted::{self, HostedSettings};
 use super::http::{self, HttpSettings, LISTENER, Listener};
 use super::key::{Fallback, Key, Kind, Section};
 use super::problem::Place;
@@ -23,6 +24,7 @@ pub struct Settings {
     pub http: HttpSettings,
     pub admin: AdminSettings,
     pub cache: CacheSettings,
+    pub hosted: HostedSettings,
     pub telemetry: TelemetrySettings,
     /// `[[upstream]]`, in the order of the file; the well-known ones where the file names none.
     pub upstreams: Vec<UpstreamSettings>,
@@ -71,6 +73,12 @@ pub(super) static SECTION: Section = Section {
             meaning: "How much is kept.",
         },
         Key {
+            name: "hosted",
+            kind: Kind::Table(&hosted::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "Repositories of one's own.",
+        },
+        Key {
             name: "log",
             kind: Kind::Table(&telemetry::SECTION),
             fallback: Fallback::Unset,
@@ -92,6 +100,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &upstream::SECTION,
         &credential::HELPER,
         &cache::SECTION,
+        &hosted::SECTION,
         &LISTENER,
         &http::TLS,
         &http::SECTION,
@@ -112,6 +121,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let admin_reader = reader.table("admin", &admin::SECTION);
     let admin = admin_reader.as_ref().and_then(admin::read);
     let cache = reader.table("cache", &cache::SECTION).and_then(|reader| cache::read(&reader));
+    let hosted = reader.table("hosted", &hosted::SECTION).and_then(|reader| hosted::read(&reader));
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
     let upstreams = upstream_nodes(&mut reader).and_then(|nodes| upstream::read(nodes, context));
     if let (Some(reader), Some(admin), Some(listen)) = (&admin_reader, &admin, &listen) {
@@ -124,6 +134,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         http: http?,
         admin: admin?,
         cache: cache?,
+        hosted: hosted?,
         telemetry: telemetry?,
         upstreams: upstreams?,
     })
@@ -178,6 +189,7 @@ impl Settings {
             ("listen", self.listen == new.listen),
             ("data", self.data == new.data),
             ("admin.listen", self.admin.listen == new.admin.listen),
+            ("hosted", self.hosted == new.hosted),
             ("log.format", self.telemetry.format == new.telemetry.format),
             ("log.level", self.telemetry.level == new.telemetry.level),
             ("log.access", self.telemetry.access == new.telemetry.access),

@@ -6,6 +6,7 @@
 mod access_log;
 mod oci;
 mod ops;
+mod request_body;
 mod service;
 mod transport;
 

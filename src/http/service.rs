@@ -1,17 +1,17 @@
 //! The life of a request.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use tracing::Instrument;
 
 use super::access_log::{Logged, Record};
 use super::oci::{self, Conditions, Failure};
+use super::request_body;
 use super::transport::{FileRegions, ResponseBody};
 use crate::auth;
 use crate::policy;
-use crate::registry::{Answer, Registry};
+use crate::registry::{Answer, Incoming, Registry};
 use crate::telemetry::{Metrics, TRACE_TARGET};
 
 /// Answers the OCI API. Cheap to clone.
@@ -20,18 +20,21 @@ pub struct Service {
     registry: Registry,
     metrics: Metrics,
     access_log: bool,
+    /// Whether whoever reaches this listener may push.
+    push: bool,
+    /// A body of which the client sends nothing for this long is given up.
+    stall_timeout: Duration,
 }
 
 impl Service {
-    pub fn new(registry: Registry, metrics: Metrics, access_log: bool) -> Self {
-        Self { registry, metrics, access_log }
+    pub fn new(registry: Registry, metrics: Metrics, access_log: bool, push: bool, stall_timeout: Duration) -> Self {
+        Self { registry, metrics, access_log, push, stall_timeout }
     }
 
     /// Route, authenticate, authorize, answer, render, log.
-    pub async fn call(&self, request: Request<Incoming>) -> Response<Logged<ResponseBody>> {
+    pub async fn call(&self, request: Request<hyper::body::Incoming>) -> Response<Logged<ResponseBody>> {
         let mut record = Record::begin(&request, self.metrics.clone(), self.access_log, Instant::now());
-        // A body that comes with a read is not waited for: hyper drains or closes.
-        let (parts, _) = request.into_parts();
+        let (parts, body) = request.into_parts();
         let span = tracing::info_span!(
             target: TRACE_TARGET,
             "request",
@@ -39,7 +42,7 @@ impl Service {
             "url.path" = parts.uri.path(),
             "http.response.status_code" = tracing::field::Empty,
         );
-        let answered = self.answer(&parts, &mut record).instrument(span.clone()).await;
+        let answered = self.answer(&parts, body, &mut record).instrument(span.clone()).await;
         let mut response = answered.unwrap_or_else(|failure| {
             record.failed(&failure.message);
             oci::refuse(&failure, record.request_id())
@@ -55,16 +58,20 @@ impl Service {
     async fn answer(
         &self,
         request: &http::request::Parts,
+        body: hyper::body::Incoming,
         record: &mut Record,
     ) -> Result<Response<ResponseBody>, Failure> {
         let action = oci::route(request)?;
-        let identity = auth::authenticate();
-        let permit = policy::authorize(identity, action);
-        let answer = self.registry.answer(permit).await?;
+        let identity = auth::authenticate(self.push);
+        // A body that comes with a read is not waited for: hyper drains or closes.
+        let brings = action.writes();
+        let permit = policy::authorize(identity, action)?;
+        let body = if brings { request_body::incoming(body, self.stall_timeout) } else { Incoming::empty() };
+        let answer = self.registry.answer(permit, body).await?;
         note(record, &answer);
         let conditions = Conditions::read(&request.headers);
         let regions = request.extensions.get::<FileRegions>();
-        oci::respond(answer, &conditions, regions, request.uri.path()).await
+        oci::respond(answer, &conditions, regions, &request.uri).await
     }
 }
 

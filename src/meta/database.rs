@@ -1,92 +1,148 @@
-//! Opening the database and bringing its schema up to date.
+//! Opening the database, bringing its schema up to date, and taking turns to write.
+//!
+//! SQLite and PostgreSQL understand the same statements here; what differs is in this file.
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Any, AnyConnection, AnyPool, Executor, SqlSafeStr, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Error;
-use crate::oci::RepositoryName;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Meta {
-    pub(super) pool: SqlitePool,
+    pub(super) pool: AnyPool,
+    dialect: Dialect,
+    /// SQLite lets one write at a time; those who wait do so in order of arrival.
+    writers: Arc<Semaphore>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// Statements that take effect together, or not at all if it is dropped before [`Writing::commit`].
+pub(super) struct Writing {
+    transaction: Transaction<'static, Any>,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// In order, and never changed once released.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "pull through", include_str!("migrations/0001_pull_through.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "pull through", include_str!("migrations/0001_pull_through.sql")),
+    (2, "hosted", include_str!("migrations/0002_hosted.sql")),
+];
 
-/// Connections at once. Reads run side by side; SQLite lets one write at a time and the others wait.
-const MAX_CONNECTIONS: u32 = 4;
+/// Connections at once.
+const MAX_CONNECTIONS: u32 = 8;
 
-/// How long a statement waits for another's write.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a statement waits for another's write, and how long one waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is acknowledged is on the disk: `FULL` syncs the log at each commit.
+const SQLITE_SET_UP: &str =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000;";
 
 impl Meta {
     /// Opens the database file, made if it is missing, and migrates it.
     pub async fn open(path: &Path) -> Result<Self, Error> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
+        let path = path.to_string_lossy();
+        Self::connect(&format!("sqlite:{}?mode=rwc", utf8_percent_encode(&path, NON_ALPHANUMERIC)), Dialect::Sqlite)
+            .await
+    }
+
+    /// Connects to PostgreSQL by `postgres://…`, and migrates it.
+    pub async fn open_postgres(url: &str) -> Result<Self, Error> {
+        Self::connect(url, Dialect::Postgres).await
+    }
+
+    async fn connect(url: &str, dialect: Dialect) -> Result<Self, Error> {
+        sqlx::any::install_default_drivers();
+        let options: AnyConnectOptions = url.parse().map_err(Error::Open)?;
+        let pool = AnyPoolOptions::new()
             .max_connections(MAX_CONNECTIONS)
-            .acquire_timeout(BUSY_TIMEOUT)
+            .acquire_timeout(PATIENCE)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if dialect == Dialect::Sqlite {
+                        connection.execute(SQLITE_SET_UP).await?;
+                    }
+                    Ok(())
+                })
+            })
             .connect_with(options)
             .await
             .map_err(Error::Open)?;
-        migrator().run(&pool).await.map_err(Error::Migrate)?;
-        Ok(Self { pool })
+        migrator(dialect).run(&pool).await.map_err(Error::Migrate)?;
+        Ok(Self { pool, dialect, writers: Arc::new(Semaphore::new(1)) })
     }
 
-    /// Names of repositories that hold something, in order, after `last`.
-    pub async fn repositories(&self, last: Option<&str>, limit: u32) -> Result<Vec<String>, Error> {
-        sqlx::query_scalar("SELECT name FROM repository WHERE name > $1 ORDER BY name LIMIT $2")
-            .bind(last.unwrap_or_default())
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(Error::Query)
+    /// Whether other processes may write to this database, so that nothing of it may be remembered in memory.
+    pub fn is_shared(&self) -> bool {
+        self.dialect == Dialect::Postgres
     }
 
     pub async fn close(&self) {
         self.pool.close().await;
     }
+
+    pub(super) async fn write(&self) -> Result<Writing, Error> {
+        let (turn, begin) = match self.dialect {
+            // A read that turns into a write may find that it came too late; this one is a write from the start.
+            Dialect::Sqlite => (self.writers.clone().acquire_owned().await.ok(), "BEGIN IMMEDIATE"),
+            Dialect::Postgres => (None, "BEGIN"),
+        };
+        let transaction = self.pool.begin_with(begin).await.map_err(Error::Query)?;
+        Ok(Writing { transaction, _turn: turn })
+    }
+
+    /// What makes others wait who would change the same row (PostgreSQL; SQLite's writers wait anyway).
+    pub(super) fn for_update(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR UPDATE",
+        }
+    }
 }
 
-/// The repository's row, made if it is missing.
-pub(super) async fn repository_id(
-    connection: &mut sqlx::SqliteConnection,
-    name: &RepositoryName,
-) -> Result<i64, Error> {
-    sqlx::query_scalar(
-        "INSERT INTO repository (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
-    )
-    .bind(name.as_str())
-    .fetch_one(connection)
-    .await
-    .map_err(Error::Query)
+impl Writing {
+    pub(super) fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+
+    pub(super) async fn commit(self) -> Result<(), Error> {
+        self.transaction.commit().await.map_err(Error::Query)
+    }
 }
 
-fn migrator() -> Migrator {
+fn migrator(dialect: Dialect) -> Migrator {
     let migrations = MIGRATIONS
         .iter()
         .map(|(version, description, sql)| {
-            Migration::new(
-                *version,
-                Cow::Borrowed(*description),
-                MigrationType::Simple,
-                sqlx::SqlStr::from_static(sql),
-                false,
-            )
+            let sql = match dialect {
+                Dialect::Sqlite => sqlx::SqlStr::from_static(sql),
+                Dialect::Postgres => sqlx::AssertSqlSafe(in_postgres_words(sql)).into_sql_str(),
+            };
+            Migration::new(*version, Cow::Borrowed(*description), MigrationType::Simple, sql, false)
         })
         .collect::<Vec<_>>();
     Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
+}
+
+/// The migrations are written for SQLite. PostgreSQL has other names for the same types, and compares text as bytes only
+/// where it is told to.
+fn in_postgres_words(sql: &str) -> String {
+    sql.replace("INTEGER PRIMARY KEY", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY")
+        .replace("INTEGER", "BIGINT")
+        .replace("BLOB", "BYTEA")
+        .replace(" TEXT", " TEXT COLLATE \"C\"")
 }

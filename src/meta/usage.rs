@@ -16,7 +16,7 @@ pub struct BlobUse {
 
 impl Meta {
     pub async fn put_blob_uses(&self, uses: &[BlobUse], removed: &[Digest]) -> Result<(), Error> {
-        let mut transaction = self.pool.begin().await.map_err(Error::Query)?;
+        let mut transaction = self.write().await?;
         for one in uses {
             sqlx::query(
                 "INSERT INTO blob_use (digest, used_at_ms, uses) VALUES ($1, $2, $3) \
@@ -24,19 +24,19 @@ impl Meta {
             )
             .bind(one.digest.to_string())
             .bind(one.used_at_ms)
-            .bind(one.uses)
-            .execute(&mut *transaction)
+            .bind(i64::from(one.uses))
+            .execute(transaction.connection())
             .await
             .map_err(Error::Query)?;
         }
         for digest in removed {
             sqlx::query("DELETE FROM blob_use WHERE digest = $1")
                 .bind(digest.to_string())
-                .execute(&mut *transaction)
+                .execute(transaction.connection())
                 .await
                 .map_err(Error::Query)?;
         }
-        transaction.commit().await.map_err(Error::Query)
+        transaction.commit().await
     }
 
     pub async fn blob_uses(&self) -> Result<HashMap<Digest, BlobUse>, Error> {

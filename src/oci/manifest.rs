@@ -33,6 +33,8 @@ pub struct Manifest {
     pub manifests: Vec<Descriptor>,
     pub subject: Option<Descriptor>,
     pub annotations: BTreeMap<String, String>,
+    /// Digests of descriptors that cannot be read: of an unknown algorithm, or none at all.
+    pub unreadable: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +65,7 @@ struct Document {
     fs_layers: Vec<SchemaOneLayer>,
 }
 
-/// Foreign layers and digests of unknown algorithms make entries that we cannot keep; they are passed over.
+/// Digests of unknown algorithms make entries that we cannot keep; they are passed over.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
@@ -97,6 +99,8 @@ impl Manifest {
         let artifact_type = document.artifact_type.filter(|text| !text.is_empty()).or_else(|| {
             document.config.as_ref().map(|config| config.media_type.clone()).filter(|text| !text.is_empty())
         });
+        let all = || document.config.iter().chain(&document.layers).chain(&document.blobs).chain(&document.manifests);
+        let unreadable = all().filter(|entry| entry.read().is_none()).map(|entry| entry.digest.clone()).collect();
         let schema_one = document.fs_layers.into_iter().filter_map(|layer| {
             let digest = layer.blob_sum.parse().ok()?;
             Some(Descriptor {
@@ -110,14 +114,15 @@ impl Manifest {
             artifact_type,
             blobs: document
                 .config
-                .into_iter()
-                .chain(document.layers)
-                .chain(document.blobs)
+                .iter()
+                .chain(&document.layers)
+                .chain(&document.blobs)
                 .filter_map(Entry::read)
                 .chain(schema_one)
                 .collect(),
-            manifests: document.manifests.into_iter().filter_map(Entry::read).collect(),
-            subject: document.subject.and_then(Entry::read),
+            manifests: document.manifests.iter().filter_map(Entry::read).collect(),
+            subject: document.subject.as_ref().and_then(Entry::read),
+            unreadable,
             annotations: document
                 .annotations
                 .into_iter()
@@ -128,7 +133,7 @@ impl Manifest {
 }
 
 impl Entry {
-    fn read(self) -> Option<Descriptor> {
+    fn read(&self) -> Option<Descriptor> {
         Some(Descriptor {
             media_type: MediaType::new(&self.media_type),
             digest: self.digest.parse().ok()?,

@@ -49,6 +49,11 @@ impl MediaType {
         matches!(self.as_str(), DOCKER_SCHEMA1 | DOCKER_SCHEMA1_SIGNED)
     }
 
+    /// A layer that need not be in a registry: it is had from elsewhere.
+    pub fn is_foreign(&self) -> bool {
+        self.0.contains(".nondistributable.") || self.0.contains(".rootfs.foreign.")
+    }
+
     /// False for what a registry never names a manifest: a captive portal's page, an error document, plain text.
     pub fn may_be_manifest(&self) -> bool {
         !self.0.is_empty()

@@ -13,6 +13,7 @@ mod media_type;
 mod name;
 mod range;
 mod reference;
+mod upload_id;
 
 pub use digest::{Algorithm, Digest, DigestError};
 pub use error_code::ErrorCode;
@@ -22,3 +23,4 @@ pub use media_type::{AcceptSet, MediaType};
 pub use name::{NameError, RepositoryName};
 pub use range::{ByteRange, RangeRequest};
 pub use reference::{Reference, ReferenceError, Tag};
+pub use upload_id::{UploadId, UploadIdError};

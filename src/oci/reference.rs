@@ -49,6 +49,15 @@ impl FromStr for Tag {
     }
 }
 
+impl Reference {
+    pub fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Tag(tag) => Some(tag),
+            Self::Digest(_) => None,
+        }
+    }
+}
+
 impl FromStr for Reference {
     type Err = ReferenceError;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cache::Blob;
-use crate::oci::{Digest, MediaType, Tag};
+use crate::oci::{Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 use crate::telemetry::CacheOutcome;
 use crate::upstream::Upstream;
 
@@ -42,11 +42,43 @@ pub enum Body {
     Referrers {
         index: Bytes,
         filtered: bool,
+        /// The last entry of this page, if others follow.
+        next: Option<Digest>,
     },
     Repositories {
         names: Vec<String>,
         more: bool,
     },
+    /// So many bytes of an upload have come.
+    Upload {
+        repository: RepositoryName,
+        id: UploadId,
+        bytes: u64,
+        state: UploadState,
+    },
+    UploadCancelled,
+    /// A blob that was pushed or mounted.
+    BlobPushed {
+        repository: RepositoryName,
+        digest: Digest,
+    },
+    ManifestPushed {
+        repository: RepositoryName,
+        /// As the client named it.
+        reference: Reference,
+        digest: Digest,
+        subject: Option<Digest>,
+        tags: Vec<Tag>,
+    },
+    Deleted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadState {
+    /// It was asked for.
+    Known,
+    Started,
+    Appended,
 }
 
 /// How old an answer is, and why nothing newer came.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::oci::{Digest, Reference, RepositoryName};
+use crate::oci::{Digest, Reference, RepositoryName, Tag, UploadId};
 use crate::{cache, upstream};
 
 /// What a failed request was about.
@@ -12,6 +12,7 @@ pub enum Object {
     Blob(RepositoryName, Digest),
     Tags(RepositoryName),
     Referrers(RepositoryName, Digest),
+    Upload(RepositoryName, UploadId),
     /// A blob whose repository no longer matters.
     Content(Digest),
 }
@@ -30,8 +31,45 @@ pub enum Error {
     Upstream { object: Object, source: upstream::Error },
     #[error("{object} cannot be had: {source}")]
     Cache { object: Object, source: cache::Error },
-    #[error("the list cannot be read: {0}")]
+    #[error("the database failed: {0}")]
     Meta(#[from] crate::meta::Error),
+    #[error("what was pushed cannot be read or written: {0}")]
+    Storage(#[from] crate::storage::Error),
+    #[error("{object} was pushed with {expected} bytes, but {} are here: the disk lost it; push it again", found.unwrap_or_default())]
+    Damaged { object: Object, expected: u64, found: Option<u64> },
+    #[error("there is no repository {0}, and pushing makes none here (`hosted.create_on_push`)")]
+    NotCreated(RepositoryName),
+    #[error("there is no upload {id} to {repository}: it has ended, was cancelled, or expired; begin another")]
+    NoSuchUpload { repository: RepositoryName, id: UploadId },
+    #[error("another request is writing to upload {id} of {repository}")]
+    UploadBusy { repository: RepositoryName, id: UploadId },
+    #[error("upload {id} to {repository} goes on at byte {at}")]
+    OutOfOrder { repository: RepositoryName, id: UploadId, at: u64 },
+    #[error(transparent)]
+    BrokenOff(#[from] super::BrokenOff),
+    #[error("the bytes of {object} are {found}")]
+    WrongDigest { object: Object, found: Digest },
+    #[error("{object} has {found} bytes where {told} were announced")]
+    WrongSize { object: Object, told: u64, found: u64 },
+    #[error("the manifest is longer than {limit} bytes (`hosted.max_manifest`)")]
+    ManifestTooLong { limit: u64 },
+    #[error("{object} is no manifest that can be kept: {reason}")]
+    ManifestInvalid { object: Object, reason: String },
+    #[error("{object} refers to what is not in its repository: {}", list(missing))]
+    MissingReferences { object: Object, missing: Vec<Digest> },
+    #[error("tag {tag} of {repository} is immutable: it stands for another manifest already")]
+    ImmutableTag { repository: RepositoryName, tag: Tag },
+    #[error("{0} is referred to by a manifest of its repository; delete that first")]
+    InUse(Object),
+}
+
+/// As many as a message can bear.
+fn list(digests: &[Digest]) -> String {
+    let mut text = digests.iter().take(10).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if digests.len() > 10 {
+        text += &format!(" and {} more", digests.len() - 10);
+    }
+    text
 }
 
 impl fmt::Display for Object {
@@ -41,6 +79,7 @@ impl fmt::Display for Object {
             Self::Manifest(repository, Reference::Digest(digest)) => write!(f, "manifest {repository}@{digest}"),
             Self::Blob(repository, digest) => write!(f, "blob {repository}@{digest}"),
             Self::Tags(repository) => write!(f, "the tags of {repository}"),
+            Self::Upload(repository, id) => write!(f, "upload {id} to {repository}"),
             Self::Content(digest) => write!(f, "blob {digest}"),
             Self::Referrers(repository, digest) => write!(f, "the referrers of {repository}@{digest}"),
         }
@@ -49,14 +88,14 @@ impl fmt::Display for Object {
 
 impl Error {
     /// Gives an upstream's error its object; "not there" becomes an answer of ours.
-    pub(super) fn from_upstream(object: Object, source: upstream::Error) -> Self {
+    pub(in crate::registry) fn from_upstream(object: Object, source: upstream::Error) -> Self {
         match source.kind {
             upstream::ErrorKind::NotFound => Self::Unknown(object),
             _ => Self::Upstream { object, source },
         }
     }
 
-    pub(super) fn from_cache(object: Object, source: cache::Error) -> Self {
+    pub(in crate::registry) fn from_cache(object: Object, source: cache::Error) -> Self {
         match source {
             cache::Error::Upstream(source) => Self::from_upstream(object, source),
             source => Self::Cache { object, source },

@@ -1,24 +1,24 @@
-//! What requests mean: manifests, blobs, tags, referrers and lists of repositories that other registries own.
+//! What requests mean: manifests, blobs, tags, referrers, uploads and lists of repositories.
 //!
-//! The registry finds the upstream that a name means, decides whether what is kept may be served, and asks upstream
-//! through the cache for the rest. It answers with values; how they look on the wire is not its business.
+//! A name belongs to an upstream (`pull_through/`) or is a repository of one's own (`hosted/`); `names.rs` tells which.
+//! The registry answers with values; how they look on the wire is not its business.
 //!
-//! *Never* here: status codes and headers, files, SQL, or an answer without a permit.
+//! *Never* here: status codes and headers, files by their paths, SQL, or an answer without a permit.
 
 mod answer;
-mod blobs;
+mod dispatch;
 mod error;
-mod freshness;
-mod kept;
-mod listings;
-mod manifests;
+mod hosted;
+mod incoming;
 mod names;
-mod perishable;
 mod pull_through;
-mod refresher;
-mod single_flight;
 
-pub use answer::{Answer, Body, Staleness};
+pub use answer::{Answer, Body, Staleness, UploadState};
+pub use dispatch::Registry;
 pub use error::{Error, Object};
+pub use hosted::{Hosted, Reclaimed};
+pub use incoming::{BrokenOff, Incoming};
 pub use names::{NameError, Names, Repository};
-pub use pull_through::Registry;
+
+/// Entries of one page of a list where the client names no number.
+const PAGE_ENTRIES: u32 = 10_000;

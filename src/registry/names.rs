@@ -1,8 +1,8 @@
-//! Which upstream a name means.
+//! Which upstream a name means, or that it is a repository of one's own.
 //!
-//! Four ways, in this order: the namespace that the client sends, the host that it came to, the first components of the
-//! path, the default upstream. The world is closed: only configured upstreams exist, and a namespace is a key into this
-//! table, never something to connect to.
+//! Upstreams are named in four ways, in this order: the namespace that the client sends, the host that it came to, the first
+//! components of the path, and, for what is no repository of one's own, the default upstream. The world is closed: only
+//! configured upstreams exist, and a namespace is a key into this table, never something to connect to.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,12 +21,22 @@ pub struct Repository {
     pub local: RepositoryName,
 }
 
+/// What a name means.
+pub enum Named {
+    Upstream(Repository),
+    /// A repository of one's own; where there is none of this name, the default upstream's.
+    Own {
+        name: RepositoryName,
+        otherwise: Option<Repository>,
+    },
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     #[error("no upstream is configured for the namespace {0:?}; add an [[upstream]] with it in `ns`")]
     UnknownNamespace(String),
-    #[error("{0} names no upstream: begin it with the name of a configured upstream, as in docker.io/library/nginx")]
-    UnknownPrefix(RepositoryName),
+    #[error("there is no repository {0} here, and its first part names no upstream, as docker.io/library/nginx would")]
+    Unknown(RepositoryName),
     #[error("{0} names an upstream but no repository of it")]
     NoRepository(RepositoryName),
 }
@@ -63,29 +73,33 @@ impl Names {
         &self.upstreams
     }
 
-    pub fn resolve(&self, name: &RequestedName) -> Result<Repository, NameError> {
+    pub fn resolve(&self, name: &RequestedName) -> Result<Named, NameError> {
         if let Some(namespace) = &name.namespace {
             let known = self.by_host(namespace);
             let upstream = known.ok_or_else(|| NameError::UnknownNamespace(namespace.clone()))?;
-            return Ok(repository(upstream, name.path.as_str(), &name.path));
+            return Ok(Named::Upstream(repository(upstream, name.path.as_str(), &name.path)));
         }
         if let Some(upstream) = name.host.as_deref().and_then(|host| self.by_virtual_host(host)) {
-            return Ok(repository(upstream, name.path.as_str(), &name.path));
+            return Ok(Named::Upstream(repository(upstream, name.path.as_str(), &name.path)));
         }
         let path = name.path.as_str();
         let ends = path.match_indices('/').map(|(at, _)| at).take(self.longest_prefix).collect::<Vec<_>>();
         for end in ends.into_iter().rev() {
             let (prefix, rest) = path.split_at(end);
             if let Some(upstream) = self.by_prefix.get(prefix) {
-                return Ok(repository(upstream, rest.trim_start_matches('/'), &name.path));
+                return Ok(Named::Upstream(repository(upstream, rest.trim_start_matches('/'), &name.path)));
             }
         }
         if self.by_prefix.contains_key(path) {
             return Err(NameError::NoRepository(name.path.clone()));
         }
-        match &self.default {
-            Some(upstream) => Ok(repository(upstream, path, &name.path)),
-            None => Err(NameError::UnknownPrefix(name.path.clone())),
+        let otherwise = self.default.as_ref().map(|upstream| (upstream, repository(upstream, path, &name.path)));
+        match otherwise {
+            // Nobody may put something of their own in the place of the default upstream's official images.
+            Some((upstream, repository)) if is_official(upstream, path) => Ok(Named::Upstream(repository)),
+            otherwise => {
+                Ok(Named::Own { name: name.path.clone(), otherwise: otherwise.map(|(_, repository)| repository) })
+            }
         }
     }
 
@@ -100,6 +114,12 @@ impl Names {
         let host = host.to_ascii_lowercase();
         self.by_host.get(&host).or_else(|| self.by_host.get(host.strip_suffix(":443")?))
     }
+}
+
+/// Docker Hub's `library/nginx`, as dockerd asks its mirrors for `nginx`.
+fn is_official(upstream: &Upstream, path: &str) -> bool {
+    let library = upstream.settings().library.as_deref();
+    library.is_some_and(|library| path.split_once('/').is_some_and(|(first, _)| first == library))
 }
 
 /// `path` is a part of `whole`, cut between components, so it is a name, too.
@@ -143,7 +163,13 @@ mod tests {
             namespace: namespace.map(str::to_owned),
             host: host.map(str::to_owned),
         };
-        names.resolve(&requested).map(|repository| format!("{} {}", repository.upstream.name(), repository.remote))
+        names.resolve(&requested).map(|named| match named {
+            Named::Upstream(repository) => format!("{} {}", repository.upstream.name(), repository.remote),
+            Named::Own { name, otherwise: None } => format!("own {name}"),
+            Named::Own { name, otherwise: Some(other) } => {
+                format!("own {name}, or {} {}", other.upstream.name(), other.remote)
+            }
+        })
     }
 
     /// C64 and C66: namespaces in any spelling, the aliases of Docker Hub, `library/`; what is not configured is not there.
@@ -155,18 +181,19 @@ mod tests {
             ("docker.io/nginx", None, None, "docker.io library/nginx"),
             ("index.docker.io/nginx", None, None, "docker.io library/nginx"),
             ("registry-1.docker.io/a/b", None, None, "docker.io a/b"),
-            ("nginx", None, None, "docker.io library/nginx"),
-            ("a/b", None, None, "docker.io a/b"),
+            ("nginx", None, None, "own nginx, or docker.io library/nginx"),
+            ("library/nginx", None, None, "docker.io library/nginx"),
+            ("a/b", None, None, "own a/b, or docker.io a/b"),
             ("nginx", Some("Docker.IO"), None, "docker.io library/nginx"),
             ("nginx", Some("index.docker.io:443"), None, "docker.io library/nginx"),
             ("docker.io/nginx", Some("docker.io"), None, "docker.io docker.io/nginx"),
             ("a", Some("registry.team.example:8443"), None, "team/mirror a"),
             ("a", Some("[::1]:5000"), None, "team/mirror a"),
             ("a", None, Some("registry.team.example:8443"), "team/mirror a"),
-            ("a", None, Some("localhost:5000"), "docker.io library/a"),
+            ("a", None, Some("localhost:5000"), "own a, or docker.io library/a"),
             ("a/b", None, Some("docker.io:5000"), "docker.io a/b"),
-            ("a", None, Some("registry.team.example:5000"), "docker.io library/a"),
-            ("a", None, Some("[::1]"), "docker.io library/a"),
+            ("a", None, Some("registry.team.example:5000"), "own a, or docker.io library/a"),
+            ("a", None, Some("[::1]"), "own a, or docker.io library/a"),
             ("team/mirror/a/b", None, None, "team/mirror a/b"),
             ("team/mirrors/a", None, None, "team mirrors/a"),
             ("team/a", None, None, "team a"),
@@ -189,9 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_default_a_name_needs_its_upstream() {
+    fn without_a_default_a_name_without_upstream_is_our_own() {
         let names = names("[[upstream]]\nname = \"quay.io\"\n");
-        assert!(matches!(resolve(&names, "nginx", None, None), Err(NameError::UnknownPrefix(_))));
+        assert_eq!(resolve(&names, "nginx", None, None).as_deref(), Ok("own nginx"));
+        assert_eq!(resolve(&names, "library/nginx", None, None).as_deref(), Ok("own library/nginx"));
         assert_eq!(resolve(&names, "quay.io/a/b", None, None).as_deref(), Ok("quay.io a/b"));
     }
 }

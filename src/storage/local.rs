@@ -70,8 +70,26 @@ impl Storage {
 
     /// Opens the staging file of `digest`, with whatever it already holds.
     pub fn stage(&self, digest: &Digest) -> Result<Staged, Error> {
-        let published = self.blob_path(digest);
-        Staged::open(self.staging_path(digest), published)
+        Staged::open(self.staging_path(digest), self.blobs.clone())
+    }
+
+    /// Opens the file of an upload, whose digest is not known yet, with whatever it already holds.
+    pub fn upload(&self, id: &str) -> Result<Staged, Error> {
+        Staged::open(self.upload_path(id), self.blobs.clone())
+    }
+
+    pub fn remove_upload(&self, id: &str) -> Result<(), Error> {
+        remove(&self.upload_path(id))
+    }
+
+    /// Files in the staging folder, by name, with the time of their last change.
+    pub fn scan_uploads(&self) -> Result<Vec<(String, SystemTime)>, Error> {
+        let entries = read_folder(&self.staging)?;
+        let named = entries.into_iter().filter_map(|entry| {
+            let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok()?;
+            Some((entry.file_name().into_string().ok()?, modified))
+        });
+        Ok(named.collect())
     }
 
     /// Removing what is not there is no error.
@@ -124,14 +142,22 @@ impl Storage {
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
-        let hex = digest.hex();
-        let shard = hex.get(..2).unwrap_or_default();
-        self.blobs.join(digest.algorithm().name()).join(shard).join(&hex)
+        blob_path(&self.blobs, digest)
+    }
+
+    fn upload_path(&self, id: &str) -> PathBuf {
+        self.staging.join(id)
     }
 
     fn staging_path(&self, digest: &Digest) -> PathBuf {
         self.staging.join(format!("{}-{}", digest.algorithm().name(), digest.hex()))
     }
+}
+
+pub(super) fn blob_path(blobs: &Path, digest: &Digest) -> PathBuf {
+    let hex = digest.hex();
+    let shard = hex.get(..2).unwrap_or_default();
+    blobs.join(digest.algorithm().name()).join(shard).join(&hex)
 }
 
 fn parse(algorithm: Algorithm, hex: &str) -> Option<Digest> {

@@ -9,7 +9,9 @@
 mod error;
 mod local;
 mod staged;
+mod writer;
 
 pub use error::Error;
 pub use local::{LeftOver, Storage, StoredBlob};
 pub use staged::Staged;
+pub use writer::Writer;

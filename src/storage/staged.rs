@@ -2,12 +2,14 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::FallocateFlags;
 
 use super::error::Error;
+use super::local::blob_path;
+use crate::oci::Digest;
 
 /// An unpublished file. Dropped, it is removed, unless [`Staged::keep`] or [`Staged::publish`] was called: what was given
 /// up leaves nothing behind.
@@ -16,13 +18,14 @@ use super::error::Error;
 pub struct Staged {
     file: Arc<File>,
     path: PathBuf,
-    published: PathBuf,
+    /// The folder of published blobs.
+    blobs: PathBuf,
     len: u64,
     remove_on_drop: bool,
 }
 
 impl Staged {
-    pub(super) fn open(path: PathBuf, published: PathBuf) -> Result<Self, Error> {
+    pub(super) fn open(path: PathBuf, blobs: PathBuf) -> Result<Self, Error> {
         let file = File::options()
             .read(true)
             .write(true)
@@ -31,7 +34,14 @@ impl Staged {
             .open(&path)
             .map_err(Error::io("create", &path))?;
         let len = file.metadata().map_err(Error::io("read", &path))?.len();
-        Ok(Self { file: Arc::new(file), path, published, len, remove_on_drop: true })
+        Ok(Self { file: Arc::new(file), path, blobs, len, remove_on_drop: true })
+    }
+
+    /// Dropped, the file stays: it is resumed by its name, or removed by it.
+    #[must_use]
+    pub fn outlasting(mut self) -> Self {
+        self.remove_on_drop = false;
+        self
     }
 
     /// Bytes that are there.
@@ -71,7 +81,7 @@ impl Staged {
     /// Gives up the bytes: the next write begins a new file, so that whoever still reads the old one is not disturbed.
     pub fn restart(&mut self) -> Result<(), Error> {
         fs::remove_file(&self.path).map_err(Error::io("remove", &self.path))?;
-        let fresh = Self::open(self.path.clone(), self.published.clone())?;
+        let fresh = Self::open(self.path.clone(), self.blobs.clone())?;
         self.remove_on_drop = false;
         *self = fresh;
         Ok(())
@@ -90,15 +100,25 @@ impl Staged {
     }
 
     /// Makes the file durable and visible under its digest. The caller has verified it.
-    pub fn publish(mut self) -> Result<(), Error> {
+    pub fn publish(mut self, digest: &Digest) -> Result<(), Error> {
         self.sync()?;
-        let folder = self.published.parent().unwrap_or(&self.published).to_owned();
-        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-        fs::rename(&self.path, &self.published).map_err(Error::io("publish", &self.published))?;
+        let published = blob_path(&self.blobs, digest);
+        let folder = published.parent().unwrap_or(&published).to_owned();
+        if !folder.is_dir() {
+            fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+            // A folder is durable when its parent is.
+            folder.parent().map_or(Ok(()), sync_folder)?;
+            sync_folder(&self.blobs)?;
+        }
+        fs::rename(&self.path, &published).map_err(Error::io("publish", &published))?;
         self.remove_on_drop = false;
-        let folder_file = File::open(&folder).map_err(Error::io("open", &folder))?;
-        folder_file.sync_all().map_err(Error::io("sync", &folder))
+        sync_folder(&folder)
     }
+}
+
+fn sync_folder(folder: &Path) -> Result<(), Error> {
+    let file = File::open(folder).map_err(Error::io("open", folder))?;
+    file.sync_all().map_err(Error::io("sync", folder))
 }
 
 impl Drop for Staged {
@@ -126,7 +146,7 @@ mod tests {
         staged.write(b"hel").unwrap();
         assert!(storage.open_blob(&digest).unwrap().is_none());
         staged.write(b"lo").unwrap();
-        staged.publish().unwrap();
+        staged.publish(&digest).unwrap();
         assert_eq!(storage.open_blob(&digest).unwrap().unwrap().1, 5);
         assert_eq!(storage.scan().unwrap().len(), 1);
         assert!(storage.scan_left_overs().unwrap().is_empty());

@@ -83,6 +83,15 @@ impl Client {
         self.open(method, path, headers).await.rest().await
     }
 
+    /// A request with a body.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let length = body.len().to_string();
+        let headers: Vec<_> = headers.iter().copied().chain([("Content-Length", length.as_str())]).collect();
+        let mut exchange = self.open(method, path, &headers).await;
+        exchange.write(body).await;
+        exchange.rest().await
+    }
+
     /// Sends a request and does not wait for the answer. Panics when the server cannot be reached.
     pub async fn open(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Exchange {
         self.try_open(method, path, headers).await.expect("the server can be reached")
@@ -119,6 +128,21 @@ impl Client {
 }
 
 impl Exchange {
+    /// Sends a part of the request's body. A server that has heard enough may have closed the connection.
+    pub async fn write(&mut self, bytes: &[u8]) {
+        let _ = within("the server takes a body", self.stream.write_all(bytes)).await;
+    }
+
+    /// The status; `None` when the server goes away before it has said one.
+    pub async fn try_status(&mut self) -> Option<u16> {
+        while !self.raw.windows(4).any(|window| window == b"\r\n\r\n") {
+            if !self.fill().await {
+                return None;
+            }
+        }
+        Some(self.head().await.status)
+    }
+
     /// Waits for status and headers.
     pub async fn head(&mut self) -> &mut Self {
         while self.framing == Framing::Unknown {

@@ -19,6 +19,7 @@ mod kills;
 mod lifecycle;
 mod manifests;
 mod names;
+mod push;
 mod range;
 mod reading;
 mod storage;

@@ -114,14 +114,17 @@ async fn errors_have_a_body_and_a_request_id() {
     }
 }
 
+/// As an upload's name looks.
+const UPLOAD: &str = "00000000-0000-4000-8000-000000000000";
+
 #[tokio::test]
 async fn writing_is_unsupported() {
     let (upstream, image, proxy) = with_image().await;
     for (method, path) in [
         ("POST", format!("/v2/{HUB}/{REPO}/blobs/uploads/")),
         ("POST", format!("/v2/{HUB}/{REPO}/blobs/uploads/?mount={}&from=x", image.config.digest)),
-        ("PATCH", format!("/v2/{HUB}/{REPO}/blobs/uploads/abc")),
-        ("PUT", format!("/v2/{HUB}/{REPO}/blobs/uploads/abc?digest={}", image.config.digest)),
+        ("PATCH", format!("/v2/{HUB}/{REPO}/blobs/uploads/{UPLOAD}")),
+        ("PUT", format!("/v2/{HUB}/{REPO}/blobs/uploads/{UPLOAD}?digest={}", image.config.digest)),
         ("PUT", manifest(REPO, "latest")),
         ("DELETE", manifest(REPO, &image.manifest.digest)),
         ("DELETE", blob(REPO, &image.config.digest)),

@@ -9,7 +9,8 @@ use http::StatusCode;
 
 use super::route::RouteError;
 use crate::cache;
-use crate::oci::ErrorCode;
+use crate::oci::{ErrorCode, RepositoryName, UploadId};
+use crate::policy::Denied;
 use crate::registry::{Error, NameError, Object};
 use crate::upstream::{self, ErrorKind};
 
@@ -22,6 +23,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The upstream whose credential was refused: who is challenged for it.
     pub challenged_by: Option<String>,
+    /// Where an upload goes on.
+    pub upload: Option<(RepositoryName, UploadId, u64)>,
 }
 
 /// Clients that are told to come back without a time come back after this.
@@ -35,6 +38,9 @@ impl From<RouteError> for Failure {
             RouteError::Name(_) => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
             RouteError::Digest(_) => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
             RouteError::Tag(_) => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
+            RouteError::BadTag(_) => (StatusCode::BAD_REQUEST, ErrorCode::TagInvalid),
+            RouteError::Upload(_) => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
+            RouteError::ContentRange(_) => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
             RouteError::PageSize(_) => (StatusCode::BAD_REQUEST, ErrorCode::PaginationNumberInvalid),
         };
         Self::new(status, code, error.to_string())
@@ -45,7 +51,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         let (status, code, retry_after) = match &error {
-            Error::Name(NameError::UnknownNamespace(_) | NameError::UnknownPrefix(_) | NameError::NoRepository(_)) => {
+            Error::Name(NameError::UnknownNamespace(_) | NameError::Unknown(_) | NameError::NoRepository(_)) => {
                 (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None)
             }
             Error::Unknown(object) => (StatusCode::NOT_FOUND, unknown(object), None),
@@ -59,15 +65,35 @@ impl From<Error> for Failure {
             Error::Cache { source: cache::Error::Stopped { .. }, .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
             }
-            Error::Cache { source: cache::Error::Storage { .. }, .. } | Error::Meta(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, None)
+            Error::Storage(source) if source.is_full() => {
+                (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, None)
             }
+            Error::Cache { source: cache::Error::Storage { .. }, .. }
+            | Error::Meta(_)
+            | Error::Storage(_)
+            | Error::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, None),
+            Error::NotCreated(_) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
+            Error::NoSuchUpload { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown, None),
+            Error::UploadBusy { .. } => (StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid, None),
+            Error::OutOfOrder { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid, None),
+            Error::BrokenOff(_) => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid, None),
+            Error::WrongDigest { .. } => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, None),
+            Error::WrongSize { .. } => (StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid, None),
+            Error::ManifestTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid, None),
+            Error::ManifestInvalid { .. } => (StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, None),
+            Error::MissingReferences { .. } => (StatusCode::NOT_FOUND, ErrorCode::ManifestBlobUnknown, None),
+            Error::ImmutableTag { .. } => (StatusCode::BAD_REQUEST, ErrorCode::TagInvalid, None),
+            Error::InUse(_) => (StatusCode::CONFLICT, ErrorCode::Denied, None),
         };
         let message = match &error {
             // What went wrong inside is for the log, not for whoever asks.
             Error::Cache { object, source: cache::Error::Storage { .. } } => {
                 format!("{object} cannot be read from disk here; the log has the reason under this request's id")
             }
+            Error::Storage(source) if source.is_full() => {
+                "the disk that holds what is pushed is full: nothing was kept; push again when there is room".to_owned()
+            }
+            Error::Storage(_) => "the disk failed; the log has the reason under this request's id".to_owned(),
             Error::Meta(_) => "the database failed; the log has the reason under this request's id".to_owned(),
             _ => message,
         };
@@ -79,7 +105,17 @@ impl From<Error> for Failure {
             }
             _ => None,
         };
-        Self { retry_after, challenged_by, ..Self::new(status, code, message) }
+        let upload = match error {
+            Error::OutOfOrder { repository, id, at } => Some((repository, id, at)),
+            _ => None,
+        };
+        Self { retry_after, challenged_by, upload, ..Self::new(status, code, message) }
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, denied.to_string())
     }
 }
 
@@ -109,6 +145,7 @@ fn upstream_failure(object: &Object, error: &upstream::Error) -> (StatusCode, Er
 fn unknown(object: &Object) -> ErrorCode {
     match object {
         Object::Manifest(..) => ErrorCode::ManifestUnknown,
+        Object::Upload(..) => ErrorCode::BlobUploadUnknown,
         Object::Blob(..) | Object::Content(_) => ErrorCode::BlobUnknown,
         Object::Tags(_) | Object::Referrers(..) => ErrorCode::NameUnknown,
     }
@@ -116,7 +153,7 @@ fn unknown(object: &Object) -> ErrorCode {
 
 impl Failure {
     fn new(status: StatusCode, code: ErrorCode, message: String) -> Self {
-        Self { status, code, message, retry_after: None, challenged_by: None }
+        Self { status, code, message, retry_after: None, challenged_by: None, upload: None }
     }
 
     /// The error body; the request's id leads to the log.

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LINK, RETRY_AFTER, WARNING, WWW_AUTHENTICATE,
+    ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LINK, LOCATION, RANGE, RETRY_AFTER, WARNING,
+    WWW_AUTHENTICATE,
 };
 use http::response::Builder;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -11,23 +12,27 @@ use super::error::Failure;
 use super::ranges::{Conditions, Multipart, entity_tag};
 use crate::cache::{Blob, Content};
 use crate::http::transport::{FileRegions, ResponseBody};
-use crate::oci::{ByteRange, Digest, MediaType, RangeRequest};
-use crate::registry::{Answer, Body, Error, Object, Staleness};
+use crate::oci::{ByteRange, Digest, MediaType, RangeRequest, RepositoryName, UploadId};
+use crate::registry::{Answer, Body, Error, Object, Staleness, UploadState};
 
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const BLOB_TYPE: &str = "application/octet-stream";
 
-/// Writes an answer. `regions` is the connection's, where bodies can leave by `sendfile`; `path` is the request's, for the
+/// Writes an answer. `regions` is the connection's, where bodies can leave by `sendfile`; `uri` is the request's, for the
 /// link to a list's next page.
 pub async fn respond(
     answer: Answer,
     conditions: &Conditions,
     regions: Option<&FileRegions>,
-    path: &str,
+    uri: &http::Uri,
 ) -> Result<Response<ResponseBody>, Failure> {
+    let path = uri.path();
     let mut builder = Response::builder().header(API_VERSION, HeaderValue::from_static("registry/2.0"));
     if let Some(upstream) = &answer.upstream
         && let Some(namespace) = upstream.settings().ns.first()
@@ -55,13 +60,17 @@ pub async fn respond(
             let document = serde_json::json!({ "repositories": names }).to_string();
             json(link(builder, path, names.len(), next), document.into())
         }
-        Body::Referrers { index, filtered } => {
+        Body::Referrers { index, filtered, next } => {
             if filtered {
                 builder = builder.header(OCI_FILTERS_APPLIED, "artifactType");
+            }
+            if let Some(next) = next {
+                builder = link_to(builder, uri, &next.to_string());
             }
             let builder = builder.header(CONTENT_TYPE, MediaType::oci_index().as_str());
             builder.body(ResponseBody::full(index))
         }
+        pushed => self::pushed(builder, pushed),
     };
     Ok(built(response))
 }
@@ -73,11 +82,58 @@ pub fn refuse(failure: &Failure, request_id: &str) -> Response<ResponseBody> {
     if let Some(after) = failure.retry_after {
         builder = builder.header(RETRY_AFTER, after.as_secs().max(1));
     }
+    if let Some((repository, id, at)) = &failure.upload {
+        builder = builder.header(LOCATION, upload_location(repository, id)).header(RANGE, upload_range(*at));
+    }
     if let Some(upstream) = &failure.challenged_by {
         // RFC 9110 section 15.5.2 wants a challenge. There is nothing to log in to here: it names whose door is shut.
         builder = builder.header(WWW_AUTHENTICATE, format!("Basic realm=\"upstream {upstream}\""));
     }
     built(json(builder, failure.document(request_id).into()))
+}
+
+/// What came of a write (distribution-spec, "Push").
+fn pushed(builder: Builder, body: Body) -> Result<Response<ResponseBody>, http::Error> {
+    let builder = match body {
+        Body::Upload { repository, id, bytes, state } => {
+            let status = if state == UploadState::Known { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED };
+            builder
+                .status(status)
+                .header(LOCATION, upload_location(&repository, &id))
+                .header(DOCKER_UPLOAD_UUID, id.as_str())
+                .header(RANGE, upload_range(bytes))
+        }
+        Body::UploadCancelled => builder.status(StatusCode::NO_CONTENT),
+        Body::BlobPushed { repository, digest } => builder
+            .status(StatusCode::CREATED)
+            .header(LOCATION, format!("/v2/{repository}/blobs/{digest}"))
+            .header(DOCKER_CONTENT_DIGEST, digest.to_string()),
+        Body::ManifestPushed { repository, reference, digest, subject, tags } => {
+            let mut builder = builder
+                .status(StatusCode::CREATED)
+                .header(LOCATION, format!("/v2/{repository}/manifests/{reference}"))
+                .header(DOCKER_CONTENT_DIGEST, digest.to_string());
+            if let Some(subject) = subject {
+                builder = builder.header(OCI_SUBJECT, subject.to_string());
+            }
+            for tag in tags {
+                builder = builder.header(OCI_TAG, tag.as_str());
+            }
+            builder
+        }
+        Body::Deleted => builder.status(StatusCode::ACCEPTED),
+        _ => builder,
+    };
+    builder.body(ResponseBody::empty())
+}
+
+fn upload_location(repository: &RepositoryName, id: &UploadId) -> String {
+    format!("/v2/{repository}/blobs/uploads/{id}")
+}
+
+/// Inclusive at both ends; of nothing it says the same as of one byte, as every registry does.
+fn upload_range(bytes: u64) -> String {
+    format!("0-{}", bytes.saturating_sub(1))
 }
 
 fn manifest(
@@ -220,6 +276,13 @@ fn link(builder: Builder, path: &str, count: usize, next: Option<&str>) -> Build
         .append_pair("n", &count.to_string())
         .finish();
     builder.header(LINK, format!("<{path}?{query}>; rel=\"next\""))
+}
+
+/// RFC 8288: the same list, after `last`; other parameters stay.
+fn link_to(builder: Builder, uri: &http::Uri, last: &str) -> Builder {
+    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).filter(|(key, _)| key != "last");
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).append_pair("last", last).finish();
+    builder.header(LINK, format!("<{}?{query}>; rel=\"next\"", uri.path()))
 }
 
 /// RFC 9111 sections 5.1 and 5.5; distribution-spec, "Warnings": clients show code 299, so the reason is said with it.

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use http::header::{ACCEPT, HOST};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
-use crate::action::{Action, Page, RequestedName, Want};
-use crate::oci::{AcceptSet, DigestError, NameError, Reference, ReferenceError};
+use crate::action::{Action, Chunk, Mount, Page, RequestedName, UploadStart, Want};
+use crate::oci::{AcceptSet, Algorithm, DigestError, MediaType, NameError, Reference, ReferenceError, UploadIdError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RouteError {
@@ -23,6 +23,13 @@ pub enum RouteError {
     /// A tag that cannot exist names no manifest.
     #[error(transparent)]
     Tag(ReferenceError),
+    /// A tag that somebody wants to make.
+    #[error(transparent)]
+    BadTag(ReferenceError),
+    #[error(transparent)]
+    Upload(#[from] UploadIdError),
+    #[error("Content-Range {0:?} is not first-last, both inclusive, of as many bytes as Content-Length says")]
+    ContentRange(String),
     #[error("n is a number of entries, not {0:?}")]
     PageSize(String),
 }
@@ -50,38 +57,50 @@ pub fn route(request: &Parts) -> Result<Action, RouteError> {
     // Repositories may be called `blobs` or `tags`, so a path is read from its end.
     let segments: Vec<&str> = rest.split('/').collect();
     let (name, endpoint) = match segments.as_slice() {
-        [name @ .., "blobs", "uploads", _] | [name @ .., "blobs", "uploads"] if want.is_none() => {
+        [name @ .., "blobs", "uploads", ""] | [name @ .., "blobs", "uploads"] if request.method == Method::POST => {
             (name, Endpoint::Uploads)
         }
         [name @ .., "tags", "list"] => (name, Endpoint::Tags),
         [name @ .., "manifests", reference] => (name, Endpoint::Manifest(decode(reference))),
         [name @ .., "blobs", digest] => (name, Endpoint::Blob(decode(digest))),
         [name @ .., "referrers", digest] => (name, Endpoint::Referrers(decode(digest))),
-        [name @ .., "blobs", "uploads", _] => (name, Endpoint::Uploads),
+        [name @ .., "blobs", "uploads", id] => (name, Endpoint::Upload(id)),
         _ => return Err(no_such_path()),
     };
     let name = requested_name(&name.join("/"), request)?;
     Ok(match (endpoint, want, &request.method) {
         (Endpoint::Tags, Some(_), _) => Action::ListTags { name, page: page(request)? },
-        (Endpoint::Manifest(reference), Some(want), _) => {
-            let reference: Reference = reference.parse().map_err(|error| match error {
-                ReferenceError::BadDigest(error) => RouteError::Digest(error),
-                error @ ReferenceError::BadTag(_) => RouteError::Tag(error),
-            })?;
-            Action::ReadManifest { name, reference, accept: accept(&request.headers), want }
+        (Endpoint::Manifest(text), Some(want), _) => {
+            Action::ReadManifest { name, reference: reference(&text)?, accept: accept(&request.headers), want }
         }
         (Endpoint::Blob(digest), Some(want), _) => Action::ReadBlob { name, digest: digest.parse()?, want },
         (Endpoint::Referrers(digest), Some(_), _) => {
             let artifact_type = parameter(request, "artifactType");
-            Action::ListReferrers { name, subject: digest.parse()?, artifact_type }
+            Action::ListReferrers { name, subject: digest.parse()?, artifact_type, page: page(request)? }
         }
-        (Endpoint::Manifest(_), None, &Method::PUT) => Action::PushManifest { name },
-        (Endpoint::Manifest(_), None, &Method::DELETE) => Action::DeleteManifest { name },
-        (Endpoint::Blob(_), None, &Method::DELETE) => Action::DeleteBlob { name },
-        (Endpoint::Uploads, None, &Method::POST | &Method::PUT | &Method::PATCH | &Method::DELETE) => {
-            Action::PushBlob { name }
+        (Endpoint::Manifest(text), None, &Method::PUT) => {
+            let media_type =
+                request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(MediaType::new);
+            let tags = parameters(request, "tag")
+                .map(|tag| tag.parse().map_err(RouteError::BadTag))
+                .collect::<Result<_, _>>()?;
+            let reference = reference(&text).map_err(RouteError::of_push)?;
+            Action::PushManifest { name, reference, media_type, tags }
         }
-        (Endpoint::Uploads, Some(_), _) => Action::PushBlob { name },
+        (Endpoint::Manifest(text), None, &Method::DELETE) => {
+            Action::DeleteManifest { name, reference: reference(&text)? }
+        }
+        (Endpoint::Blob(digest), None, &Method::DELETE) => Action::DeleteBlob { name, digest: digest.parse()? },
+        (Endpoint::Uploads, None, &Method::POST) => Action::StartUpload { name, start: upload_start(request)? },
+        (Endpoint::Upload(id), Some(_), _) => Action::ReadUpload { name, id: id.parse()? },
+        (Endpoint::Upload(id), None, &Method::PATCH) => {
+            Action::AppendUpload { name, id: id.parse()?, chunk: chunk(&request.headers)? }
+        }
+        (Endpoint::Upload(id), None, &Method::PUT) => {
+            let digest = parameter(request, "digest").ok_or(DigestError::Malformed)?.parse()?;
+            Action::FinishUpload { name, id: id.parse()?, digest, chunk: chunk(&request.headers)? }
+        }
+        (Endpoint::Upload(id), None, &Method::DELETE) => Action::CancelUpload { name, id: id.parse()? },
         _ => return not_allowed(),
     })
 }
@@ -92,6 +111,60 @@ enum Endpoint<'a> {
     Blob(Cow<'a, str>),
     Referrers(Cow<'a, str>),
     Uploads,
+    Upload(&'a str),
+}
+
+fn reference(text: &str) -> Result<Reference, RouteError> {
+    text.parse().map_err(|error| match error {
+        ReferenceError::BadDigest(error) => RouteError::Digest(error),
+        error @ ReferenceError::BadTag(_) => RouteError::Tag(error),
+    })
+}
+
+impl RouteError {
+    /// A tag that cannot exist is not "not there" for who wants to make it.
+    fn of_push(self) -> Self {
+        match self {
+            Self::Tag(error) => Self::BadTag(error),
+            other => other,
+        }
+    }
+}
+
+fn upload_start(request: &Parts) -> Result<UploadStart, RouteError> {
+    let digest = parameter(request, "digest").map(|text| text.parse()).transpose()?;
+    let algorithm = match parameter(request, "digest-algorithm").as_deref() {
+        None | Some("sha256") => Algorithm::Sha256,
+        Some("sha512") => Algorithm::Sha512,
+        Some(other) => return Err(DigestError::UnsupportedAlgorithm(other.chars().take(64).collect()).into()),
+    };
+    let mount = match parameter(request, "mount") {
+        None => None,
+        Some(text) => {
+            let from = parameter(request, "from").filter(|from| !from.is_empty());
+            Some(Mount { digest: text.parse()?, from: from.map(|from| from.parse()).transpose()? })
+        }
+    };
+    Ok(UploadStart { digest, algorithm, mount })
+}
+
+/// `Content-Range: 0-99`, inclusive, without a unit (distribution-spec, "Pushing a blob in chunks"); what RFC 9110 would write is
+/// understood, too.
+fn chunk(headers: &HeaderMap) -> Result<Chunk, RouteError> {
+    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    let length = text(CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
+    let Some(range) = text(CONTENT_RANGE) else { return Ok(Chunk { start: None, length }) };
+    let wrong = || RouteError::ContentRange(range.chars().take(100).collect());
+    let bare = range.trim().strip_prefix("bytes ").unwrap_or(range.trim());
+    let bare = bare.split_once('/').map_or(bare, |(bare, _)| bare);
+    let (start, end) = bare.split_once('-').ok_or_else(wrong)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+    let (start, end) = (number(start)?, number(end)?);
+    let told = end.checked_sub(start).and_then(|less| less.checked_add(1)).ok_or_else(wrong)?;
+    match length {
+        Some(length) if length != told => Err(wrong()),
+        _ => Ok(Chunk { start: Some(start), length: Some(told) }),
+    }
 }
 
 /// Clients write the colon of a digest as `%3A`, too. Names are never decoded: no name needs it.
@@ -121,9 +194,12 @@ fn page(request: &Parts) -> Result<Page, RouteError> {
 }
 
 fn parameter(request: &Parts, name: &str) -> Option<String> {
-    let query = request.uri.query()?;
-    let mut pairs = form_urlencoded::parse(query.as_bytes());
-    pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    parameters(request, name).next()
+}
+
+fn parameters(request: &Parts, name: &str) -> impl Iterator<Item = String> {
+    let pairs = form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes());
+    pairs.filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 #[cfg(test)]
@@ -162,7 +238,8 @@ mod tests {
             Action::ListReferrers {
                 name: name("a"),
                 subject: digest,
-                artifact_type: Some("application/x+json".into())
+                artifact_type: Some("application/x+json".into()),
+                page: Page::default()
             }
         );
     }
@@ -191,7 +268,8 @@ mod tests {
         for (method, uri) in [
             ("POST", "/v2/a/blobs/uploads/"),
             ("POST", "/v2/a/blobs/uploads"),
-            ("PATCH", "/v2/a/blobs/uploads/1"),
+            ("PATCH", "/v2/a/blobs/uploads/00000000-0000-4000-8000-000000000000"),
+            ("GET", "/v2/a/blobs/uploads/00000000-0000-4000-8000-000000000000"),
             ("PUT", "/v2/a/manifests/x"),
             ("DELETE", "/v2/a/manifests/x"),
         ] {

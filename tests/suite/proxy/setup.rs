@@ -18,12 +18,14 @@ pub struct Setup {
     listen: SocketAddr,
     admin: SocketAddr,
     pub cache: Table,
+    pub hosted: Table,
     pub http: Table,
     pub log: Table,
     pub upstreams: Vec<Table>,
     /// Text at the end of the file, for mistakes.
     pub more: String,
     pub environment: BTreeMap<String, String>,
+    push: Option<bool>,
 }
 
 impl Table {
@@ -58,11 +60,13 @@ impl Setup {
             listen,
             admin,
             cache: Table::default(),
+            hosted: Table::default(),
             http: Table::default(),
             log: Table::default(),
             upstreams: Vec::new(),
             more: String::new(),
             environment: BTreeMap::new(),
+            push: None,
         }
     }
 
@@ -102,6 +106,11 @@ impl Setup {
         self
     }
 
+    /// Nobody may push.
+    pub fn read_only(&mut self) {
+        self.push = Some(false);
+    }
+
     pub async fn start(self) -> Proxy {
         let mut proxy = self.prepare();
         proxy.start().await;
@@ -118,10 +127,16 @@ impl Setup {
     }
 
     pub(super) fn text(&self, data: &Path) -> String {
-        let mut out = format!("listen = [\"{}\"]\ndata = {data:?}\n", self.listen);
+        let listen = match self.push {
+            None => format!("{:?}", self.listen.to_string()),
+            Some(push) => format!("{{ address = {:?}, push = {push} }}", self.listen.to_string()),
+        };
+        let mut out = format!("listen = [{listen}]\ndata = {data:?}\n");
         let mut admin = Table::default();
         admin.texts("listen", &[&self.admin.to_string()]).write("[admin]", &mut out);
-        for (header, table) in [("[cache]", &self.cache), ("[http]", &self.http), ("[log]", &self.log)] {
+        for (header, table) in
+            [("[cache]", &self.cache), ("[hosted]", &self.hosted), ("[http]", &self.http), ("[log]", &self.log)]
+        {
             table.write(header, &mut out);
         }
         for upstream in &self.upstreams {

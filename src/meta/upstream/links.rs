@@ -1,7 +1,7 @@
 //! Which repositories refer to which bytes.
 
-use super::database::{Meta, repository_id};
-use super::error::Error;
+use super::repository_id;
+use crate::meta::{Error, Meta};
 use crate::oci::{Digest, MediaType, RepositoryName};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +32,8 @@ impl LinkKind {
 impl Meta {
     pub async fn link(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Link>, Error> {
         let row: Option<(String, String, Option<i64>)> = sqlx::query_as(
-            "SELECT link.kind, link.media_type, link.size FROM link \
-             JOIN repository ON repository.id = link.repository_id WHERE repository.name = $1 AND link.digest = $2",
+            "SELECT link.kind, link.media_type, link.size FROM upstream_link AS link \
+             JOIN upstream_repository AS repository ON repository.id = link.repository_id WHERE repository.name = $1 AND link.digest = $2",
         )
         .bind(repository.as_str())
         .bind(digest.to_string())
@@ -51,32 +51,32 @@ impl Meta {
     /// Adds links, all or none. One that is there already is brought up to date: a manifest stays a manifest, and a known
     /// size is not forgotten.
     pub async fn put_links(&self, repository: &RepositoryName, links: &[Link]) -> Result<(), Error> {
-        let mut transaction = self.pool.begin().await.map_err(Error::Query)?;
-        let repository_id = repository_id(&mut transaction, repository).await?;
+        let mut transaction = self.write().await?;
+        let repository_id = repository_id(transaction.connection(), repository).await?;
         for link in links {
             sqlx::query(
-                "INSERT INTO link (repository_id, digest, kind, media_type, size) VALUES ($1, $2, $3, $4, $5) \
+                "INSERT INTO upstream_link (repository_id, digest, kind, media_type, size) VALUES ($1, $2, $3, $4, $5) \
                  ON CONFLICT (repository_id, digest) DO UPDATE SET \
-                 kind = CASE WHEN link.kind = 'manifest' THEN link.kind ELSE excluded.kind END, \
-                 media_type = CASE WHEN excluded.media_type = '' THEN link.media_type ELSE excluded.media_type END, \
-                 size = COALESCE(excluded.size, link.size)",
+                 kind = CASE WHEN upstream_link.kind = 'manifest' THEN upstream_link.kind ELSE excluded.kind END, \
+                 media_type = CASE WHEN excluded.media_type = '' THEN upstream_link.media_type ELSE excluded.media_type END, \
+                 size = COALESCE(excluded.size, upstream_link.size)",
             )
             .bind(repository_id)
             .bind(link.digest.to_string())
             .bind(link.kind.as_str())
             .bind(link.media_type.as_str())
             .bind(link.size.and_then(|size| i64::try_from(size).ok()))
-            .execute(&mut *transaction)
+            .execute(transaction.connection())
             .await
             .map_err(Error::Query)?;
         }
-        transaction.commit().await.map_err(Error::Query)
+        transaction.commit().await
     }
 
     /// Takes back a repository's right: upstream says that it no longer has the object there.
     pub async fn remove_link(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error> {
         sqlx::query(
-            "DELETE FROM link WHERE digest = $2 AND repository_id = (SELECT id FROM repository WHERE name = $1)",
+            "DELETE FROM upstream_link WHERE digest = $2 AND repository_id = (SELECT id FROM upstream_repository WHERE name = $1)",
         )
         .bind(repository.as_str())
         .bind(digest.to_string())

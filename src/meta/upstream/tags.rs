@@ -1,7 +1,7 @@
 //! What tags meant when upstream was last asked.
 
-use super::database::{Meta, repository_id};
-use super::error::Error;
+use super::repository_id;
+use crate::meta::{Error, Meta};
 use crate::oci::{AcceptSet, Digest, MediaType, RepositoryName, Tag};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +22,13 @@ impl Meta {
         accept: AcceptSet,
     ) -> Result<Option<TagRow>, Error> {
         let row: Option<(String, String, Option<i64>, i64)> = sqlx::query_as(
-            "SELECT tag.digest, tag.media_type, tag.size, tag.checked_at_ms FROM tag \
-             JOIN repository ON repository.id = tag.repository_id \
+            "SELECT tag.digest, tag.media_type, tag.size, tag.checked_at_ms FROM upstream_tag AS tag \
+             JOIN upstream_repository AS repository ON repository.id = tag.repository_id \
              WHERE repository.name = $1 AND tag.name = $2 AND tag.accept = $3",
         )
         .bind(repository.as_str())
         .bind(tag.as_str())
-        .bind(accept.bits())
+        .bind(i64::from(accept.bits()))
         .fetch_optional(&self.pool)
         .await
         .map_err(Error::Query)?;
@@ -48,36 +48,36 @@ impl Meta {
         accept: AcceptSet,
         row: &TagRow,
     ) -> Result<(), Error> {
-        let mut transaction = self.pool.begin().await.map_err(Error::Query)?;
-        let repository_id = repository_id(&mut transaction, repository).await?;
+        let mut transaction = self.write().await?;
+        let repository_id = repository_id(transaction.connection(), repository).await?;
         sqlx::query(
-            "INSERT INTO tag (repository_id, name, accept, digest, media_type, size, checked_at_ms) \
+            "INSERT INTO upstream_tag (repository_id, name, accept, digest, media_type, size, checked_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (repository_id, name, accept) DO UPDATE SET digest = excluded.digest, \
              media_type = excluded.media_type, size = excluded.size, checked_at_ms = excluded.checked_at_ms",
         )
         .bind(repository_id)
         .bind(tag.as_str())
-        .bind(accept.bits())
+        .bind(i64::from(accept.bits()))
         .bind(row.digest.to_string())
         .bind(row.media_type.as_str())
         .bind(row.size.and_then(|size| i64::try_from(size).ok()))
         .bind(row.checked_at_ms)
-        .execute(&mut *transaction)
+        .execute(transaction.connection())
         .await
         .map_err(Error::Query)?;
-        transaction.commit().await.map_err(Error::Query)
+        transaction.commit().await
     }
 
     /// Forgets a tag that upstream no longer has.
     pub async fn remove_tag(&self, repository: &RepositoryName, tag: &Tag, accept: AcceptSet) -> Result<(), Error> {
         sqlx::query(
-            "DELETE FROM tag WHERE name = $2 AND accept = $3 \
-             AND repository_id = (SELECT id FROM repository WHERE name = $1)",
+            "DELETE FROM upstream_tag WHERE name = $2 AND accept = $3 \
+             AND repository_id = (SELECT id FROM upstream_repository WHERE name = $1)",
         )
         .bind(repository.as_str())
         .bind(tag.as_str())
-        .bind(accept.bits())
+        .bind(i64::from(accept.bits()))
         .execute(&self.pool)
         .await
         .map_err(Error::Query)?;

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::answer::{Answer, Body};
-use super::error::{Error, Object};
+use super::PullThrough;
+use super::Repository;
 use super::freshness::Rules;
 use super::kept::Kept;
-use super::names::Repository;
 use super::perishable::{Confirmed, Question, now_ms};
-use super::pull_through::{PAGE_ENTRIES, Registry};
 use crate::action::{Page, RequestedName};
 use crate::config::OnNotFound;
 use crate::meta::Listing;
 use crate::oci::{AcceptSet, Digest, Reference, RepositoryName, Tag};
+use crate::registry::PAGE_ENTRIES;
+use crate::registry::{Answer, Body};
+use crate::registry::{Error, Object};
 use crate::telemetry::ObjectKind;
 use crate::upstream::{self, Upstream};
 
@@ -44,8 +45,8 @@ pub(super) enum Entries {
 
 const EMPTY_INDEX: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
-impl Registry {
-    pub(super) async fn list_tags(
+impl PullThrough {
+    pub(in crate::registry) async fn list_tags(
         &self,
         repository: Repository,
         name: &RequestedName,
@@ -59,7 +60,7 @@ impl Registry {
         Ok(answer)
     }
 
-    pub(super) async fn list_referrers(
+    pub(in crate::registry) async fn list_referrers(
         &self,
         repository: Repository,
         subject: Digest,
@@ -68,16 +69,18 @@ impl Registry {
         let (entries, mut answer) = self.list(repository, List::Referrers(subject)).await?;
         if let Entries::Referrers(index) = entries {
             answer.body = match artifact_type {
-                Some(artifact_type) => Body::Referrers { index: filter(&index, artifact_type), filtered: true },
-                None => Body::Referrers { index, filtered: false },
+                Some(artifact_type) => {
+                    Body::Referrers { index: filter(&index, artifact_type), filtered: true, next: None }
+                }
+                None => Body::Referrers { index, filtered: false, next: None },
             };
         }
         Ok(answer)
     }
 
     async fn list(&self, repository: Repository, list: List) -> Result<(Entries, Answer), Error> {
-        let question = ListQuestion { kept: self.shared.kept.clone(), repository: repository.clone(), list };
-        let served = self.shared.lists.get(&question).await.map_err(|error| {
+        let question = ListQuestion { kept: self.kept.clone(), repository: repository.clone(), list };
+        let served = self.lists.get(&question).await.map_err(|error| {
             let object = match list {
                 List::Tags => Object::Tags(repository.local.clone()),
                 List::Referrers(subject) => Object::Referrers(repository.local.clone(), subject),

@@ -1,13 +1,13 @@
 //! Blobs: config, layers, whatever manifests refer to.
 
-use super::answer::{Answer, Body};
-use super::error::{Error, Object};
-use super::names::Repository;
-use super::pull_through::Registry;
+use super::PullThrough;
+use super::Repository;
 use crate::action::Want;
 use crate::cache;
 use crate::meta::{Link, LinkKind};
 use crate::oci::{Digest, MediaType};
+use crate::registry::{Answer, Body};
+use crate::registry::{Error, Object};
 use crate::telemetry::{CacheOutcome, ObjectKind};
 use crate::upstream;
 
@@ -19,12 +19,17 @@ struct Right {
     asked: bool,
 }
 
-impl Registry {
-    pub(super) async fn read_blob(&self, repository: Repository, digest: Digest, want: Want) -> Result<Answer, Error> {
+impl PullThrough {
+    pub(in crate::registry) async fn read_blob(
+        &self,
+        repository: Repository,
+        digest: Digest,
+        want: Want,
+    ) -> Result<Answer, Error> {
         let object = || Object::Blob(repository.local.clone(), digest);
         let upstream_error = |error| Error::from_upstream(object(), error);
         let cache_error = |error| Error::from_cache(object(), error);
-        let kept = &self.shared.kept;
+        let kept = &self.kept;
         let Right { size: expected, asked } = self.may_serve(&repository, &digest).await.map_err(upstream_error)?;
         if want == Want::Head {
             let found = kept.cache.kept(&digest, expected).await.map_err(cache_error)?;
@@ -59,7 +64,7 @@ impl Registry {
     /// Whether the repository refers to the blob, or its upstream says that it has it. What is kept for another repository
     /// is not served here before that.
     async fn may_serve(&self, repository: &Repository, digest: &Digest) -> Result<Right, upstream::Error> {
-        let kept = &self.shared.kept;
+        let kept = &self.kept;
         if let Some(refusal) = kept.refusal(repository, digest) {
             return Err(refusal);
         }
@@ -71,7 +76,7 @@ impl Registry {
 
     /// Asks upstream for the blob's size and notes that the repository has it.
     async fn ask_size(&self, repository: &Repository, digest: &Digest) -> Result<Option<u64>, upstream::Error> {
-        let kept = &self.shared.kept;
+        let kept = &self.kept;
         match repository.upstream.blob_head(&repository.remote, digest).await {
             Ok(size) => {
                 let link = Link { digest: *digest, kind: LinkKind::Blob, media_type: MediaType::new(""), size };

@@ -12,9 +12,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio_util::task::TaskTracker;
 
-use super::answer::Staleness;
 use super::freshness::{QUIET_AFTER_FAILURE, Rules, Verdict};
 use super::single_flight::{Pending, SingleFlight};
+use crate::registry::Staleness;
 use crate::telemetry::CacheOutcome;
 use crate::upstream::{Error, Upstream};
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::PullThrough;
 use super::perishable::{Perishables, Question};
-use super::pull_through::Registry;
 
 /// Time between rounds.
 const EVERY: Duration = Duration::from_secs(10);
@@ -18,9 +18,9 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Questions at once.
 const AT_ONCE: usize = 4;
 
-impl Registry {
+impl PullThrough {
     /// Runs until `stop`.
-    pub async fn refresh_in_background(&self, stop: CancellationToken) {
+    pub(in crate::registry) async fn refresh_in_background(&self, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         loop {
             tokio::select! {
@@ -29,11 +29,11 @@ impl Registry {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = refresh_due(&self.shared.tags, &places) => {}
+                () = refresh_due(&self.tags, &places) => {}
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = refresh_due(&self.shared.lists, &places) => {}
+                () = refresh_due(&self.lists, &places) => {}
             }
         }
     }

@@ -2,26 +2,26 @@
 
 use bytes::Bytes;
 
-use crate::oci::{Digest, Hasher};
-use crate::storage::{self, Staged};
+use super::{Error, Staged};
+use crate::oci::{Algorithm, Hasher};
 
 /// The staging file and the hash over all that is in it. It moves to a blocking thread for each batch and back, so the two
 /// always agree and nothing is shared.
-pub(super) struct Writer {
-    pub(super) staged: Staged,
-    pub(super) hasher: Hasher,
+pub struct Writer {
+    pub staged: Staged,
+    pub hasher: Hasher,
 }
 
 /// Bytes read back at a time to bring the hash up to what a file already holds.
 const REHASH_BYTES: usize = 1 << 20;
 
 impl Writer {
-    pub(super) fn new(staged: Staged, digest: &Digest) -> Self {
-        Self { staged, hasher: Hasher::new(digest.algorithm()) }
+    pub fn new(staged: Staged, algorithm: Algorithm) -> Self {
+        Self { staged, hasher: Hasher::new(algorithm) }
     }
 
     /// Appends the batch. After an error, file and hash hold what came before the chunk that failed.
-    pub(super) async fn append(self, batch: Vec<Bytes>) -> (Self, Result<(), storage::Error>) {
+    pub async fn append(self, batch: Vec<Bytes>) -> (Self, Result<(), Error>) {
         self.on_blocking_thread(move |writer| {
             for chunk in batch {
                 writer.staged.write(&chunk)?;
@@ -32,9 +32,10 @@ impl Writer {
         .await
     }
 
-    /// Hashes what an earlier process left in the file.
-    pub(super) async fn rehash(self) -> (Self, Result<(), storage::Error>) {
-        self.on_blocking_thread(|writer| {
+    /// Hashes what is already in the file, from its beginning.
+    pub async fn rehash(self, algorithm: Algorithm) -> (Self, Result<(), Error>) {
+        self.on_blocking_thread(move |writer| {
+            writer.hasher = Hasher::new(algorithm);
             let mut buffer = vec![0; REHASH_BYTES];
             let mut at = 0;
             while at < writer.staged.len() {
@@ -53,8 +54,8 @@ impl Writer {
 
     async fn on_blocking_thread(
         mut self,
-        work: impl FnOnce(&mut Self) -> Result<(), storage::Error> + Send + 'static,
-    ) -> (Self, Result<(), storage::Error>) {
+        work: impl FnOnce(&mut Self) -> Result<(), Error> + Send + 'static,
+    ) -> (Self, Result<(), Error>) {
         let task = tokio::task::spawn_blocking(move || {
             let result = work(&mut self);
             (self, result)

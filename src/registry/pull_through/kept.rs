@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::names::Repository;
+use super::Repository;
 use super::perishable::now_ms;
 use super::single_flight::SingleFlight;
 use crate::cache::BlobCache;

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::database::{Meta, repository_id};
-use super::error::Error;
+use super::repository_id;
+use crate::meta::{Error, Meta};
 use crate::oci::RepositoryName;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub struct Listing {
 impl Meta {
     pub async fn listing(&self, repository: &RepositoryName, name: &str) -> Result<Option<Listing>, Error> {
         let row: Option<(Vec<u8>, i64)> = sqlx::query_as(
-            "SELECT listing.body, listing.checked_at_ms FROM listing \
-             JOIN repository ON repository.id = listing.repository_id WHERE repository.name = $1 AND listing.name = $2",
+            "SELECT listing.body, listing.checked_at_ms FROM upstream_listing AS listing \
+             JOIN upstream_repository AS repository ON repository.id = listing.repository_id WHERE repository.name = $1 AND listing.name = $2",
         )
         .bind(repository.as_str())
         .bind(name)
@@ -28,20 +28,20 @@ impl Meta {
     }
 
     pub async fn put_listing(&self, repository: &RepositoryName, name: &str, listing: &Listing) -> Result<(), Error> {
-        let mut transaction = self.pool.begin().await.map_err(Error::Query)?;
-        let repository_id = repository_id(&mut transaction, repository).await?;
+        let mut transaction = self.write().await?;
+        let repository_id = repository_id(transaction.connection(), repository).await?;
         sqlx::query(
-            "INSERT INTO listing (repository_id, name, body, checked_at_ms) VALUES ($1, $2, $3, $4) \
+            "INSERT INTO upstream_listing (repository_id, name, body, checked_at_ms) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (repository_id, name) DO UPDATE SET body = excluded.body, \
              checked_at_ms = excluded.checked_at_ms",
         )
         .bind(repository_id)
         .bind(name)
-        .bind(listing.body.as_ref())
+        .bind(listing.body.to_vec())
         .bind(listing.checked_at_ms)
-        .execute(&mut *transaction)
+        .execute(transaction.connection())
         .await
         .map_err(Error::Query)?;
-        transaction.commit().await.map_err(Error::Query)
+        transaction.commit().await
     }
 }

@@ -5,17 +5,17 @@
 
 use std::sync::Arc;
 
-use super::answer::{Answer, Body};
-use super::error::{Error, Object};
+use super::PullThrough;
+use super::Repository;
 use super::freshness::Rules;
 use super::kept::{Kept, declared_type};
-use super::names::Repository;
 use super::perishable::{Confirmed, Question, Served, now_ms};
-use super::pull_through::Registry;
 use crate::action::Want;
 use crate::config::OnNotFound;
 use crate::meta::TagRow;
 use crate::oci::{AcceptSet, Digest, MediaType, Reference, RepositoryName, Tag};
+use crate::registry::{Answer, Body};
+use crate::registry::{Error, Object};
 use crate::telemetry::{CacheOutcome, ObjectKind};
 use crate::upstream::{self, Upstream};
 
@@ -41,8 +41,8 @@ pub(super) struct Meaning {
     size: Option<u64>,
 }
 
-impl Registry {
-    pub(super) async fn read_manifest(
+impl PullThrough {
+    pub(in crate::registry) async fn read_manifest(
         &self,
         repository: Repository,
         reference: Reference,
@@ -61,14 +61,14 @@ impl Registry {
 
     async fn read_tag(&self, repository: Repository, tag: Tag, accept: AcceptSet, want: Want) -> Result<Answer, Error> {
         let object = || Object::Manifest(repository.local.clone(), Reference::Tag(tag.clone()));
-        let kept = self.shared.kept.clone();
+        let kept = self.kept.clone();
         let question = TagQuestion { kept, repository: repository.clone(), tag: tag.clone(), accept, want };
-        let served = self.shared.tags.get(&question).await;
+        let served = self.tags.get(&question).await;
         let served = served.map_err(|error| Error::from_upstream(object(), error))?;
         match self.answer_tag(&repository, served, want).await {
             // The manifest that the tag meant was not kept and is gone upstream: the tag has moved since (C31).
             Err(Error::Unknown(_)) => {
-                let served = self.shared.tags.renew(&question).await;
+                let served = self.tags.renew(&question).await;
                 let served = served.map_err(|error| Error::from_upstream(object(), error))?;
                 self.answer_tag(&repository, served, want).await
             }
@@ -98,7 +98,7 @@ impl Registry {
         want: Want,
     ) -> Result<(Body, CacheOutcome), Error> {
         let object = || Object::Manifest(repository.local.clone(), Reference::Digest(digest));
-        let kept = &self.shared.kept;
+        let kept = &self.kept;
         let mut found = None;
         if let Some(link) = kept.link(&repository.local, &digest).await {
             let bytes = kept.cache.read(&digest, MAX_MANIFEST_BYTES).await;
@@ -121,7 +121,7 @@ impl Registry {
     }
 
     pub(super) fn count(&self, kind: ObjectKind, repository: &Repository, outcome: CacheOutcome) {
-        self.shared.kept.metrics.cache_request(kind, repository.upstream.name().as_str(), outcome);
+        self.kept.metrics.cache_request(kind, repository.upstream.name().as_str(), outcome);
     }
 }
 

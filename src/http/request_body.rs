@@ -1,0 +1,26 @@
+//! The body of a request, as the registry takes it.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+
+use crate::registry::{BrokenOff, Incoming};
+
+/// Ends with an error when nothing comes for `stall_timeout`.
+pub(super) fn incoming(body: hyper::body::Incoming, stall_timeout: Duration) -> Incoming {
+    Incoming::new(futures_util::stream::unfold(Some(body), move |body| async move {
+        let mut body = body?;
+        loop {
+            return match tokio::time::timeout(stall_timeout, body.frame()).await {
+                Ok(None) => None,
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(bytes) => Some((Ok(bytes), Some(body))),
+                    // Trailers say nothing here.
+                    Err(_) => continue,
+                },
+                Ok(Some(Err(error))) => Some((Err(BrokenOff(error.to_string())), None)),
+                Err(_) => Some((Err(BrokenOff(format!("nothing came for {} s", stall_timeout.as_secs()))), None)),
+            };
+        }
+    }))
+}

@@ -1,0 +1,31 @@
+//! What was pushed here.
+
+mod blobs;
+mod manifests;
+mod reclaim;
+mod repositories;
+mod tags;
+mod uploads;
+
+pub use blobs::{BlobLink, Unlinked};
+pub use manifests::{ManifestRow, NewManifest, Put, Reference, ReferrerRow, TagWrite};
+pub use reclaim::Condemned;
+pub use repositories::RepositoryId;
+pub use tags::TagMove;
+pub use uploads::UploadRow;
+
+use super::Error;
+use crate::oci::Digest;
+
+fn digest(text: String) -> Result<Digest, Error> {
+    text.parse().map_err(|_| Error::Malformed { what: "a digest", text })
+}
+
+/// Sizes are written as they are read: no file has more bytes than SQL can count.
+fn to_sql(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn from_sql(bytes: i64) -> u64 {
+    u64::try_from(bytes).unwrap_or_default()
+}

@@ -1,0 +1,97 @@
+-- What was learned of upstreams is told apart from what was pushed here.
+ALTER TABLE repository RENAME TO upstream_repository;
+ALTER TABLE tag RENAME TO upstream_tag;
+ALTER TABLE link RENAME TO upstream_link;
+ALTER TABLE listing RENAME TO upstream_listing;
+
+-- Repositories of one's own.
+CREATE TABLE repository (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_at_ms INTEGER NOT NULL
+);
+
+-- Blobs that were pushed. A row is here before the bytes are in their place, and until after they have left it: whoever
+-- brings a blob and whoever removes one take turns at its row. `condemned_at_ms` is set when it is found that nobody needs
+-- the blob, and taken back when somebody does.
+CREATE TABLE blob (
+    digest TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    claimed_at_ms INTEGER NOT NULL,
+    condemned_at_ms INTEGER
+);
+
+CREATE INDEX blob_condemned ON blob (condemned_at_ms);
+
+-- Which repositories have a blob, and when each last showed that it wants it.
+CREATE TABLE blob_link (
+    repository_id INTEGER NOT NULL REFERENCES repository (id),
+    digest TEXT NOT NULL REFERENCES blob (digest),
+    size INTEGER NOT NULL,
+    wanted_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (repository_id, digest)
+);
+
+CREATE INDEX blob_link_digest ON blob_link (digest);
+
+CREATE TABLE manifest (
+    repository_id INTEGER NOT NULL REFERENCES repository (id),
+    digest TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    artifact_type TEXT,
+    subject TEXT,
+    -- A JSON object.
+    annotations TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    pushed_at_ms INTEGER NOT NULL,
+    pulled_at_ms INTEGER,
+    PRIMARY KEY (repository_id, digest)
+);
+
+CREATE INDEX manifest_subject ON manifest (repository_id, subject, digest);
+
+-- What a manifest refers to: blobs and manifests.
+CREATE TABLE manifest_reference (
+    repository_id INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    target TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    PRIMARY KEY (repository_id, digest, target, kind),
+    FOREIGN KEY (repository_id, digest) REFERENCES manifest (repository_id, digest)
+);
+
+CREATE INDEX manifest_reference_target ON manifest_reference (repository_id, target);
+
+CREATE TABLE tag (
+    repository_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    pushed_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (repository_id, name),
+    FOREIGN KEY (repository_id, digest) REFERENCES manifest (repository_id, digest)
+);
+
+CREATE INDEX tag_digest ON tag (repository_id, digest);
+
+-- Who moved a tag, when, from which digest to which: no digest is no tag.
+CREATE TABLE tag_move (
+    id INTEGER PRIMARY KEY,
+    repository_id INTEGER NOT NULL REFERENCES repository (id),
+    name TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
+    moved_at_ms INTEGER NOT NULL,
+    principal TEXT NOT NULL
+);
+
+CREATE INDEX tag_move_name ON tag_move (repository_id, name, id);
+
+CREATE TABLE upload (
+    id TEXT PRIMARY KEY,
+    repository_id INTEGER NOT NULL REFERENCES repository (id),
+    algorithm TEXT NOT NULL,
+    touched_at_ms INTEGER NOT NULL
+);
+
+CREATE INDEX upload_touched ON upload (touched_at_ms);

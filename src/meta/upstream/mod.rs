@@ -1,0 +1,26 @@
+//! What upstreams said when they were last asked.
+
+mod links;
+mod listings;
+mod tags;
+
+pub use links::{Link, LinkKind};
+pub use listings::Listing;
+pub use tags::TagRow;
+
+use sqlx::AnyConnection;
+
+use super::Error;
+use crate::oci::RepositoryName;
+
+/// The repository's row, made if it is missing.
+async fn repository_id(connection: &mut AnyConnection, name: &RepositoryName) -> Result<i64, Error> {
+    sqlx::query_scalar(
+        "INSERT INTO upstream_repository (name) VALUES ($1) \
+         ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
+    )
+    .bind(name.as_str())
+    .fetch_one(connection)
+    .await
+    .map_err(Error::Query)
+}

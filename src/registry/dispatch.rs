@@ -1,0 +1,187 @@
+//! The registry: everything it needs, and the one way in.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Answer, Body};
+use super::error::Error;
+use super::hosted::{Hosted, Repository as HostedRepository, no_referrers};
+use super::incoming::Incoming;
+use super::names::{NameError, Named, Names};
+use super::pull_through::PullThrough;
+use super::{PAGE_ENTRIES, names};
+use crate::action::{Action, Page, RequestedName};
+use crate::cache::BlobCache;
+use crate::config::HostedSettings;
+use crate::meta::Meta;
+use crate::policy::Permit;
+use crate::storage::Storage;
+use crate::telemetry::Metrics;
+use crate::upstream::Upstream;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    names: ArcSwap<Names>,
+    pull_through: PullThrough,
+    hosted: Hosted,
+    meta: Meta,
+}
+
+/// Where a request is answered.
+enum Place {
+    PullThrough(names::Repository),
+    Hosted(HostedRepository),
+}
+
+impl Registry {
+    /// `pushed` is where what is pushed is kept.
+    pub fn new(
+        names: Names,
+        cache: BlobCache,
+        pushed: Storage,
+        settings: HostedSettings,
+        meta: Meta,
+        metrics: Metrics,
+    ) -> Self {
+        let shared = Shared {
+            names: ArcSwap::from_pointee(names),
+            pull_through: PullThrough::new(cache, meta.clone(), metrics.clone()),
+            hosted: Hosted::new(pushed, meta.clone(), settings, metrics),
+            meta,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Carries out what was permitted. `body` is what the request brings.
+    pub async fn answer(&self, permit: Permit, body: Incoming) -> Result<Answer, Error> {
+        let Shared { pull_through, hosted, .. } = &*self.shared;
+        let principal = permit.identity().name();
+        match permit.into_action() {
+            Action::Ping => Ok(Answer::of(Body::Pong)),
+            Action::ListRepositories { page } => self.list_repositories(&page).await,
+            Action::ListTags { name, page } => match self.find(&name).await? {
+                Place::PullThrough(repository) => pull_through.list_tags(repository, &name, &page).await,
+                Place::Hosted(repository) => hosted.list_tags(&repository, &page).await,
+            },
+            Action::ReadManifest { name, reference, accept, want } => match self.find(&name).await? {
+                Place::PullThrough(repository) => pull_through.read_manifest(repository, reference, accept, want).await,
+                Place::Hosted(repository) => hosted.read_manifest(&repository, &reference, want).await,
+            },
+            Action::ReadBlob { name, digest, want } => match self.find(&name).await? {
+                Place::PullThrough(repository) => pull_through.read_blob(repository, digest, want).await,
+                Place::Hosted(repository) => hosted.read_blob(&repository, digest, want).await,
+            },
+            Action::ListReferrers { name, subject, artifact_type, page } => {
+                let artifact_type = artifact_type.as_deref();
+                match self.find(&name).await {
+                    Ok(Place::PullThrough(repository)) => {
+                        pull_through.list_referrers(repository, subject, artifact_type).await
+                    }
+                    Ok(Place::Hosted(repository)) => {
+                        hosted.list_referrers(&repository, subject, artifact_type, &page).await
+                    }
+                    // distribution-spec, "Listing Referrers": never 404, or clients fall back to the tag schema.
+                    Err(Error::Name(NameError::Unknown(_))) => Ok(no_referrers(artifact_type.is_some())),
+                    Err(error) => Err(error),
+                }
+            }
+            Action::StartUpload { name, start } => {
+                let repository = hosted.make_repository(self.own(&name)?).await?;
+                hosted.start_upload(repository, start, body).await
+            }
+            Action::ReadUpload { name, id } => hosted.read_upload(&self.find_own(&name).await?, &id).await,
+            Action::AppendUpload { name, id, chunk } => {
+                hosted.append_upload(self.find_own(&name).await?, id, chunk, body).await
+            }
+            Action::FinishUpload { name, id, digest, chunk } => {
+                hosted.finish_upload(self.find_own(&name).await?, id, digest, chunk, body).await
+            }
+            Action::CancelUpload { name, id } => hosted.cancel_upload(&self.find_own(&name).await?, &id).await,
+            Action::PushManifest { name, reference, media_type, tags } => {
+                let repository = hosted.make_repository(self.own(&name)?).await?;
+                hosted.push_manifest(&repository, reference, media_type, tags, principal, body).await
+            }
+            Action::DeleteManifest { name, reference } => {
+                hosted.delete_manifest(&self.find_own(&name).await?, &reference, principal).await
+            }
+            Action::DeleteBlob { name, digest } => hosted.delete_blob(&self.find_own(&name).await?, digest).await,
+        }
+    }
+
+    /// Puts other upstreams in place. Requests under way end with those that they began with.
+    pub fn apply(&self, names: Names) {
+        self.shared.names.store(Arc::new(names));
+    }
+
+    pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
+        self.shared.names.load().upstreams().to_vec()
+    }
+
+    /// Asks upstreams again, before somebody has to wait, until `stop`.
+    pub async fn refresh_in_background(&self, stop: CancellationToken) {
+        self.shared.pull_through.refresh_in_background(stop).await;
+    }
+
+    /// What was pushed here.
+    pub fn hosted(&self) -> &Hosted {
+        &self.shared.hosted
+    }
+
+    /// Waits for what is under way, so that it is written down.
+    pub async fn close(&self) {
+        self.shared.pull_through.close().await;
+        self.shared.hosted.close().await;
+    }
+
+    /// Where a name is read: a repository of our own goes before the default upstream.
+    async fn find(&self, name: &RequestedName) -> Result<Place, Error> {
+        let named = self.shared.names.load().resolve(name)?;
+        let (own, otherwise) = match named {
+            Named::Upstream(repository) => return Ok(Place::PullThrough(repository)),
+            Named::Own { name, otherwise } => (name, otherwise),
+        };
+        match (self.shared.hosted.repository(&own).await?, otherwise) {
+            (Some(repository), _) => Ok(Place::Hosted(repository)),
+            (None, Some(repository)) => Ok(Place::PullThrough(repository)),
+            (None, None) => Err(NameError::Unknown(own).into()),
+        }
+    }
+
+    /// A name that may be written to.
+    fn own(&self, name: &RequestedName) -> Result<crate::oci::RepositoryName, Error> {
+        match self.shared.names.load().resolve(name)? {
+            Named::Own { name, .. } => Ok(name),
+            Named::Upstream(repository) => {
+                let upstream = repository.upstream.name().to_string();
+                Err(Error::ReadOnly { repository: repository.local, upstream })
+            }
+        }
+    }
+
+    async fn find_own(&self, name: &RequestedName) -> Result<HostedRepository, Error> {
+        let own = self.own(name)?;
+        let found = self.shared.hosted.repository(&own).await?;
+        found.ok_or_else(|| NameError::Unknown(own).into())
+    }
+
+    async fn list_repositories(&self, page: &Page) -> Result<Answer, Error> {
+        let count = page.n.unwrap_or(PAGE_ENTRIES).min(PAGE_ENTRIES);
+        let mut names = self.shared.meta.repositories(page.last.as_deref(), count.saturating_add(1)).await?;
+        let more = count > 0 && names.len() > count as usize;
+        names.truncate(count as usize);
+        Ok(Answer::of(Body::Repositories { names, more }))
+    }
+}
+
+impl Answer {
+    pub(super) fn of(body: Body) -> Self {
+        Self { body, upstream: None, outcome: None, staleness: None }
+    }
+}

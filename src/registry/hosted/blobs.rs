@@ -1,0 +1,58 @@
+//! Blobs that were pushed.
+
+use super::{Hosted, Repository, now_ms};
+use crate::action::Want;
+use crate::cache::Blob;
+use crate::meta::Unlinked;
+use crate::oci::Digest;
+use crate::registry::{Answer, Body, Error, Object};
+
+impl Hosted {
+    pub(in crate::registry) async fn read_blob(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+        want: Want,
+    ) -> Result<Answer, Error> {
+        let object = || Object::Blob(repository.name.clone(), digest);
+        let link = self.inner.meta.blob_link(repository.id, &digest).await?;
+        let Some(link) = link else { return Err(Error::Unknown(object())) };
+        if want == Want::Head {
+            self.note_interest(repository, digest, link.wanted_at_ms);
+            return Ok(Answer::of(Body::BlobHead { digest, size: Some(link.size) }));
+        }
+        let opened = self.on_disk(move |storage| storage.open_blob(&digest)).await?;
+        match opened {
+            Some((file, size)) if size == link.size => Ok(Answer::of(Body::Blob(Blob::of_file(digest, file, size)))),
+            found => Err(Error::Damaged { object: object(), expected: link.size, found: found.map(|(_, size)| size) }),
+        }
+    }
+
+    pub(in crate::registry) async fn delete_blob(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+    ) -> Result<Answer, Error> {
+        let object = || Object::Blob(repository.name.clone(), digest);
+        match self.inner.meta.unlink_blob(repository.id, &digest).await? {
+            Unlinked::Gone => Ok(Answer::of(Body::Deleted)),
+            Unlinked::NotThere => Err(Error::Unknown(object())),
+            Unlinked::InUse => Err(Error::InUse(object())),
+        }
+    }
+
+    /// Who asks whether a blob is there is about to refer to it: it must not be taken for forgotten before they do.
+    fn note_interest(&self, repository: &Repository, digest: Digest, wanted_at_ms: i64) {
+        let grace_ms = i64::try_from(self.inner.settings.grace.as_millis()).unwrap_or(i64::MAX);
+        let now_ms = now_ms();
+        if now_ms.saturating_sub(wanted_at_ms) < grace_ms / 4 {
+            return;
+        }
+        let (meta, repository) = (self.inner.meta.clone(), repository.id);
+        self.inner.tasks.spawn(async move {
+            if let Err(error) = meta.want_blob(repository, &digest, now_ms).await {
+                tracing::warn!(%error, %digest, "it was not noted that a blob is wanted");
+            }
+        });
+    }
+}

@@ -1,0 +1,197 @@
+//! Manifests that were pushed.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Hosted, Repository, lock, now_ms};
+use crate::action::Want;
+use crate::meta::{self, ManifestRow, NewManifest, Put, TagWrite};
+use crate::oci::{Digest, Manifest, MediaType, Reference, Tag};
+use crate::registry::{Answer, Body, Error, Incoming, Object};
+
+impl Hosted {
+    pub(in crate::registry) async fn read_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        want: Want,
+    ) -> Result<Answer, Error> {
+        let found = self.manifest(repository, reference).await?;
+        let Some(row) = found else {
+            return Err(Error::Unknown(Object::Manifest(repository.name.clone(), reference.clone())));
+        };
+        if want == Want::Body {
+            lock(&self.inner.pulls).insert((repository.id, row.digest), now_ms());
+        }
+        Ok(Answer::of(Body::Manifest {
+            digest: row.digest,
+            media_type: row.media_type.clone(),
+            size: Some(row.content.len() as u64),
+            bytes: (want == Want::Body).then(|| row.content.clone()),
+        }))
+    }
+
+    pub(super) async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<Option<Arc<ManifestRow>>, Error> {
+        let meta = &self.inner.meta;
+        let ask = || meta.manifest(repository.id, reference);
+        Ok(self.inner.remembered.manifest(repository.id, reference, ask).await?)
+    }
+
+    /// The manifest, all that it refers to and all its tags become visible at once, or nothing does.
+    pub(in crate::registry) async fn push_manifest(
+        &self,
+        repository: &Repository,
+        reference: Reference,
+        media_type: Option<MediaType>,
+        tags: Vec<Tag>,
+        principal: &'static str,
+        body: Incoming,
+    ) -> Result<Answer, Error> {
+        let settings = &self.inner.settings;
+        let object = Object::Manifest(repository.name.clone(), reference.clone());
+        let content = body.all(settings.max_manifest).await?;
+        let content = content.ok_or(Error::ManifestTooLong { limit: settings.max_manifest })?;
+        let digest = match &reference {
+            Reference::Digest(digest) if !digest.verifies(&content) => {
+                let found = Digest::compute(digest.algorithm(), &content);
+                return Err(Error::WrongDigest { object, found });
+            }
+            Reference::Digest(digest) => *digest,
+            Reference::Tag(_) => Digest::of(&content),
+        };
+        let manifest = read(digest, media_type, content, settings.require_references)
+            .map_err(|reason| Error::ManifestInvalid { object: object.clone(), reason })?;
+        let all_tags: Vec<Tag> = reference.tag().into_iter().cloned().chain(tags.iter().cloned()).collect();
+        let writes: Vec<TagWrite> =
+            all_tags.into_iter().map(|tag| TagWrite { immutable: settings.is_immutable(tag.as_str()), tag }).collect();
+        let (this, repository) = (self.clone(), repository.clone());
+        let (id, name, subject) = (repository.id, repository.name, manifest.subject);
+        let put = self.carry_out(async move {
+            let put = this.inner.meta.put_manifest(id, &manifest, &writes, principal, now_ms()).await;
+            this.inner.remembered.changed(id);
+            put
+        });
+        match put.await? {
+            Put::Stored => Ok(Answer::of(Body::ManifestPushed { repository: name, reference, digest, subject, tags })),
+            Put::Missing(missing) => Err(Error::MissingReferences { object, missing }),
+            Put::WrongSize { digest, size: found } => Err(Error::ManifestInvalid {
+                object,
+                reason: format!("{digest} has {found} bytes, which is not what it says"),
+            }),
+            Put::Immutable(tag) => Err(Error::ImmutableTag { repository: name, tag }),
+        }
+    }
+
+    /// By digest the manifest goes with all its tags; by tag only the tag goes.
+    pub(in crate::registry) async fn delete_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        principal: &'static str,
+    ) -> Result<Answer, Error> {
+        let meta = &self.inner.meta;
+        let gone = match reference {
+            Reference::Digest(digest) => meta.delete_manifest(repository.id, digest, principal, now_ms()).await,
+            Reference::Tag(tag) => meta.delete_tag(repository.id, tag, principal, now_ms()).await,
+        };
+        self.inner.remembered.changed(repository.id);
+        if gone? {
+            Ok(Answer::of(Body::Deleted))
+        } else {
+            Err(Error::Unknown(Object::Manifest(repository.name.clone(), reference.clone())))
+        }
+    }
+}
+
+/// What a manifest says. The error is the reason why it cannot be kept.
+fn read(
+    digest: Digest,
+    told: Option<MediaType>,
+    content: Bytes,
+    require_references: bool,
+) -> Result<NewManifest, String> {
+    let document = Manifest::parse(&content).map_err(|error| error.to_string())?;
+    let told = told.filter(MediaType::may_be_manifest);
+    let media_type = match (told, document.media_type) {
+        (Some(told), Some(said)) if told != said => {
+            return Err(format!("it came as {told} and says that it is {said}"));
+        }
+        (Some(media_type), _) | (None, Some(media_type)) => media_type,
+        (None, None) if !document.manifests.is_empty() => MediaType::oci_index(),
+        (None, None) => MediaType::oci_manifest(),
+    };
+    if media_type.is_schema1() {
+        return Err("Docker schema 1 is retired; push schema 2 or OCI".to_owned());
+    }
+    if let Some(unreadable) = document.unreadable.first() {
+        return Err(format!("it refers to {unreadable:?}, which is no digest that can be checked here"));
+    }
+    let blobs = document.blobs.iter().map(|blob| meta::Reference {
+        digest: blob.digest,
+        size: blob.size,
+        is_manifest: false,
+        required: require_references && !blob.media_type.is_foreign(),
+    });
+    let manifests = document.manifests.iter().map(|child| meta::Reference {
+        digest: child.digest,
+        size: child.size,
+        is_manifest: true,
+        required: require_references,
+    });
+    Ok(NewManifest {
+        digest,
+        media_type,
+        artifact_type: document.artifact_type,
+        subject: document.subject.map(|subject| subject.digest),
+        annotations: document.annotations,
+        references: blobs.chain(manifests).collect(),
+        content,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str, told: Option<&str>) -> Result<NewManifest, String> {
+        read(Digest::of(text.as_bytes()), told.map(MediaType::new), Bytes::from(text.to_owned()), true)
+    }
+
+    #[test]
+    fn the_type_is_what_both_say() {
+        let (index, manifest) = (MediaType::oci_index(), MediaType::oci_manifest());
+        let said = |media_type: &MediaType| format!(r#"{{"mediaType":"{media_type}"}}"#);
+        assert_eq!(read_text(&said(&index), None).unwrap().media_type, index);
+        assert_eq!(read_text("{}", Some(index.as_str())).unwrap().media_type, index);
+        assert_eq!(read_text("{}", None).unwrap().media_type, manifest);
+        assert_eq!(read_text("{}", Some("text/plain")).unwrap().media_type, manifest);
+        assert!(read_text(&said(&index), Some(manifest.as_str())).unwrap_err().contains("says that it is"));
+    }
+
+    #[test]
+    fn what_cannot_be_kept() {
+        for (text, told) in [
+            ("<html>", None),
+            (r#"{"layers":[{"digest":"md5:0","size":1,"mediaType":"x"}]}"#, None),
+            ("{}", Some("application/vnd.docker.distribution.manifest.v1+prettyjws")),
+        ] {
+            assert!(read_text(text, told).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn foreign_layers_need_not_be_there() {
+        let digest = Digest::of(b"");
+        let text = format!(
+            r#"{{"layers":[{{"digest":"{digest}","size":0,"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"}},
+               {{"digest":"{digest}","size":0,"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip"}}]}}"#
+        );
+        let required: Vec<bool> = read_text(&text, None).unwrap().references.iter().map(|one| one.required).collect();
+        assert_eq!(required, [false, true]);
+    }
+}

@@ -1,0 +1,150 @@
+//! Repositories of one's own: what was pushed here.
+//!
+//! Bytes of blobs are in the storage, all facts are in `meta`; manifests are small and lie with the facts, so that a manifest, what
+//! it refers to and its tags change in one transaction. A blob is acknowledged when its file is durable and the database
+//! knows it, in this order (`uploads.rs`); it goes when nobody has needed it for a while (`reclaim.rs`).
+
+mod blobs;
+mod manifests;
+mod reclaim;
+mod referrers;
+mod remembered;
+mod tags;
+mod uploads;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_util::task::TaskTracker;
+
+use self::remembered::Remembered;
+use self::uploads::Session;
+use super::error::Error;
+use crate::config::HostedSettings;
+use crate::meta::{Meta, RepositoryId};
+use crate::oci::{Digest, RepositoryName, UploadId};
+use crate::storage::{self, Storage};
+use crate::telemetry::Metrics;
+
+pub use self::reclaim::Reclaimed;
+pub(super) use self::referrers::no_referrers;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Hosted {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    storage: Arc<Storage>,
+    meta: Meta,
+    settings: HostedSettings,
+    metrics: Metrics,
+    remembered: Remembered,
+    /// Uploads that this process has written to.
+    uploads: Mutex<HashMap<UploadId, Arc<Session>>>,
+    /// When manifests were pulled, since the last flush.
+    pulls: Mutex<HashMap<(RepositoryId, Digest), i64>>,
+    tasks: TaskTracker,
+}
+
+/// A repository of one's own.
+#[derive(Clone, Debug)]
+pub(super) struct Repository {
+    id: RepositoryId,
+    name: RepositoryName,
+}
+
+impl Hosted {
+    pub(super) fn new(storage: Storage, meta: Meta, settings: HostedSettings, metrics: Metrics) -> Self {
+        let remembered = Remembered::new(!meta.is_shared());
+        let inner = Inner {
+            storage: Arc::new(storage),
+            meta,
+            settings,
+            metrics,
+            remembered,
+            uploads: Mutex::default(),
+            pulls: Mutex::default(),
+            tasks: TaskTracker::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub(super) async fn repository(&self, name: &RepositoryName) -> Result<Option<Repository>, Error> {
+        let meta = &self.inner.meta;
+        let id = self.inner.remembered.repository(name, || meta.repository(name)).await?;
+        Ok(id.map(|id| Repository { id, name: name.clone() }))
+    }
+
+    /// The repository, made if it is missing and pushing may make one.
+    pub(super) async fn make_repository(&self, name: RepositoryName) -> Result<Repository, Error> {
+        if let Some(repository) = self.repository(&name).await? {
+            return Ok(repository);
+        }
+        if !self.inner.settings.create_on_push {
+            return Err(Error::NotCreated(name));
+        }
+        let id = self.inner.meta.create_repository(&name, now_ms()).await?;
+        self.inner.remembered.repository_was_made();
+        Ok(Repository { id, name })
+    }
+
+    /// Writes down when manifests were pulled.
+    pub async fn flush_pulls(&self) {
+        let pulls: Vec<_> = {
+            let mut pulls = lock(&self.inner.pulls);
+            std::mem::take(&mut *pulls).into_iter().map(|((repository, digest), at)| (repository, digest, at)).collect()
+        };
+        if pulls.is_empty() {
+            return;
+        }
+        if let Err(error) = self.inner.meta.put_pulls(&pulls).await {
+            tracing::warn!(%error, "times of pulls were not written");
+        }
+    }
+
+    /// Lets what is being written come to its end.
+    pub(super) async fn close(&self) {
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        self.flush_pulls().await;
+    }
+
+    /// Carries on even if whoever asked has left, so that what was begun on disk and in the database is brought to an end.
+    async fn carry_out<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        match self.inner.tasks.spawn(work).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Cancelled: the runtime is going down, and this task with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Storage) -> Result<T, storage::Error> + Send + 'static,
+    ) -> Result<T, storage::Error> {
+        let storage = self.inner.storage.clone();
+        match tokio::task::spawn_blocking(move || work(&storage)).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What a panic under one of these locks leaves is whole: they are held for one operation on a map.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,103 @@
+//! Removing what nobody needs any more, a little at a time, while pushes and pulls go on.
+//!
+//! Nothing is removed that was needed within the grace: a client that has uploaded a blob, or has asked whether it is there,
+//! has that long to push the manifest. Who brings a blob and who removes it take turns at its row, so neither waits for more than
+//! one file (`meta/hosted/reclaim.rs`).
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{Hosted, now_ms};
+use crate::oci::UploadId;
+use crate::registry::Error;
+
+/// Rows of one step; between steps others have their turn.
+const STEP: u32 = 200;
+
+/// Uploads that are open but not written to are closed after this, to be opened again when they go on.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What one round removed, or would remove.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reclaimed {
+    pub uploads: u64,
+    /// Rights of repositories to blobs that they did not use.
+    pub links: u64,
+    pub blobs: u64,
+    pub bytes: u64,
+    /// Blobs that could not be removed; the log says why.
+    pub failed: u64,
+}
+
+impl Hosted {
+    /// One round. What this round condemns goes in a later one, when the grace is over for it as well.
+    pub async fn reclaim(&self, stop: &CancellationToken) -> Result<Reclaimed, Error> {
+        let settings = &self.inner.settings;
+        let mut reclaimed = Reclaimed::default();
+        self.close_idle_uploads(now_ms() - milliseconds(IDLE));
+        let expired_before = now_ms() - milliseconds(settings.upload_ttl);
+        while !stop.is_cancelled() {
+            let expired = self.inner.meta.idle_uploads(expired_before, STEP).await?;
+            for id in expired.iter().filter_map(|id| id.parse::<UploadId>().ok()) {
+                self.discard(&id).await;
+                reclaimed.uploads += 1;
+            }
+            if expired.len() < STEP as usize {
+                break;
+            }
+        }
+        let before = now_ms() - milliseconds(settings.grace);
+        while !stop.is_cancelled() {
+            let links = self.inner.meta.unlink_forgotten(before, STEP).await?;
+            reclaimed.links += links;
+            if links == 0 {
+                break;
+            }
+        }
+        self.remove_condemned(before, stop, &mut reclaimed).await?;
+        while !stop.is_cancelled() && self.inner.meta.condemn_blobs(before, now_ms(), STEP).await? > 0 {}
+        let metrics = &self.inner.metrics;
+        metrics.reclaimed_blobs.inc_by(reclaimed.blobs);
+        metrics.reclaimed_bytes.inc_by(reclaimed.bytes);
+        Ok(reclaimed)
+    }
+
+    async fn remove_condemned(
+        &self,
+        before_ms: i64,
+        stop: &CancellationToken,
+        reclaimed: &mut Reclaimed,
+    ) -> Result<(), Error> {
+        while !stop.is_cancelled() {
+            let condemned = self.inner.meta.condemned_blobs(before_ms, STEP).await?;
+            let mut gone = 0;
+            for blob in &condemned {
+                let digest = blob.digest;
+                let remove = || self.on_disk(move |storage| storage.remove_blob(&digest));
+                match self.inner.meta.reclaim_blob(&digest, before_ms, remove).await? {
+                    Ok(true) => {
+                        gone += 1;
+                        reclaimed.blobs += 1;
+                        reclaimed.bytes += blob.size;
+                    }
+                    Ok(false) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, %digest, "a blob that nobody needs cannot be removed");
+                        reclaimed.failed += 1;
+                    }
+                }
+            }
+            // What could not be removed would be found again at once: it waits for the next round.
+            if gone == 0 || condemned.len() < STEP as usize {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

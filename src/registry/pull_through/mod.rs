@@ -1,0 +1,56 @@
+//! Repositories of upstreams: manifests, blobs, tags and referrers that other registries own.
+//!
+//! It decides whether what is kept may be served, and asks upstream through the cache for the rest.
+
+mod blobs;
+mod freshness;
+mod kept;
+mod listings;
+mod manifests;
+mod perishable;
+mod refresher;
+mod single_flight;
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use self::kept::Kept;
+use self::listings::ListQuestion;
+use self::manifests::TagQuestion;
+use self::perishable::Perishables;
+use super::names::Repository;
+use crate::cache::BlobCache;
+use crate::meta::Meta;
+use crate::telemetry::Metrics;
+
+/// Answers in memory of what tags mean.
+const MAX_TAGS: u64 = 100_000;
+
+/// Lists in memory; they can be large.
+const MAX_LISTS: u64 = 1_000;
+
+pub(super) struct PullThrough {
+    kept: Arc<Kept>,
+    tags: Arc<Perishables<TagQuestion>>,
+    lists: Arc<Perishables<ListQuestion>>,
+    tasks: TaskTracker,
+}
+
+impl PullThrough {
+    pub(super) fn new(cache: BlobCache, meta: Meta, metrics: Metrics) -> Self {
+        let tasks = TaskTracker::new();
+        Self {
+            kept: Arc::new(Kept::new(cache, meta, metrics, tasks.clone())),
+            tags: Arc::new(Perishables::new(MAX_TAGS, tasks.clone())),
+            lists: Arc::new(Perishables::new(MAX_LISTS, tasks.clone())),
+            tasks,
+        }
+    }
+
+    /// Waits for questions under way, so that their answers are written down.
+    pub(super) async fn close(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
