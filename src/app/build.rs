@@ -26,7 +26,10 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let started = Instant::now();
     let data = settings.data.clone();
     let storage = blocking(move || Storage::open(&data)).await?;
-    let meta = Meta::open(&settings.data.join("entrepot.db")).await?;
+    let meta = match &settings.meta.url {
+        Some(url) => Meta::open_postgres(url.expose()).await?,
+        None => Meta::open(&settings.data.join("entrepot.db")).await?,
+    };
     let uses = meta.blob_uses().await?;
     let pushed = settings.data.join("hosted");
     let pushed = blocking(move || Storage::open(&pushed)).await?;

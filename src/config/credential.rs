@@ -84,6 +84,7 @@ pub(super) fn displaced_by(key: &str) -> &'static [&'static str] {
         "password" | "password_env" | "password_file" => {
             &["password", "password_env", "password_file", "docker_config", "credential_helper"]
         }
+        "url" | "url_file" => &["url", "url_file"],
         "username" => &["docker_config", "credential_helper"],
         "docker_config" | "credential_helper" => {
             &["username", "password", "password_env", "password_file", "docker_config", "credential_helper"]
@@ -123,7 +124,7 @@ fn read_basic(reader: &Reader<'_>) -> Option<Credential> {
         }
         ["password"] => reader.get("password", value::text),
         ["password_env"] => password_from_variable(reader),
-        ["password_file"] => password_from_file(reader),
+        ["password_file"] => secret_from_file(reader, "password_file", "password"),
         [.., last] => {
             reader.report(last, format!("is a second password: keep one of {}", given.join(", ")));
             None
@@ -155,21 +156,21 @@ fn password_from_variable(reader: &Reader<'_>) -> Option<String> {
     }
 }
 
-/// One line end after the password is not part of it, because editors and `echo` write one.
-fn password_from_file(reader: &Reader<'_>) -> Option<String> {
-    let path = reader.path("password_file")??;
-    let bytes = reader.contents("password_file", &path)?;
+/// One line end after the secret is not part of it, because editors and `echo` write one.
+pub(super) fn secret_from_file(reader: &Reader<'_>, key: &str, what: &str) -> Option<String> {
+    let path = reader.path(key)??;
+    let bytes = reader.contents(key, &path)?;
     let Ok(text) = String::from_utf8(bytes) else {
-        reader.report("password_file", format!("{} is not UTF-8 text", path.display()));
+        reader.report(key, format!("{} is not UTF-8 text", path.display()));
         return None;
     };
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    if password.is_empty() || password.contains(['\n', '\0']) {
-        reader.report("password_file", format!("{} must hold the password in one line", path.display()));
+    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    let secret = secret.strip_suffix('\r').unwrap_or(secret);
+    if secret.is_empty() || secret.contains(['\n', '\0']) {
+        reader.report(key, format!("{} must hold the {what} in one line", path.display()));
         return None;
     }
-    Some(password.to_owned())
+    Some(secret.to_owned())
 }
 
 fn read_docker_config(reader: &Reader<'_>) -> Option<Credential> {

@@ -15,6 +15,7 @@ mod admin;
 mod cache;
 mod hosted;
 mod http;
+mod meta;
 mod telemetry;
 
 mod credential;
@@ -44,6 +45,7 @@ pub use cache::CacheSettings;
 pub use credential::{Credential, Secret};
 pub use hosted::{HostedSettings, TagMutability};
 pub use http::{HttpSettings, Listener, ListenerTls};
+pub use meta::MetaSettings;
 pub use problem::{ConfigErrors, Place, Problem};
 pub use quantity::parse_duration;
 pub use reference::reference;

@@ -7,6 +7,7 @@ use super::cache::{self, CacheSettings};
 use super::hosted::{self, HostedSettings};
 use super::http::{self, HttpSettings, LISTENER, Listener};
 use super::key::{Fallback, Key, Kind, Section};
+use super::meta::{self, MetaSettings};
 use super::problem::Place;
 use super::reader::{Context, Reader};
 use super::telemetry::{self, TelemetrySettings};
@@ -25,6 +26,7 @@ pub struct Settings {
     pub admin: AdminSettings,
     pub cache: CacheSettings,
     pub hosted: HostedSettings,
+    pub meta: MetaSettings,
     pub telemetry: TelemetrySettings,
     /// `[[upstream]]`, in the order of the file; the well-known ones where the file names none.
     pub upstreams: Vec<UpstreamSettings>,
@@ -79,6 +81,12 @@ pub(super) static SECTION: Section = Section {
             meaning: "Repositories of one's own.",
         },
         Key {
+            name: "meta",
+            kind: Kind::Table(&meta::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "Where facts are kept.",
+        },
+        Key {
             name: "log",
             kind: Kind::Table(&telemetry::SECTION),
             fallback: Fallback::Unset,
@@ -101,6 +109,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &credential::HELPER,
         &cache::SECTION,
         &hosted::SECTION,
+        &meta::SECTION,
         &LISTENER,
         &http::TLS,
         &http::SECTION,
@@ -122,6 +131,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let admin = admin_reader.as_ref().and_then(admin::read);
     let cache = reader.table("cache", &cache::SECTION).and_then(|reader| cache::read(&reader));
     let hosted = reader.table("hosted", &hosted::SECTION).and_then(|reader| hosted::read(&reader));
+    let meta = reader.table("meta", &meta::SECTION).and_then(|reader| meta::read(&reader));
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
     let upstreams = upstream_nodes(&mut reader).and_then(|nodes| upstream::read(nodes, context));
     if let (Some(reader), Some(admin), Some(listen)) = (&admin_reader, &admin, &listen) {
@@ -135,6 +145,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         admin: admin?,
         cache: cache?,
         hosted: hosted?,
+        meta: meta?,
         telemetry: telemetry?,
         upstreams: upstreams?,
     })
@@ -189,6 +200,7 @@ impl Settings {
             ("listen", self.listen == new.listen),
             ("data", self.data == new.data),
             ("admin.listen", self.admin.listen == new.admin.listen),
+            ("meta", self.meta == new.meta),
             ("hosted", self.hosted == new.hosted),
             ("log.format", self.telemetry.format == new.telemetry.format),
             ("log.level", self.telemetry.level == new.telemetry.level),

@@ -86,6 +86,19 @@ impl Meta {
         Ok(Self { pool, dialect, writers: Arc::new(Semaphore::new(1)) })
     }
 
+    /// A server, without a schema.
+    #[cfg(test)]
+    pub(super) async fn connect_for_tests(url: &str) -> Self {
+        sqlx::any::install_default_drivers();
+        let pool = AnyPool::connect(url).await.expect("PostgreSQL can be reached");
+        Self { pool, dialect: Dialect::Postgres, writers: Arc::new(Semaphore::new(1)) }
+    }
+
+    #[cfg(test)]
+    pub(super) async fn execute(&self, statement: String) -> Result<(), Error> {
+        self.pool.execute(sqlx::AssertSqlSafe(statement)).await.map(|_| ()).map_err(Error::Query)
+    }
+
     /// Whether other processes may write to this database, so that nothing of it may be remembered in memory.
     pub fn is_shared(&self) -> bool {
         self.dialect == Dialect::Postgres

@@ -22,3 +22,6 @@ pub use hosted::{
 };
 pub use upstream::{Link, LinkKind, Listing, TagRow};
 pub use usage::BlobUse;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! What the rooms above rely on, on SQLite and on PostgreSQL alike.
+//!
+//! PostgreSQL takes part where `TEST_POSTGRES_URL` is the URL of one in which databases may be made; `.ci/run` sets it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::oci::{AcceptSet, Digest, MediaType, Reference as Named, RepositoryName, Tag};
+
+const URL_VARIABLE: &str = "TEST_POSTGRES_URL";
+
+async fn on_each(test: impl AsyncFn(Meta)) {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = Meta::open(&folder.path().join("with % and space.db")).await.unwrap();
+    test(sqlite.clone()).await;
+    sqlite.close().await;
+    let Ok(url) = std::env::var(URL_VARIABLE) else {
+        return eprintln!("PostgreSQL is left out: {URL_VARIABLE} is not set");
+    };
+    let name = format!("entrepot_test_{:016x}", fastrand::u64(..));
+    let server = Meta::connect_for_tests(&url).await;
+    server.execute(format!("CREATE DATABASE {name}")).await.unwrap();
+    let (base, _) = url.rsplit_once('/').unwrap();
+    let postgres = Meta::open_postgres(&format!("{base}/{name}")).await.unwrap();
+    test(postgres.clone()).await;
+    postgres.close().await;
+    server.execute(format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    server.close().await;
+}
+
+fn name(text: &str) -> RepositoryName {
+    text.parse().unwrap()
+}
+
+fn tag(text: &str) -> Tag {
+    text.parse().unwrap()
+}
+
+fn manifest(content: &str, references: Vec<Reference>) -> NewManifest {
+    NewManifest {
+        digest: Digest::of(content.as_bytes()),
+        media_type: MediaType::oci_manifest(),
+        artifact_type: None,
+        subject: None,
+        annotations: BTreeMap::new(),
+        content: Bytes::from(content.to_owned()),
+        references,
+    }
+}
+
+fn blob(content: &str) -> Reference {
+    Reference { digest: Digest::of(content.as_bytes()), size: content.len() as u64, is_manifest: false, required: true }
+}
+
+fn tagged(names: &[&str], immutable: bool) -> Vec<TagWrite> {
+    names.iter().map(|name| TagWrite { tag: tag(name), immutable }).collect()
+}
+
+async fn bring(meta: &Meta, repository: RepositoryId, content: &str, now_ms: i64) {
+    let digest = Digest::of(content.as_bytes());
+    meta.claim_blob(&digest, content.len() as u64, now_ms).await.unwrap();
+    meta.link_blob(repository, &digest, content.len() as u64, None, now_ms).await.unwrap();
+}
+
+#[tokio::test]
+async fn upstreams_tags_links_and_lists() {
+    on_each(async |meta| {
+        let repository = name("docker.io/library/nginx");
+        let row = TagRow {
+            digest: Digest::of(b"1"),
+            media_type: MediaType::oci_index(),
+            size: None,
+            checked_at_ms: 1_900_000_000_000,
+        };
+        let accept = AcceptSet::current();
+        assert_eq!(meta.tag(&repository, &tag("latest"), accept).await.unwrap(), None);
+        meta.put_tag(&repository, &tag("latest"), accept, &row).await.unwrap();
+        let moved = TagRow { digest: Digest::of(b"2"), size: Some(7), ..row };
+        meta.put_tag(&repository, &tag("latest"), accept, &moved).await.unwrap();
+        assert_eq!(meta.tag(&repository, &tag("latest"), accept).await.unwrap(), Some(moved));
+        meta.remove_tag(&repository, &tag("latest"), accept).await.unwrap();
+        assert_eq!(meta.tag(&repository, &tag("latest"), accept).await.unwrap(), None);
+
+        let digest = Digest::of(b"layer");
+        let link = |kind, media_type: &str, size| Link { digest, kind, media_type: MediaType::new(media_type), size };
+        meta.put_links(&repository, &[link(LinkKind::Manifest, "m", Some(5))]).await.unwrap();
+        meta.put_links(&repository, &[link(LinkKind::Blob, "", None)]).await.unwrap();
+        assert_eq!(meta.link(&repository, &digest).await.unwrap(), Some(link(LinkKind::Manifest, "m", Some(5))));
+        meta.remove_link(&repository, &digest).await.unwrap();
+        assert_eq!(meta.link(&repository, &digest).await.unwrap(), None);
+
+        let list = Listing { body: Bytes::from_static(b"a\nb\0c"), checked_at_ms: 5 };
+        meta.put_listing(&repository, "tags", &list).await.unwrap();
+        assert_eq!(meta.listing(&repository, "tags").await.unwrap(), Some(list));
+        let uses = [BlobUse { digest, used_at_ms: 9, uses: 3 }];
+        meta.put_blob_uses(&uses, &[]).await.unwrap();
+        assert_eq!(meta.blob_uses().await.unwrap().into_values().collect::<Vec<_>>(), uses);
+        meta.put_blob_uses(&[], &[digest]).await.unwrap();
+        assert!(meta.blob_uses().await.unwrap().is_empty());
+    })
+    .await;
+}
+
+/// Names are in the order of their bytes, whatever the database's language.
+#[tokio::test]
+async fn lists_are_in_the_order_of_bytes() {
+    on_each(async |meta| {
+        for text in ["b", "a-b", "a/b", "a_b", "ab", "a"] {
+            meta.create_repository(&name(text), 1).await.unwrap();
+        }
+        meta.put_links(&name("aa"), &[]).await.unwrap();
+        assert_eq!(meta.repositories(None, 100).await.unwrap(), ["a", "a-b", "a/b", "a_b", "aa", "ab", "b"]);
+        assert_eq!(meta.repositories(Some("a/b"), 2).await.unwrap(), ["a_b", "aa"]);
+        let repository = meta.repository(&name("a")).await.unwrap().unwrap();
+        assert_eq!(meta.create_repository(&name("a"), 2).await.unwrap(), repository);
+        let tags = tagged(&["v2", "V1", "v10", "_x", "v1.0"], false);
+        meta.put_manifest(repository, &manifest("{}", vec![]), &tags, "me", 1).await.unwrap();
+        let names = async |last, limit| {
+            let tags = meta.tags(repository, last, limit).await.unwrap();
+            tags.iter().map(|tag| tag.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(None, 100).await, ["V1", "_x", "v1.0", "v10", "v2"]);
+        assert_eq!(names(Some("_x"), 2).await, ["v1.0", "v10"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_manifest_comes_whole_or_not_at_all() {
+    on_each(async |meta| {
+        let repository = meta.create_repository(&name("a"), 1).await.unwrap();
+        bring(&meta, repository, "here", 1).await;
+        let absent = blob("absent");
+        let whole = manifest("{1}", vec![blob("here"), absent.clone()]);
+        let put = meta.put_manifest(repository, &whole, &tagged(&["x"], false), "me", 2).await.unwrap();
+        assert_eq!(put, Put::Missing(vec![absent.digest]));
+        let lie = manifest("{2}", vec![Reference { size: 1, ..blob("here") }]);
+        let put = meta.put_manifest(repository, &lie, &tagged(&["x"], false), "me", 2).await.unwrap();
+        assert_eq!(put, Put::WrongSize { digest: blob("here").digest, size: 4 });
+        assert!(meta.tags(repository, None, 10).await.unwrap().is_empty());
+        let sparse = manifest("{1}", vec![blob("here"), Reference { required: false, ..absent }]);
+        let put = meta.put_manifest(repository, &sparse, &tagged(&["x", "y"], true), "me", 3).await.unwrap();
+        assert_eq!(put, Put::Stored);
+        let other = manifest("{3}", vec![]);
+        let put = meta.put_manifest(repository, &other, &tagged(&["new", "x"], true), "me", 4).await.unwrap();
+        assert_eq!(put, Put::Immutable(tag("x")));
+        assert_eq!(meta.tags(repository, None, 10).await.unwrap(), [tag("x"), tag("y")]);
+        assert_eq!(meta.manifest(repository, &Named::Digest(other.digest)).await.unwrap(), None);
+        let found = meta.manifest(repository, &Named::Tag(tag("x"))).await.unwrap().unwrap();
+        assert_eq!((found.digest, &found.content), (sparse.digest, &sparse.content));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_history_of_a_tag() {
+    on_each(async |meta| {
+        let repository = meta.create_repository(&name("a"), 1).await.unwrap();
+        let (one, two) = (manifest("{1}", vec![]), manifest("{2}", vec![]));
+        for (manifest, now_ms) in [(&one, 1), (&one, 2), (&two, 3)] {
+            meta.put_manifest(repository, manifest, &tagged(&["x"], false), "me", now_ms).await.unwrap();
+        }
+        assert!(meta.delete_manifest(repository, &two.digest, "you", 4).await.unwrap());
+        assert!(!meta.delete_manifest(repository, &two.digest, "you", 5).await.unwrap());
+        assert!(!meta.delete_tag(repository, &tag("x"), "you", 6).await.unwrap());
+        let moves = meta.tag_history(repository, &tag("x"), 10).await.unwrap();
+        let told: Vec<_> =
+            moves.iter().map(|one| (one.before, one.after, one.moved_at_ms, one.principal.as_str())).collect();
+        let (one, two) = (Some(one.digest), Some(two.digest));
+        assert_eq!(told, [(two, None, 4, "you"), (one, two, 3, "me"), (None, one, 1, "me")]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn referrers_by_pages_and_by_type() {
+    on_each(async |meta| {
+        let repository = meta.create_repository(&name("a"), 1).await.unwrap();
+        let subject = Digest::of(b"subject");
+        for n in 0..5 {
+            let referrer = NewManifest {
+                subject: Some(subject),
+                artifact_type: Some(if n < 3 { "sig" } else { "sbom" }.to_owned()),
+                annotations: BTreeMap::from([("n".to_owned(), n.to_string())]),
+                ..manifest(&format!("{{{n}}}"), vec![])
+            };
+            meta.put_manifest(repository, &referrer, &[], "me", 1).await.unwrap();
+        }
+        let all = meta.referrers(repository, &subject, None, None, 10).await.unwrap();
+        assert!(all.len() == 5 && all.is_sorted_by_key(|row| row.digest.to_string()));
+        let last = all[1].digest.to_string();
+        let page = meta.referrers(repository, &subject, None, Some(&last), 2).await.unwrap();
+        assert_eq!(page, all[2..4]);
+        let signatures = meta.referrers(repository, &subject, Some("sig"), None, 10).await.unwrap();
+        assert!(signatures.len() == 3 && signatures.iter().all(|row| row.annotations.len() == 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_blob_goes_only_when_nobody_needs_it() {
+    on_each(async |meta| {
+        let (one, two) = (
+            meta.create_repository(&name("a"), 1).await.unwrap(),
+            meta.create_repository(&name("b"), 1).await.unwrap(),
+        );
+        for content in ["used", "shared", "lost"] {
+            bring(&meta, one, content, 10).await;
+        }
+        let digest = |content: &str| Digest::of(content.as_bytes());
+        assert_eq!(meta.mount_blob(two, &digest("shared"), Some(one), 10).await.unwrap(), Some(6));
+        assert_eq!(meta.mount_blob(two, &digest("shared"), Some(two), 10).await.unwrap(), Some(6));
+        assert_eq!(meta.mount_blob(two, &digest("nowhere"), None, 10).await.unwrap(), None);
+        assert_eq!(meta.mount_blob(one, &digest("lost"), Some(two), 10).await.unwrap(), None);
+        meta.put_manifest(one, &manifest("{}", vec![blob("used")]), &[], "me", 10).await.unwrap();
+        assert_eq!(meta.unlink_blob(one, &digest("used")).await.unwrap(), Unlinked::InUse);
+        meta.want_blob(two, &digest("shared"), 100).await.unwrap();
+        assert_eq!(meta.unlink_forgotten(10, 100).await.unwrap(), 0, "everything was wanted just now");
+        assert_eq!(meta.unlink_forgotten(50, 1).await.unwrap(), 1);
+        assert_eq!(meta.unlink_forgotten(50, 100).await.unwrap(), 1);
+        assert_eq!(meta.blob_link(one, &digest("used")).await.unwrap().map(|link| link.size), Some(4));
+        assert_eq!(meta.condemn_blobs(50, 60, 100).await.unwrap(), 1);
+        let condemned = meta.condemned_blobs(61, 100).await.unwrap();
+        assert_eq!(condemned, [Condemned { digest: digest("lost"), size: 4 }]);
+        assert!(meta.condemned_blobs(60, 100).await.unwrap().is_empty());
+
+        // Somebody brings it again: it is no longer condemned.
+        bring(&meta, two, "lost", 70).await;
+        let never = || async { panic!("it is needed") };
+        assert!(!meta.reclaim_blob::<(), _>(&digest("lost"), 61, never).await.unwrap().unwrap());
+        assert_eq!(meta.unlink_blob(two, &digest("lost")).await.unwrap(), Unlinked::Gone);
+        assert_eq!(meta.unlink_blob(two, &digest("lost")).await.unwrap(), Unlinked::NotThere);
+        assert_eq!(meta.condemn_blobs(80, 90, 100).await.unwrap(), 1);
+        let failing = || async { Err("the disk") };
+        assert_eq!(meta.reclaim_blob(&digest("lost"), 91, failing).await.unwrap(), Err("the disk"));
+        assert!(meta.is_blob(&digest("lost")).await.unwrap(), "it is tried again");
+        assert!(meta.reclaim_blob::<(), _>(&digest("lost"), 91, || async { Ok(()) }).await.unwrap().unwrap());
+        assert!(!meta.is_blob(&digest("lost")).await.unwrap());
+        assert!(meta.is_blob(&digest("shared")).await.unwrap());
+    })
+    .await;
+}
+
+/// Whoever brings a blob waits for whoever is removing it, and brings it after that.
+#[tokio::test(flavor = "multi_thread")]
+async fn bringing_and_removing_take_turns() {
+    on_each(async |meta| {
+        let repository = meta.create_repository(&name("a"), 1).await.unwrap();
+        let digest = Digest::of(b"it");
+        for round in 0..50 {
+            bring(&meta, repository, "it", 1).await;
+            assert_eq!(meta.unlink_blob(repository, &digest).await.unwrap(), Unlinked::Gone);
+            meta.condemn_blobs(2, 2, 10).await.unwrap();
+            let there = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+            let removing = {
+                let (meta, there) = (meta.clone(), there.clone());
+                tokio::spawn(async move {
+                    let remove = || async {
+                        tokio::time::sleep(std::time::Duration::from_micros(fastrand::u64(0..500))).await;
+                        there.store(false, std::sync::atomic::Ordering::SeqCst);
+                        Ok::<(), ()>(())
+                    };
+                    meta.reclaim_blob(&digest, 3, remove).await.unwrap().unwrap()
+                })
+            };
+            let bringing = {
+                let (meta, there) = (meta.clone(), there.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(std::time::Duration::from_micros(fastrand::u64(0..500))).await;
+                    meta.claim_blob(&digest, 2, 100).await.unwrap();
+                    there.store(true, std::sync::atomic::Ordering::SeqCst);
+                    meta.link_blob(repository, &digest, 2, None, 100).await.unwrap();
+                })
+            };
+            let removed = removing.await.unwrap();
+            bringing.await.unwrap();
+            let there = there.load(std::sync::atomic::Ordering::SeqCst);
+            assert!(there && meta.is_blob(&digest).await.unwrap(), "round {round}, removed: {removed}");
+            meta.unlink_blob(repository, &digest).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn uploads_expire() {
+    on_each(async |meta| {
+        let repository = meta.create_repository(&name("a"), 1).await.unwrap();
+        let row = |id: &str| UploadRow { id: id.to_owned(), repository, algorithm: "sha256".to_owned() };
+        for (id, now_ms) in [("one", 10), ("two", 20)] {
+            meta.begin_upload(&row(id), now_ms).await.unwrap();
+        }
+        assert_eq!(meta.upload("one").await.unwrap(), Some(row("one")));
+        meta.touch_upload("one", 30).await.unwrap();
+        assert_eq!(meta.idle_uploads(30, 10).await.unwrap(), ["two"]);
+        assert!(meta.end_upload("two").await.unwrap());
+        assert!(!meta.end_upload("two").await.unwrap());
+        assert_eq!(meta.upload("two").await.unwrap(), None);
+    })
+    .await;
+}
