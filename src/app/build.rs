@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::error::Error;
 use crate::cache::BlobCache;
-use crate::config::{Settings, UpstreamSettings};
+use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::Meta;
 use crate::registry::{Names, Registry};
-use crate::storage::Storage;
+use crate::storage::{Bucket, Depot, Storage};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 
@@ -32,7 +32,11 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     };
     let uses = meta.blob_uses().await?;
     let pushed = settings.data.join("hosted");
-    let pushed = blocking(move || Storage::open(&pushed)).await?;
+    let bucket = match &settings.storage {
+        StorageSettings::Local => None,
+        StorageSettings::S3(bucket) => Some(Bucket::connect(bucket)?),
+    };
+    let pushed = Depot::new(blocking(move || Storage::open(&pushed)).await?, bucket);
     let (cache_settings, cache_metrics) = (settings.cache.clone(), metrics.clone());
     let cache = blocking(move || BlobCache::load(storage, &cache_settings, &uses, cache_metrics)).await?;
     tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");

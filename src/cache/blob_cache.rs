@@ -18,12 +18,12 @@ use super::fill::Fill;
 use super::filler::Filler;
 use super::flights::{Boarding, Flights, Landing};
 use super::memory::Memory;
+use super::origin::Origin;
 use crate::config::CacheSettings;
 use crate::meta::{BlobUse, Meta};
 use crate::oci::Digest;
 use crate::storage::{self, Storage};
 use crate::telemetry::{CacheOutcome, Metrics};
-use crate::upstream::Source;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ impl BlobCache {
 
     /// What is kept, or what `source` gives: one fetch for everyone who asks while it runs. Returns when the size is known
     /// or upstream has begun to answer.
-    pub async fn fetch(&self, source: Source, expected: Option<u64>) -> Result<Blob, Error> {
+    pub async fn fetch(&self, source: Origin, expected: Option<u64>) -> Result<Blob, Error> {
         let digest = *source.digest();
         loop {
             if let Some(blob) = self.kept(&digest, expected).await? {

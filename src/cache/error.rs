@@ -1,6 +1,7 @@
 //! Why a blob cannot be had.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::oci::Digest;
 use crate::{storage, upstream};
@@ -14,6 +15,37 @@ pub enum Error {
     Corrupt { upstream: String, digest: Digest, detail: String },
     #[error("{digest} cannot be read from disk: {source}")]
     Storage { digest: Digest, source: Arc<storage::Error> },
+    #[error("{digest} cannot be had: {source}")]
+    Bucket { digest: Digest, source: Arc<storage::Error> },
+    #[error("the bucket no longer has {digest}: push it again")]
+    Lost { digest: Digest },
     #[error("the fetch of {digest} was stopped before its end")]
     Stopped { digest: Digest },
+}
+
+impl Error {
+    /// Asking again soon would bring the same.
+    pub(super) fn is_answer(&self) -> bool {
+        match self {
+            Self::Upstream(error) => error.is_answer(),
+            Self::Lost { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// What came cannot be what was asked for.
+    pub(super) fn is_misbehaviour(&self) -> bool {
+        match self {
+            Self::Upstream(error) => matches!(error.kind, upstream::ErrorKind::Misbehaved { .. }),
+            Self::Bucket { source, .. } => source.is_beyond_the_end(),
+            _ => false,
+        }
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Upstream(error) => error.retry_after(),
+            _ => None,
+        }
+    }
 }

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use super::HELD_BACK_BYTES;
 use super::disk::Pin;
 use super::error::Error;
+use super::origin::{Origin, Stream};
 use crate::oci::{Digest, Hasher};
-use crate::upstream::{Source, Stream};
 
 /// Shared by the task that fetches and everyone who reads.
 pub(super) struct Fill {
     pub(super) digest: Digest,
-    pub(super) source: Source,
+    pub(super) source: Origin,
     /// Set once, before the progress leaves `Opening`, if there is a file.
     file: OnceLock<Arc<File>>,
     /// Bytes in all; set once with the first answer, if upstream tells.
@@ -59,7 +59,7 @@ impl Detached {
 }
 
 impl Fill {
-    pub(super) fn new(source: Source) -> Self {
+    pub(super) fn new(source: Origin) -> Self {
         Self {
             digest: *source.digest(),
             source,

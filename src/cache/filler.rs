@@ -13,11 +13,11 @@ use super::disk::{Disk, Reservation};
 use super::error::Error;
 use super::fill::{Detached, Fill, Progress};
 use super::flights::Landing;
+use super::origin::Stream;
 use super::pass_through::{check, pause};
 use crate::oci::Digest;
 use crate::storage::{self, Writer};
 use crate::telemetry::Metrics;
-use crate::upstream::{self, ErrorKind, Stream};
 
 /// Bytes read ahead of what is being hashed.
 const MAX_BATCH_BYTES: usize = 1 << 20;
@@ -107,7 +107,7 @@ impl Filler {
                     self.leave(begun.writer.staged, begun.reservation).await;
                     return Err(Error::Stopped { digest: self.fill.digest });
                 }
-                Err(Broken::Upstream(error)) => error,
+                Err(Broken::Origin(error)) => error,
             };
             if begun.writer.staged.len() > before {
                 attempts = 0;
@@ -141,14 +141,14 @@ impl Filler {
         } else {
             match self.fill.source.open(resumed, expected).await {
                 Ok(stream) => Some(stream),
-                Err(error) if resumed > 0 && matches!(error.kind, ErrorKind::Misbehaved { .. }) => {
+                Err(error) if resumed > 0 && error.is_misbehaviour() => {
                     // What is there may be longer than the blob, or of another one: begin again.
                     staged = self.restart(staged).await?;
                     Some(self.fill.source.open(0, expected).await?)
                 }
                 Err(error) => {
                     self.leave(staged, reservation).await;
-                    return Err(error.into());
+                    return Err(error);
                 }
             }
         };
@@ -227,7 +227,7 @@ impl Filler {
                         batch.push(chunk);
                     }
                     Ok(None) => ended = Some(Ok(())),
-                    Err(error) => ended = Some(Err(Broken::Upstream(error))),
+                    Err(error) => ended = Some(Err(Broken::Origin(error))),
                 },
                 () = self.stop.cancelled(), if ended.is_none() => ended = Some(Err(Broken::Stopped)),
             }
@@ -269,10 +269,10 @@ impl Filler {
     }
 
     /// Asks for the rest, on the next endpoint if there is one.
-    async fn reopen(&self, at: u64, attempts: &mut u32, mut error: upstream::Error) -> Result<Stream, Error> {
+    async fn reopen(&self, at: u64, attempts: &mut u32, mut error: Error) -> Result<Stream, Error> {
         loop {
             if *attempts + 1 >= self.attempts {
-                return Err(error.into());
+                return Err(error);
             }
             tracing::info!(digest = %self.fill.digest, bytes = at, %error, "upstream broke off; asking for the rest");
             tokio::select! {
@@ -335,7 +335,7 @@ impl Filler {
 }
 
 enum Broken {
-    Upstream(upstream::Error),
+    Origin(Error),
     Disk(Box<Detached>),
     Stopped,
 }

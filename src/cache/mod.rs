@@ -16,6 +16,7 @@ mod fill;
 mod filler;
 mod flights;
 mod memory;
+mod origin;
 mod pass_through;
 mod reader;
 
@@ -23,6 +24,7 @@ pub use blob::{Blob, Content};
 pub use blob_cache::BlobCache;
 pub use error::Error;
 pub(crate) use flights::{Boarding, Flights};
+pub use origin::Origin;
 pub use pass_through::ByteStream;
 pub use reader::{BlobReader, Visible};
 

@@ -18,8 +18,8 @@ use futures_util::stream;
 use super::HELD_BACK_BYTES;
 use super::error::Error;
 use super::fill::{Detached, Fill};
+use super::origin::{Origin, Stream};
 use crate::oci::{ByteRange, Hasher};
-use crate::upstream::{self, Source, Stream};
 
 pub type ByteStream = Pin<Box<dyn FuturesStream<Item = Result<Bytes, Error>> + Send>>;
 
@@ -27,7 +27,7 @@ pub type ByteStream = Pin<Box<dyn FuturesStream<Item = Result<Bytes, Error>> + S
 const ATTEMPTS: u32 = 5;
 
 /// One range, as upstream sends it.
-pub(super) async fn range(source: Source, range: ByteRange) -> Result<ByteStream, Error> {
+pub(super) async fn range(source: Origin, range: ByteRange) -> Result<ByteStream, Error> {
     let stream = source.open_range(range).await?;
     let state = Ranged { source, stream: Some(stream), range, attempts: 0 };
     Ok(Box::pin(stream::try_unfold(
@@ -82,7 +82,7 @@ fn verified(fill: &Arc<Fill>, hasher: Hasher, at: u64, held: VecDeque<Bytes>, st
 }
 
 struct Ranged {
-    source: Source,
+    source: Origin,
     stream: Option<Stream>,
     /// What is still to come.
     range: ByteRange,
@@ -109,7 +109,7 @@ impl Ranged {
         Ok(None)
     }
 
-    async fn read(&mut self) -> Result<Option<Bytes>, upstream::Error> {
+    async fn read(&mut self) -> Result<Option<Bytes>, Error> {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             None => self.stream.insert(self.source.open_range(self.range).await?),
@@ -164,7 +164,7 @@ impl Verified {
         check(&self.fill, hasher, self.at)
     }
 
-    async fn read(&mut self) -> Result<Option<Bytes>, upstream::Error> {
+    async fn read(&mut self) -> Result<Option<Bytes>, Error> {
         if self.fill.total() == Some(self.at) {
             return Ok(None);
         }
@@ -180,7 +180,7 @@ impl Verified {
 pub(super) fn check(fill: &Fill, hasher: Hasher, arrived: u64) -> Result<(), Error> {
     let corrupt = |detail| {
         fill.source.distrust();
-        Error::Corrupt { upstream: fill.source.upstream().name().to_string(), digest: fill.digest, detail }
+        Error::Corrupt { upstream: fill.source.name(), digest: fill.digest, detail }
     };
     match fill.total() {
         Some(total) if total != arrived => {
@@ -193,10 +193,10 @@ pub(super) fn check(fill: &Fill, hasher: Hasher, arrived: u64) -> Result<(), Err
 }
 
 /// Waits before another attempt, or gives the error back when there have been enough.
-pub(super) async fn pause(attempts: &mut u32, error: upstream::Error) -> Result<(), Error> {
+pub(super) async fn pause(attempts: &mut u32, error: Error) -> Result<(), Error> {
     *attempts += 1;
     if *attempts >= ATTEMPTS || error.is_answer() {
-        return Err(error.into());
+        return Err(error);
     }
     let backoff = Duration::from_millis((100 << (*attempts).min(6)) + fastrand::u64(0..100));
     let asked = error.retry_after().unwrap_or_default().min(Duration::from_secs(60));

@@ -5,12 +5,12 @@ use serde::Serialize;
 use super::credential::{Secret, secret_from_file};
 use super::key::{Fallback, Key, Kind, Section};
 use super::reader::Reader;
-use super::value;
+use super::{show, value};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MetaSettings {
     /// `postgres://…`; without it SQLite inside the process.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "show::database")]
     pub url: Option<Secret>,
 }
 

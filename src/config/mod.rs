@@ -16,6 +16,7 @@ mod cache;
 mod hosted;
 mod http;
 mod meta;
+mod storage;
 mod telemetry;
 
 mod credential;
@@ -52,6 +53,7 @@ pub use reference::reference;
 pub use settings::Settings;
 pub use source::{Source, load, parse};
 pub use starter::starter_file;
+pub use storage::{BucketSettings, Encryption, StorageSettings};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use upstream::{OnNotFound, UpstreamName, UpstreamSettings};
 pub use watch::{Trigger, Watch};

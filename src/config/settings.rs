@@ -10,6 +10,7 @@ use super::key::{Fallback, Key, Kind, Section};
 use super::meta::{self, MetaSettings};
 use super::problem::Place;
 use super::reader::{Context, Reader};
+use super::storage::{self, StorageSettings};
 use super::telemetry::{self, TelemetrySettings};
 use super::tree::{Entry, Node, Table, Value};
 use super::upstream::{self, UpstreamSettings};
@@ -26,6 +27,7 @@ pub struct Settings {
     pub admin: AdminSettings,
     pub cache: CacheSettings,
     pub hosted: HostedSettings,
+    pub storage: StorageSettings,
     pub meta: MetaSettings,
     pub telemetry: TelemetrySettings,
     /// `[[upstream]]`, in the order of the file; the well-known ones where the file names none.
@@ -81,6 +83,12 @@ pub(super) static SECTION: Section = Section {
             meaning: "Repositories of one's own.",
         },
         Key {
+            name: "storage",
+            kind: Kind::Table(&storage::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "Where what is pushed is kept.",
+        },
+        Key {
             name: "meta",
             kind: Kind::Table(&meta::SECTION),
             fallback: Fallback::Unset,
@@ -109,6 +117,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &credential::HELPER,
         &cache::SECTION,
         &hosted::SECTION,
+        &storage::SECTION,
         &meta::SECTION,
         &LISTENER,
         &http::TLS,
@@ -131,6 +140,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let admin = admin_reader.as_ref().and_then(admin::read);
     let cache = reader.table("cache", &cache::SECTION).and_then(|reader| cache::read(&reader));
     let hosted = reader.table("hosted", &hosted::SECTION).and_then(|reader| hosted::read(&reader));
+    let storage = reader.table("storage", &storage::SECTION).and_then(|reader| storage::read(&reader));
     let meta = reader.table("meta", &meta::SECTION).and_then(|reader| meta::read(&reader));
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
     let upstreams = upstream_nodes(&mut reader).and_then(|nodes| upstream::read(nodes, context));
@@ -145,6 +155,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         admin: admin?,
         cache: cache?,
         hosted: hosted?,
+        storage: storage?,
         meta: meta?,
         telemetry: telemetry?,
         upstreams: upstreams?,
@@ -200,6 +211,7 @@ impl Settings {
             ("listen", self.listen == new.listen),
             ("data", self.data == new.data),
             ("admin.listen", self.admin.listen == new.admin.listen),
+            ("storage", self.storage == new.storage),
             ("meta", self.meta == new.meta),
             ("hosted", self.hosted == new.hosted),
             ("log.format", self.telemetry.format == new.telemetry.format),

@@ -10,10 +10,13 @@ use tracing::level_filters::LevelFilter;
 
 use super::admin::AdminSettings;
 use super::cache::CacheSettings;
-use super::credential::Credential;
+use super::credential::{Credential, Secret};
+use super::hosted::HostedSettings;
 use super::http::{HttpSettings, Listener};
+use super::meta::MetaSettings;
 use super::quantity::{format_duration, format_size};
 use super::settings::Settings;
+use super::storage::{Encryption, StorageSettings};
 use super::telemetry::TelemetrySettings;
 use super::upstream::UpstreamSettings;
 
@@ -26,6 +29,9 @@ struct Document<'a> {
     http: &'a HttpSettings,
     admin: &'a AdminSettings,
     cache: &'a CacheSettings,
+    hosted: &'a HostedSettings,
+    storage: &'a StorageSettings,
+    meta: &'a MetaSettings,
     log: &'a TelemetrySettings,
     upstream: &'a [UpstreamSettings],
 }
@@ -47,7 +53,9 @@ impl Settings {
     }
 
     fn document(&self) -> Document<'_> {
-        let listen = if self.listen.iter().any(|listener| listener.tls.is_some()) {
+        let is_long =
+            |listener: &Listener| listener.tls.is_some() || listener.push != listener.address.ip().is_loopback();
+        let listen = if self.listen.iter().any(is_long) {
             Listen::Tables(&self.listen)
         } else {
             Listen::Addresses(self.listen.iter().map(|listener| listener.address).collect())
@@ -59,6 +67,9 @@ impl Settings {
             http: &self.http,
             admin: &self.admin,
             cache: &self.cache,
+            hosted: &self.hosted,
+            storage: &self.storage,
+            meta: &self.meta,
             log: &self.telemetry,
             upstream: &self.upstreams,
         }
@@ -86,6 +97,40 @@ pub(super) fn urls<S: Serializer>(urls: &[Url], serializer: S) -> Result<S::Ok, 
 }
 
 /// The empty text is "none", which has to be said where a well-known upstream has one.
+pub(super) fn url<S: Serializer>(url: &Option<Url>, serializer: S) -> Result<S::Ok, S::Error> {
+    url.as_ref().map(Url::as_str).serialize(serializer)
+}
+
+/// Only what kind of database it is: the URL may hold a password.
+pub(super) fn database<S: Serializer>(url: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    url.as_ref().map(|_| "postgres://(secret)").serialize(serializer)
+}
+
+/// The keys of which it is made.
+pub(super) fn access_key<S: Serializer>(key: &Option<(String, Secret)>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    if let Some((id, secret)) = key {
+        map.serialize_entry("access_key_id", id)?;
+        map.serialize_entry("secret_access_key", secret)?;
+    }
+    map.end()
+}
+
+pub(super) fn encryption<S: Serializer>(encryption: &Option<Encryption>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    match encryption {
+        None => map.serialize_entry("encryption", "none")?,
+        Some(Encryption::S3) => map.serialize_entry("encryption", "s3")?,
+        Some(Encryption::Kms { key }) => {
+            map.serialize_entry("encryption", "kms")?;
+            if let Some(key) = key {
+                map.serialize_entry("kms_key_id", key)?;
+            }
+        }
+    }
+    map.end()
+}
+
 pub(super) fn library<S: Serializer>(library: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(library.as_deref().unwrap_or(""))
 }

@@ -17,7 +17,7 @@ use crate::cache::BlobCache;
 use crate::config::HostedSettings;
 use crate::meta::Meta;
 use crate::policy::Permit;
-use crate::storage::Storage;
+use crate::storage::Depot;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 
@@ -45,15 +45,15 @@ impl Registry {
     pub fn new(
         names: Names,
         cache: BlobCache,
-        pushed: Storage,
+        pushed: Depot,
         settings: HostedSettings,
         meta: Meta,
         metrics: Metrics,
     ) -> Self {
         let shared = Shared {
             names: ArcSwap::from_pointee(names),
-            pull_through: PullThrough::new(cache, meta.clone(), metrics.clone()),
-            hosted: Hosted::new(pushed, meta.clone(), settings, metrics),
+            pull_through: PullThrough::new(cache.clone(), meta.clone(), metrics.clone()),
+            hosted: Hosted::new(pushed, cache, meta.clone(), settings, metrics),
             meta,
         };
         Self { shared: Arc::new(shared) }

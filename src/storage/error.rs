@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     #[error("cannot {doing} {path:?}: {source}")]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot {doing} bucket {bucket}: {source}")]
+    Bucket { doing: &'static str, bucket: String, source: Box<object_store::Error> },
     #[error("another process is using the data folder {path:?}; stop it, or choose another folder with `data`")]
     InUse { path: PathBuf },
 }
@@ -16,6 +18,20 @@ impl Error {
     pub fn is_full(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
+    /// The bucket could not be reached, or refused; it may work later.
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Self::Bucket { .. })
+    }
+
+    /// A range was asked for that begins behind the end.
+    pub fn is_beyond_the_end(&self) -> bool {
+        matches!(self, Self::Bucket { source, .. } if source.to_string().contains("416"))
+    }
+
+    pub(super) fn bucket(doing: &'static str, bucket: &str, source: object_store::Error) -> Self {
+        Self::Bucket { doing, bucket: bucket.to_owned(), source: Box::new(source) }
     }
 
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

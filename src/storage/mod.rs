@@ -1,4 +1,4 @@
-//! Durable bytes by digest.
+//! Durable bytes by digest, in the local file system or in a bucket.
 //!
 //! A blob is one plain immutable file, `blobs/sha256/ab/<hex>`, that an operator can look at and check with `sha256sum`.
 //! It becomes visible only by rename, after the caller has verified it and after it was synced. Unfinished bytes lie in
@@ -6,11 +6,15 @@
 //!
 //! *Never* here: knowing what a blob means, who may read it, when it must go, or truncating a file that was published.
 
+mod bucket;
+mod depot;
 mod error;
 mod local;
 mod staged;
 mod writer;
 
+pub use bucket::{Bucket, ObjectStream, StoredObject};
+pub use depot::{Depot, Kept};
 pub use error::Error;
 pub use local::{LeftOver, Storage, StoredBlob};
 pub use staged::Staged;

@@ -44,6 +44,13 @@ impl Staged {
         self
     }
 
+    /// The opposite of [`Staged::outlasting`].
+    #[must_use]
+    pub fn removed_on_drop(mut self) -> Self {
+        self.remove_on_drop = true;
+        self
+    }
+
     /// Bytes that are there.
     pub fn len(&self) -> u64 {
         self.len

@@ -12,6 +12,7 @@ mod proxy;
 mod upstream;
 
 mod auth;
+mod bucket;
 mod chaos;
 mod failures;
 mod fill;

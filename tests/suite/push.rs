@@ -20,38 +20,38 @@ async fn registry() -> (FakeUpstream, Proxy) {
 }
 
 /// An image that lies nowhere but in the test.
-async fn an_image(seed: u64, layer_sizes: &[usize]) -> Image {
+pub async fn an_image(seed: u64, layer_sizes: &[usize]) -> Image {
     FakeUpstream::start().await.image("any", "any", seed, layer_sizes)
 }
 
-fn path(repository: &str, rest: &str) -> String {
+pub fn path(repository: &str, rest: &str) -> String {
     format!("/v2/{repository}/{rest}")
 }
 
-async fn begin(proxy: &Proxy, repository: &str) -> String {
+pub async fn begin(proxy: &Proxy, repository: &str) -> String {
     let answer = proxy.client().send("POST", &path(repository, "blobs/uploads/"), &[], b"").await;
     answer.assert_status(202);
     answer.header("location").expect("a Location").to_owned()
 }
 
-async fn push_blob(proxy: &Proxy, repository: &str, bytes: &[u8]) -> Answer {
+pub async fn push_blob(proxy: &Proxy, repository: &str, bytes: &[u8]) -> Answer {
     let location = begin(proxy, repository).await;
     proxy.client().send("PUT", &format!("{location}?digest={}", sha256(bytes)), &[], bytes).await
 }
 
-async fn push_manifest(proxy: &Proxy, repository: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Answer {
+pub async fn push_manifest(proxy: &Proxy, repository: &str, reference: &str, media_type: &str, bytes: &[u8]) -> Answer {
     let path = path(repository, &format!("manifests/{reference}"));
     proxy.client().send("PUT", &path, &[("Content-Type", media_type)], bytes).await
 }
 
-async fn push_image(proxy: &Proxy, repository: &str, reference: &str, image: &Image) {
+pub async fn push_image(proxy: &Proxy, repository: &str, reference: &str, image: &Image) {
     for part in image.layers.iter().chain([&image.config]) {
         push_blob(proxy, repository, &part.bytes).await.assert_status(201);
     }
     push_manifest(proxy, repository, reference, image.media_type, &image.manifest.bytes).await.assert_status(201);
 }
 
-async fn assert_image(proxy: &Proxy, repository: &str, reference: &str, image: &Image) {
+pub async fn assert_image(proxy: &Proxy, repository: &str, reference: &str, image: &Image) {
     let answer = proxy.get(&path(repository, &format!("manifests/{reference}"))).await;
     answer.assert_body(&image.manifest.bytes);
     assert_eq!(answer.header("docker-content-digest"), Some(image.manifest.digest.as_str()));
@@ -61,12 +61,12 @@ async fn assert_image(proxy: &Proxy, repository: &str, reference: &str, image: &
     }
 }
 
-async fn tags(proxy: &Proxy, repository: &str) -> Value {
+pub async fn tags(proxy: &Proxy, repository: &str) -> Value {
     proxy.get(&path(repository, "tags/list")).await.json()["tags"].clone()
 }
 
 /// Files below the folder of what is pushed, and their bytes.
-fn files(proxy: &Proxy, folder: &str) -> usize {
+pub fn files(proxy: &Proxy, folder: &str) -> usize {
     fn count(folder: &std::path::Path) -> usize {
         let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
         entries.flatten().map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()

@@ -27,11 +27,25 @@ fn everything_reads_back_but_secrets() {
     std::fs::write(folder.path().join("k"), key).unwrap();
     std::fs::write(folder.path().join("j"), "{}").unwrap();
     let text = r#"
-listen = ["127.0.0.1:0", { address = "[::1]:0", tls = { certificate = "c", key = "k" } }]
+listen = ["127.0.0.1:0", { address = "0.0.0.0:0", push = true }, { address = "[::1]:0", tls = { certificate = "c", key = "k" } }]
 [http]
 idle_timeout = "1500ms"
 [cache]
 disk = 12345
+[hosted]
+grace = "90m"
+tag_mutability = "immutable"
+tag_mutability_except = ["latest"]
+[storage]
+kind = "s3"
+bucket = "b"
+endpoint = "http://127.0.0.1:9000/"
+access_key_id = "id"
+secret_access_key = "(secret)"
+encryption = "kms"
+kms_key_id = "k"
+[meta]
+url = "postgres://(secret)"
 [log]
 level = "off"
 format = "json"

@@ -65,10 +65,16 @@ impl From<Error> for Failure {
             Error::Cache { source: cache::Error::Stopped { .. }, .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
             }
+            Error::Cache { source: cache::Error::Bucket { .. }, .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+            }
+            Error::Storage(source) if source.is_remote() => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+            }
             Error::Storage(source) if source.is_full() => {
                 (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, None)
             }
-            Error::Cache { source: cache::Error::Storage { .. }, .. }
+            Error::Cache { source: cache::Error::Storage { .. } | cache::Error::Lost { .. }, .. }
             | Error::Meta(_)
             | Error::Storage(_)
             | Error::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, None),
@@ -89,6 +95,15 @@ impl From<Error> for Failure {
             // What went wrong inside is for the log, not for whoever asks.
             Error::Cache { object, source: cache::Error::Storage { .. } } => {
                 format!("{object} cannot be read from disk here; the log has the reason under this request's id")
+            }
+            Error::Cache { object, source: cache::Error::Bucket { .. } } => {
+                format!(
+                    "{object} is in a bucket that cannot be read now; the log has the reason under this request's id"
+                )
+            }
+            Error::Storage(source) if source.is_remote() => {
+                "the bucket that holds what is pushed cannot be written now: nothing was kept; push again later"
+                    .to_owned()
             }
             Error::Storage(source) if source.is_full() => {
                 "the disk that holds what is pushed is full: nothing was kept; push again when there is room".to_owned()

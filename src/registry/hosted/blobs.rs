@@ -2,10 +2,11 @@
 
 use super::{Hosted, Repository, now_ms};
 use crate::action::Want;
-use crate::cache::Blob;
+use crate::cache::{Blob, Origin};
 use crate::meta::Unlinked;
 use crate::oci::Digest;
 use crate::registry::{Answer, Body, Error, Object};
+use crate::storage::Kept;
 
 impl Hosted {
     pub(in crate::registry) async fn read_blob(
@@ -21,10 +22,19 @@ impl Hosted {
             self.note_interest(repository, digest, link.wanted_at_ms);
             return Ok(Answer::of(Body::BlobHead { digest, size: Some(link.size) }));
         }
-        let opened = self.on_disk(move |storage| storage.open_blob(&digest)).await?;
-        match opened {
-            Some((file, size)) if size == link.size => Ok(Answer::of(Body::Blob(Blob::of_file(digest, file, size)))),
-            found => Err(Error::Damaged { object: object(), expected: link.size, found: found.map(|(_, size)| size) }),
+        let damaged = |found| Err(Error::Damaged { object: object(), expected: link.size, found });
+        match self.inner.depot.open(&digest).await? {
+            Kept::File(file, size) if size == link.size => {
+                Ok(Answer::of(Body::Blob(Blob::of_file(digest, file, size))))
+            }
+            Kept::File(_, size) => damaged(Some(size)),
+            Kept::Nowhere => damaged(None),
+            Kept::Bucket(bucket) => {
+                let fetched = self.inner.cache.fetch(Origin::Bucket(bucket, digest), Some(link.size)).await;
+                let blob = fetched.map_err(|error| Error::from_cache(object(), error))?;
+                let outcome = Some(blob.outcome());
+                Ok(Answer { outcome, ..Answer::of(Body::Blob(blob)) })
+            }
         }
     }
 

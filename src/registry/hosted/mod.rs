@@ -1,6 +1,6 @@
 //! Repositories of one's own: what was pushed here.
 //!
-//! Bytes of blobs are in the storage, all facts are in `meta`; manifests are small and lie with the facts, so that a manifest, what
+//! Bytes of blobs are in the depot (files here, or a bucket), all facts are in `meta`; manifests are small and lie with the facts, so that a manifest, what
 //! it refers to and its tags change in one transaction. A blob is acknowledged when its file is durable and the database
 //! knows it, in this order (`uploads.rs`); it goes when nobody has needed it for a while (`reclaim.rs`).
 
@@ -21,10 +21,11 @@ use tokio_util::task::TaskTracker;
 use self::remembered::Remembered;
 use self::uploads::Session;
 use super::error::Error;
+use crate::cache::BlobCache;
 use crate::config::HostedSettings;
 use crate::meta::{Meta, RepositoryId};
 use crate::oci::{Digest, RepositoryName, UploadId};
-use crate::storage::{self, Storage};
+use crate::storage::Depot;
 use crate::telemetry::Metrics;
 
 pub use self::reclaim::Reclaimed;
@@ -37,7 +38,9 @@ pub struct Hosted {
 }
 
 struct Inner {
-    storage: Arc<Storage>,
+    depot: Depot,
+    /// In front of a bucket.
+    cache: BlobCache,
     meta: Meta,
     settings: HostedSettings,
     metrics: Metrics,
@@ -57,10 +60,11 @@ pub(super) struct Repository {
 }
 
 impl Hosted {
-    pub(super) fn new(storage: Storage, meta: Meta, settings: HostedSettings, metrics: Metrics) -> Self {
+    pub(super) fn new(depot: Depot, cache: BlobCache, meta: Meta, settings: HostedSettings, metrics: Metrics) -> Self {
         let remembered = Remembered::new(!meta.is_shared());
         let inner = Inner {
-            storage: Arc::new(storage),
+            depot,
+            cache,
             meta,
             settings,
             metrics,
@@ -119,20 +123,6 @@ impl Hosted {
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // Cancelled: the runtime is going down, and this task with it.
-                Err(_) => std::future::pending().await,
-            },
-        }
-    }
-
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Storage) -> Result<T, storage::Error> + Send + 'static,
-    ) -> Result<T, storage::Error> {
-        let storage = self.inner.storage.clone();
-        match tokio::task::spawn_blocking(move || work(&storage)).await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => std::future::pending().await,
             },
         }

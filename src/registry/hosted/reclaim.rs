@@ -75,7 +75,7 @@ impl Hosted {
             let mut gone = 0;
             for blob in &condemned {
                 let digest = blob.digest;
-                let remove = || self.on_disk(move |storage| storage.remove_blob(&digest));
+                let remove = || self.inner.depot.remove(&digest);
                 match self.inner.meta.reclaim_blob(&digest, before_ms, remove).await? {
                     Ok(true) => {
                         gone += 1;

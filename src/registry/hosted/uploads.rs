@@ -51,8 +51,7 @@ impl Hosted {
         }
         let id = new_id();
         let algorithm = start.digest.map_or(start.algorithm, |digest| digest.algorithm());
-        let name = id.clone();
-        let staged = self.on_disk(move |storage| storage.upload(name.as_str())).await?;
+        let staged = self.inner.depot.upload(id.as_str()).await?;
         let row = UploadRow { id: id.to_string(), repository: repository.id, algorithm: algorithm.name().to_owned() };
         self.inner.meta.begin_upload(&row, now_ms()).await?;
         let session = Arc::new(Session::new(Writer::new(staged.outlasting(), algorithm)));
@@ -150,8 +149,7 @@ impl Hosted {
             return Ok(session.clone());
         }
         let algorithm = if row.algorithm == Algorithm::Sha512.name() { Algorithm::Sha512 } else { Algorithm::Sha256 };
-        let name = id.clone();
-        let staged = self.on_disk(move |storage| storage.upload(name.as_str())).await?;
+        let staged = self.inner.depot.upload(id.as_str()).await?;
         let (writer, hashed) = Writer::new(staged.outlasting(), algorithm).rehash(algorithm).await;
         hashed?;
         let mut uploads = lock(&self.inner.uploads);
@@ -215,15 +213,14 @@ impl Hosted {
         let size = writer.staged.len();
         let meta = &self.inner.meta;
         meta.claim_blob(&digest, size, now_ms()).await?;
-        self.on_disk(move |_| writer.staged.publish(&digest)).await?;
+        self.inner.depot.publish(writer.staged, &digest).await?;
         meta.link_blob(repository.id, &digest, size, Some(id.as_str()), now_ms()).await?;
         Ok(())
     }
 
     /// Removes what is left of an upload. What cannot be removed now is removed when it has expired.
     pub(super) async fn discard(&self, id: &UploadId) {
-        let name = id.clone();
-        if let Err(error) = self.on_disk(move |storage| storage.remove_upload(name.as_str())).await {
+        if let Err(error) = self.inner.depot.remove_upload(id.as_str()).await {
             tracing::warn!(%error, upload = %id, "an upload's file cannot be removed");
             return;
         }

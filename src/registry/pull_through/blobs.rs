@@ -3,7 +3,7 @@
 use super::PullThrough;
 use super::Repository;
 use crate::action::Want;
-use crate::cache;
+use crate::cache::{self, Origin};
 use crate::meta::{Link, LinkKind};
 use crate::oci::{Digest, MediaType};
 use crate::registry::{Answer, Body};
@@ -45,7 +45,7 @@ impl PullThrough {
             let body = Body::BlobHead { digest, size };
             return Ok(Answer { body, upstream: Some(repository.upstream), outcome: Some(outcome), staleness: None });
         }
-        let source = repository.upstream.source(repository.remote.clone(), digest);
+        let source = Origin::Upstream(repository.upstream.source(repository.remote.clone(), digest));
         let blob = match kept.cache.fetch(source, expected).await {
             Ok(blob) => blob,
             Err(error) => {

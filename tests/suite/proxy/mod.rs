@@ -104,6 +104,11 @@ impl Proxy {
         }
     }
 
+    /// Sets a variable of the next process.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.setup.environment.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Starts the process and does not wait.
     pub fn spawn(&mut self) {
         self.write_config();

@@ -19,6 +19,10 @@ pub struct Setup {
     admin: SocketAddr,
     pub cache: Table,
     pub hosted: Table,
+    /// `[storage]`, if it says anything.
+    pub storage: Table,
+    /// `[meta]`, if it says anything.
+    pub meta: Table,
     pub http: Table,
     pub log: Table,
     pub upstreams: Vec<Table>,
@@ -61,6 +65,8 @@ impl Setup {
             admin,
             cache: Table::default(),
             hosted: Table::default(),
+            storage: Table::default(),
+            meta: Table::default(),
             http: Table::default(),
             log: Table::default(),
             upstreams: Vec::new(),
@@ -134,9 +140,14 @@ impl Setup {
         let mut out = format!("listen = [{listen}]\ndata = {data:?}\n");
         let mut admin = Table::default();
         admin.texts("listen", &[&self.admin.to_string()]).write("[admin]", &mut out);
-        for (header, table) in
-            [("[cache]", &self.cache), ("[hosted]", &self.hosted), ("[http]", &self.http), ("[log]", &self.log)]
-        {
+        for (header, table) in [
+            ("[cache]", &self.cache),
+            ("[hosted]", &self.hosted),
+            ("[storage]", &self.storage),
+            ("[meta]", &self.meta),
+            ("[http]", &self.http),
+            ("[log]", &self.log),
+        ] {
             table.write(header, &mut out);
         }
         for upstream in &self.upstreams {

@@ -1,0 +1,91 @@
+//! Where pushed blobs are kept for good: in files here, or in a bucket. Uploads under way are files here in both cases.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use super::bucket::Bucket;
+use super::error::Error;
+use super::local::Storage;
+use super::staged::Staged;
+use crate::oci::Digest;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Depot {
+    files: Arc<Storage>,
+    bucket: Option<Arc<Bucket>>,
+}
+
+/// A kept blob.
+pub enum Kept {
+    File(File, u64),
+    /// It is had from there, through the cache.
+    Bucket(Arc<Bucket>),
+    Nowhere,
+}
+
+impl Depot {
+    pub fn new(files: Storage, bucket: Option<Bucket>) -> Self {
+        Self { files: Arc::new(files), bucket: bucket.map(Arc::new) }
+    }
+
+    /// Opens the file of an upload, with whatever it already holds.
+    pub async fn upload(&self, id: &str) -> Result<Staged, Error> {
+        let id = id.to_owned();
+        self.on_disk(move |files| files.upload(&id)).await
+    }
+
+    pub async fn remove_upload(&self, id: &str) -> Result<(), Error> {
+        let id = id.to_owned();
+        self.on_disk(move |files| files.remove_upload(&id)).await
+    }
+
+    /// Keeps verified bytes for good: when this returns they are durable. The file is gone from the uploads, whatever happens.
+    pub async fn publish(&self, staged: Staged, digest: &Digest) -> Result<(), Error> {
+        let digest = *digest;
+        let Some(bucket) = &self.bucket else {
+            return self.on_disk(move |_| staged.publish(&digest)).await;
+        };
+        let staged = staged.removed_on_drop();
+        let stored = bucket.put(&digest, staged.file(), staged.len()).await;
+        self.on_disk(move |_| {
+            drop(staged);
+            Ok(())
+        })
+        .await?;
+        stored
+    }
+
+    pub async fn open(&self, digest: &Digest) -> Result<Kept, Error> {
+        if let Some(bucket) = &self.bucket {
+            return Ok(Kept::Bucket(bucket.clone()));
+        }
+        let digest = *digest;
+        let opened = self.on_disk(move |files| files.open_blob(&digest)).await?;
+        Ok(opened.map_or(Kept::Nowhere, |(file, size)| Kept::File(file, size)))
+    }
+
+    /// Removing what is not there is no error.
+    pub async fn remove(&self, digest: &Digest) -> Result<(), Error> {
+        if let Some(bucket) = &self.bucket {
+            return bucket.remove(digest).await;
+        }
+        let digest = *digest;
+        self.on_disk(move |files| files.remove_blob(&digest)).await
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Storage) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let files = self.files.clone();
+        match tokio::task::spawn_blocking(move || work(&files)).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Cancelled: the runtime is going down, and this task with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}

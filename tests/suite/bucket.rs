@@ -1,0 +1,181 @@
+//! A registry on a bucket and on PostgreSQL, alone and as two replicas.
+//!
+//! Real servers take part where the environment names them, as `.ci/run` does: `TEST_S3_URL` a store with the bucket
+//! `entrepot` for the key `test` and the secret `secret`, `TEST_POSTGRES_URL` a database server.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::json;
+
+use crate::bound::until_async;
+use crate::proxy::{Proxy, Setup};
+use crate::push::{an_image, assert_image, begin, files, path, push_blob, push_image, push_manifest, tags};
+use crate::upstream::{FakeUpstream, noise, sha256};
+
+const REPO: &str = "team/app";
+
+/// The variable's value; where it is not set that is said, and the test has nothing to do.
+fn server(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok();
+    if value.is_none() {
+        eprintln!("left out: {variable} is not set");
+    }
+    value
+}
+
+/// `[storage]` of a bucket that no other test knows.
+fn in_bucket(setup: &mut Setup, endpoint: &str, prefix: &str) {
+    setup.storage.text("kind", "s3").text("bucket", "entrepot").text("endpoint", endpoint).text("prefix", prefix);
+    setup.storage.text("access_key_id", "test").text("secret_access_key", "secret");
+}
+
+fn prefix() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}-{}", std::process::id(), fastrand::u32(..), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A database that no other test knows.
+async fn a_database(server: &str) -> String {
+    sqlx::any::install_default_drivers();
+    let name = format!("entrepot_suite_{:016x}", fastrand::u64(..));
+    let pool = sqlx::AnyPool::connect(server).await.expect("PostgreSQL can be reached");
+    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        .execute(&pool)
+        .await
+        .expect("a database is made");
+    pool.close().await;
+    let (base, _) = server.rsplit_once('/').expect("a database in the URL");
+    format!("{base}/{name}")
+}
+
+#[tokio::test]
+async fn what_is_pushed_lies_in_the_bucket() {
+    let Some(endpoint) = server("TEST_S3_URL") else { return };
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    in_bucket(&mut setup, &endpoint, &prefix());
+    let mut proxy = setup.start().await;
+    // More than one part, and not a whole number of them.
+    let image = an_image(1, &[1000, (40 << 20) + 17]).await;
+    push_image(&proxy, REPO, "latest", &image).await;
+    assert_eq!((files(&proxy, "staging"), files(&proxy, "blobs")), (0, 0));
+    assert_image(&proxy, REPO, "latest", &image).await;
+    let layer = path(REPO, &format!("blobs/{}", image.layers[1].digest));
+    proxy.kept(&image.layers[1].digest).await;
+    proxy.kill().await;
+    // Nothing but the database is left here.
+    for folder in ["blobs", "staging", "hosted"] {
+        std::fs::remove_dir_all(proxy.data_path().join(folder)).unwrap();
+    }
+    proxy.start().await;
+    // A range far into a layer that is not here costs the range.
+    let far = proxy.client().get_range(&layer, "bytes=39000000-39000099").await;
+    far.assert_bytes(206, &image.layers[1].bytes[39_000_000..39_000_100]);
+    assert_image(&proxy, REPO, "latest", &image).await;
+    let wrong = begin(&proxy, REPO).await;
+    let put = format!("{wrong}?digest={}", sha256(b"right"));
+    proxy.client().send("PUT", &put, &[], b"wrong").await.assert_error(400, "DIGEST_INVALID");
+    proxy.get(&path(REPO, &format!("blobs/{}", sha256(b"right")))).await.assert_error(404, "BLOB_UNKNOWN");
+}
+
+#[tokio::test]
+async fn what_nobody_needs_leaves_the_bucket() {
+    let Some(endpoint) = server("TEST_S3_URL") else { return };
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    in_bucket(&mut setup, &endpoint, &prefix());
+    setup.hosted.text("grace", "500ms").text("reclaim_every", "100ms");
+    let proxy = setup.start().await;
+    let (kept, gone) = (an_image(1, &[1000]).await, an_image(2, &[1000]).await);
+    push_image(&proxy, REPO, "kept", &kept).await;
+    push_image(&proxy, REPO, "gone", &gone).await;
+    let manifest = path(REPO, &format!("manifests/{}", gone.manifest.digest));
+    proxy.client().request("DELETE", &manifest, &[]).await.assert_status(202);
+    until_async("both blobs are removed", async || proxy.metrics().await.sum("entrepot_reclaimed_blobs_total") == 2.0)
+        .await;
+    assert_image(&proxy, REPO, "kept", &kept).await;
+    push_image(&proxy, REPO, "again", &gone).await;
+    assert_image(&proxy, REPO, "again", &gone).await;
+}
+
+/// A bucket that is away: what is here is served, pushes are told to come back, nothing is lost.
+#[tokio::test]
+async fn a_bucket_that_is_away() {
+    let Some(endpoint) = server("TEST_S3_URL") else { return };
+    let upstream = FakeUpstream::start().await;
+    let theirs = upstream.image("team/theirs", "latest", 5, &[1000]);
+    let mut setup = Setup::of(&upstream);
+    let prefix = prefix();
+    in_bucket(&mut setup, &endpoint, &prefix);
+    let mut proxy = setup.start().await;
+    let image = an_image(3, &[200_000]).await;
+    push_image(&proxy, REPO, "latest", &image).await;
+    assert_image(&proxy, REPO, "latest", &image).await;
+    proxy.kept(&image.layer().digest).await;
+    let cold = noise(9, 300_000);
+    push_blob(&proxy, REPO, &cold).await.assert_status(201);
+    // The same bucket at an address where nobody listens.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    proxy.environment("ENTREPOT_STORAGE__ENDPOINT", &format!("http://{nobody}"));
+    proxy.restart().await;
+    assert_image(&proxy, REPO, "latest", &image).await;
+    let away = proxy.get(&path(REPO, &format!("blobs/{}", sha256(&cold)))).await;
+    away.assert_error(503, "UNAVAILABLE");
+    assert!(away.header("retry-after").is_some());
+    let refused = push_blob(&proxy, REPO, b"new").await;
+    refused.assert_error(503, "UNAVAILABLE");
+    assert!(refused.header("retry-after").is_some() && !refused.text().contains("secret"));
+    proxy.get(&crate::proxy::manifest("team/theirs", "latest")).await.assert_body(&theirs.manifest.bytes);
+    proxy.environment("ENTREPOT_STORAGE__ENDPOINT", &endpoint);
+    proxy.restart().await;
+    proxy.get(&path(REPO, &format!("blobs/{}", sha256(&cold)))).await.assert_body(&cold);
+    push_blob(&proxy, REPO, b"new").await.assert_status(201);
+}
+
+#[tokio::test]
+async fn two_replicas_are_one_registry() {
+    let (Some(endpoint), Some(database)) = (server("TEST_S3_URL"), server("TEST_POSTGRES_URL")) else { return };
+    let upstream = FakeUpstream::start().await;
+    let (prefix, database) = (prefix(), a_database(&database).await);
+    let start = async || {
+        let mut setup = Setup::of(&upstream);
+        in_bucket(&mut setup, &endpoint, &prefix);
+        setup.meta.text("url", &database);
+        setup.hosted.text("grace", "2s").text("reclaim_every", "100ms");
+        setup.start().await
+    };
+    let (one, two): (Proxy, Proxy) = (start().await, start().await);
+    let image = an_image(1, &[1000, 2 << 20]).await;
+    push_image(&one, REPO, "latest", &image).await;
+    assert_image(&two, REPO, "latest", &image).await;
+    let moved = an_image(2, &[1000]).await;
+    push_image(&two, REPO, "latest", &moved).await;
+    assert_image(&one, REPO, "latest", &moved).await;
+    assert_eq!(tags(&one, REPO).await, json!(["latest"]));
+    // Both push the same at once, while both remove what nobody needs.
+    for round in 0..10u64 {
+        let image = an_image(100 + round % 2, &[50_000]).await;
+        let tag = format!("t{round}");
+        let push = async |proxy: &Proxy| {
+            for _ in 0..20 {
+                for part in image.layers.iter().chain([&image.config]) {
+                    push_blob(proxy, REPO, &part.bytes).await.assert_status(201);
+                }
+                if push_manifest(proxy, REPO, &tag, image.media_type, &image.manifest.bytes).await.status == 201 {
+                    return;
+                }
+            }
+            panic!("twenty times in vain");
+        };
+        tokio::join!(push(&one), push(&two));
+        assert_image(&one, REPO, &tag, &image).await;
+        assert_image(&two, REPO, &tag, &image).await;
+        let manifest = path(REPO, &format!("manifests/{}", image.manifest.digest));
+        let deletes = tokio::join!(async { one.client().request("DELETE", &manifest, &[]).await.status }, async {
+            two.client().request("DELETE", &manifest, &[]).await.status
+        });
+        assert!(matches!(deletes, (202, 404) | (404, 202)), "{deletes:?}");
+        assert_eq!(tags(&two, REPO).await, json!(["latest"]));
+    }
+    assert_image(&two, REPO, "latest", &moved).await;
+}
