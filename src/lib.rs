@@ -28,6 +28,7 @@ pub mod policy;
 pub mod registry;
 
 pub mod http;
+mod jobs;
 
 pub mod app;
 

@@ -4,8 +4,10 @@
 
 mod build;
 mod error;
+mod jobs;
 mod reload;
 mod run;
 
 pub use error::Error;
+pub use jobs::{PREVIEW, RECLAIM, SCRUB, run_job};
 pub use run::run;

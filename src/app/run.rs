@@ -14,7 +14,7 @@ use crate::cache::BlobCache;
 use crate::config::{self, Settings, Watch};
 use crate::http::{Bound, Ops, Readiness, Service, Serving, TlsListener};
 use crate::meta::Meta;
-use crate::registry::{Hosted, Reclaimed};
+use crate::registry::Hosted;
 use crate::telemetry::Logs;
 
 /// Time between writes of when blobs were used.
@@ -56,7 +56,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         };
         background.spawn(bound.accept(serving.clone(), handler));
     }
-    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), readiness.clone());
+    let jobs = super::jobs::jobs(&settings, &core);
+    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), jobs.clone(), readiness.clone());
     for address in &settings.admin.listen {
         let ops = ops.clone();
         let handler = move |request| std::future::ready(ops.call(&request));
@@ -66,7 +67,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     background.spawn(async move { registry.refresh_in_background(stopped).await });
     background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
     background.spawn(flush_pulls(core.registry.hosted().clone(), stop.clone()));
-    background.spawn(reclaim(core.registry.hosted().clone(), settings.hosted.reclaim_every, stop.clone()));
+    let clock = jobs.clone();
+    background.spawn(async move { clock.follow_the_clock().await });
     readiness.set_ready();
     tell_supervisor(&[sd_notify::NotifyState::Ready]);
     say_hello(&settings);
@@ -81,6 +83,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         tracing::warn!(connections = cut_off, "connections were cut off at http.drain_timeout");
     }
     core.cache.close().await;
+    jobs.close().await;
     stop.cancel();
     operators.drain(LAST_QUESTIONS).await;
     background.close();
@@ -124,27 +127,6 @@ async fn flush_pulls(hosted: Hosted, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(FLUSH_EVERY) => hosted.flush_pulls().await,
-        }
-    }
-}
-
-/// Removes what nobody needs, once in a while.
-async fn reclaim(hosted: Hosted, every: Duration, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(every) => {}
-        }
-        match hosted.reclaim(&stop).await {
-            Ok(reclaimed) if reclaimed == Reclaimed::default() => {}
-            Ok(reclaimed) => tracing::info!(
-                blobs = reclaimed.blobs,
-                bytes = reclaimed.bytes,
-                uploads = reclaimed.uploads,
-                failed = reclaimed.failed,
-                "what nobody needs was removed"
-            ),
-            Err(error) => tracing::warn!(%error, "what nobody needs could not be removed; the next round tries again"),
         }
     }
 }

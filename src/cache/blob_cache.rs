@@ -22,7 +22,7 @@ use super::origin::Origin;
 use crate::config::CacheSettings;
 use crate::meta::{BlobUse, Meta};
 use crate::oci::Digest;
-use crate::storage::{self, Storage};
+use crate::storage::{self, Condition, Pace, Storage, check_file};
 use crate::telemetry::{CacheOutcome, Metrics};
 
 /// Cheap to clone.
@@ -155,6 +155,40 @@ impl BlobCache {
             self.inner.memory.insert(digest, bytes);
         }
         Ok(bytes)
+    }
+
+    /// Reads everything that is kept on disk again, slowly, and forgets what is no longer what it was: it is fetched again when
+    /// it is needed. Returns how many blobs were read and how many were damaged. `advance` is told of each blob.
+    pub async fn scrub(
+        &self,
+        bytes_per_second: u64,
+        advance: impl Fn(u64),
+        stop: &CancellationToken,
+    ) -> Result<(u64, u64), storage::Error> {
+        let (mut checked, mut damaged) = (0, 0);
+        let mut pace = Pace::new(bytes_per_second);
+        for digest in self.inner.disk.digests() {
+            if stop.is_cancelled() {
+                break;
+            }
+            let disk = self.inner.disk.clone();
+            let Some(file) = run_blocking(move || disk.peek(&digest)).await? else { continue };
+            if check_file(file, &digest, &mut pace).await? == Condition::Damaged {
+                damaged += 1;
+                self.inner.metrics.scrub_damaged.inc();
+                tracing::error!(%digest, "a cached blob is damaged; it will be fetched again");
+                let disk = self.inner.disk.clone();
+                run_blocking(move || disk.forget(&digest)).await;
+            }
+            checked += 1;
+            advance(1);
+        }
+        Ok((checked, damaged))
+    }
+
+    /// Blobs that are kept on disk.
+    pub fn count(&self) -> u64 {
+        self.inner.disk.digests().len() as u64
     }
 
     pub fn apply(&self, settings: &CacheSettings) {

@@ -126,6 +126,16 @@ impl Disk {
         }
     }
 
+    /// What is kept, now.
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        self.state().eviction.digests()
+    }
+
+    /// Opens a kept blob without counting a use.
+    pub(super) fn peek(&self, digest: &Digest) -> Result<Option<File>, storage::Error> {
+        Ok(self.storage.open_blob(digest)?.map(|(file, _)| file))
+    }
+
     /// Counts a use of a blob whose copy in memory was served.
     pub(super) fn touch(&self, digest: &Digest) {
         let mut state = self.state();

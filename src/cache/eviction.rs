@@ -67,6 +67,10 @@ impl Eviction {
         self.entries.len()
     }
 
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        self.entries.keys().copied().collect()
+    }
+
     pub(super) fn contains(&self, digest: &Digest) -> bool {
         self.entries.contains_key(digest)
     }

@@ -52,6 +52,16 @@ pub enum Command {
     ClientConfig(ClientConfig),
     /// Ask a running service whether it lives; for container health checks
     Healthcheck(Healthcheck),
+    /// Remove what nobody needs any more from repositories of one's own; the service does so by itself once in a while
+    Gc {
+        /// Only tell what would be removed
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        maintenance: Maintenance,
+    },
+    /// Read everything that is kept again, to find what the disk has changed
+    Scrub(Maintenance),
     /// Print a completion script for a shell
     Completions {
         #[arg(value_enum)]
@@ -135,6 +145,12 @@ pub struct Healthcheck {
 }
 
 #[derive(Clone, Copy, Debug, Args)]
+pub struct Maintenance {
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
 pub struct Output {
     /// For people or for programs
     #[arg(long = "output", short = 'o', value_enum, default_value = "text", value_name = "FORMAT")]
@@ -207,6 +223,8 @@ mod tests {
             "entrepot client-config k3s --url http://a:5000",
             "entrepot healthcheck --ready --timeout 500ms",
             "entrepot completions zsh",
+            "entrepot gc --dry-run -o json",
+            "entrepot scrub",
         ] {
             assert!(parse(good).is_ok(), "{good}");
         }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use super::arguments::{Arguments, Command, ConfigCommand};
 use super::failure::Failure;
 use super::{
-    client_config, completions, config_check, config_init, config_reference, config_show, healthcheck, output, serve,
+    client_config, completions, config_check, config_init, config_reference, config_show, healthcheck, maintenance,
+    output, serve,
 };
 
 /// Runs what was typed, writes what came of it, and says how to exit.
@@ -34,6 +35,8 @@ async fn dispatch(arguments: Arguments) -> Result<String, Failure> {
         Command::Config { command: ConfigCommand::Reference } => Ok(config_reference::run()),
         Command::ClientConfig(wanted) => client_config::run(&source, &wanted),
         Command::Healthcheck(healthcheck) => healthcheck::run(&source, &healthcheck).await,
+        Command::Gc { dry_run, maintenance } => maintenance::gc(&source, dry_run, &maintenance).await,
+        Command::Scrub(wanted) => maintenance::scrub(&source, &wanted).await,
         Command::Completions { shell } => completions::run(shell),
     }
 }

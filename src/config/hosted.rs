@@ -30,6 +30,12 @@ pub struct HostedSettings {
     /// Time between two rounds of removing. Default 1 h.
     #[serde(serialize_with = "show::duration")]
     pub reclaim_every: Duration,
+    /// Time between two rounds of reading everything again; 0 for never. Default 7 days.
+    #[serde(serialize_with = "show::duration")]
+    pub scrub_every: Duration,
+    /// Bytes a second that are read again. Default 20 MiB.
+    #[serde(serialize_with = "show::size")]
+    pub scrub_rate: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -97,6 +103,18 @@ pub(super) static SECTION: Section = Section {
             fallback: Fallback::Value(r#""1h""#),
             meaning: "Time between two rounds of removing what nobody needs.",
         },
+        Key {
+            name: "scrub_every",
+            kind: Kind::Window,
+            fallback: Fallback::Value(r#""7d""#),
+            meaning: "Time between two rounds of reading everything that is kept again, to find what the disk has changed; `\"0s\"` for never.",
+        },
+        Key {
+            name: "scrub_rate",
+            kind: Kind::Size { min: 1 << 10, max: 1 << 40 },
+            fallback: Fallback::Value(r#""20MiB""#),
+            meaning: "How much is read again in a second.",
+        },
     ],
 };
 
@@ -109,6 +127,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<HostedSettings> {
     let except = reader.list("tag_mutability_except", value::element);
     let grace = reader.get("grace", value::duration);
     let reclaim_every = reader.get("reclaim_every", value::duration);
+    let scrub_every = reader.get("scrub_every", value::duration);
+    let scrub_rate = reader.get("scrub_rate", value::size);
     Some(HostedSettings {
         create_on_push: create_on_push?,
         require_references: require_references?,
@@ -118,6 +138,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<HostedSettings> {
         tag_mutability_except: except?.unwrap_or_default().into_iter().map(|(_, pattern)| pattern).collect(),
         grace: grace?,
         reclaim_every: reclaim_every?,
+        scrub_every: scrub_every?,
+        scrub_rate: scrub_rate?,
     })
 }
 

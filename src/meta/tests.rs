@@ -217,6 +217,8 @@ async fn a_blob_goes_only_when_nobody_needs_it() {
         meta.put_manifest(one, &manifest("{}", vec![blob("used")]), &[], "me", 10).await.unwrap();
         assert_eq!(meta.unlink_blob(one, &digest("used")).await.unwrap(), Unlinked::InUse);
         meta.want_blob(two, &digest("shared"), 100).await.unwrap();
+        let reclaimable = Reclaimable { blobs: 1, bytes: 4, uploads: 0 };
+        assert_eq!(meta.reclaimable(50, 50).await.unwrap(), reclaimable);
         assert_eq!(meta.unlink_forgotten(10, 100).await.unwrap(), 0, "everything was wanted just now");
         assert_eq!(meta.unlink_forgotten(50, 1).await.unwrap(), 1);
         assert_eq!(meta.unlink_forgotten(50, 100).await.unwrap(), 1);
@@ -225,6 +227,15 @@ async fn a_blob_goes_only_when_nobody_needs_it() {
         let condemned = meta.condemned_blobs(61, 100).await.unwrap();
         assert_eq!(condemned, [Condemned { digest: digest("lost"), size: 4 }]);
         assert!(meta.condemned_blobs(60, 100).await.unwrap().is_empty());
+
+        meta.lose_blob(&digest("shared"), 65).await.unwrap();
+        assert_eq!(meta.blob_link(two, &digest("shared")).await.unwrap(), None);
+        assert_eq!(meta.mount_blob(one, &digest("shared"), None, 66).await.unwrap(), None);
+        let needy = manifest("{needy}", vec![blob("shared")]);
+        let put = meta.put_manifest(two, &needy, &[], "me", 66).await.unwrap();
+        assert_eq!(put, Put::Missing(vec![digest("shared")]));
+        bring(&meta, two, "shared", 67).await;
+        assert_eq!(meta.put_manifest(two, &needy, &[], "me", 68).await.unwrap(), Put::Stored);
 
         // Somebody brings it again: it is no longer condemned.
         bring(&meta, two, "lost", 70).await;

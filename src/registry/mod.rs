@@ -16,7 +16,7 @@ mod pull_through;
 pub use answer::{Answer, Body, Staleness, UploadState};
 pub use dispatch::Registry;
 pub use error::{Error, Object};
-pub use hosted::{Hosted, Reclaimed};
+pub use hosted::{Hosted, Reclaimed, Scrubbed};
 pub use incoming::{BrokenOff, Incoming};
 pub use names::{NameError, Names, Repository};
 

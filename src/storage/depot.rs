@@ -2,8 +2,13 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::bucket::Bucket;
+use super::check::{Condition, Pace, check_file, check_object};
 use super::error::Error;
 use super::local::Storage;
 use super::staged::Staged;
@@ -72,6 +77,36 @@ impl Depot {
         }
         let digest = *digest;
         self.on_disk(move |files| files.remove_blob(&digest)).await
+    }
+
+    /// Reads kept bytes again.
+    pub async fn check(&self, digest: &Digest, pace: &mut Pace) -> Result<Condition, Error> {
+        if let Some(bucket) = &self.bucket {
+            return check_object(bucket, digest, pace).await;
+        }
+        let wanted = *digest;
+        match self.on_disk(move |files| files.open_blob(&wanted)).await? {
+            Some((file, _)) => check_file(file, digest, pace).await,
+            None => Ok(Condition::Missing),
+        }
+    }
+
+    /// Sets damaged bytes aside, where they are never served. In a bucket they are removed, which has versions for that.
+    pub async fn quarantine(&self, digest: &Digest) -> Result<(), Error> {
+        if let Some(bucket) = &self.bucket {
+            return bucket.remove(digest).await;
+        }
+        let digest = *digest;
+        self.on_disk(move |files| files.quarantine(&digest)).await
+    }
+
+    /// Everything that is kept, with the time of its last change.
+    pub async fn list(&self) -> Result<BoxStream<'_, Result<(Digest, SystemTime), Error>>, Error> {
+        if let Some(bucket) = &self.bucket {
+            return Ok(bucket.list().map_ok(|object| (object.digest, object.modified)).boxed());
+        }
+        let found = self.on_disk(Storage::scan).await?;
+        Ok(futures_util::stream::iter(found.into_iter().map(|blob| Ok((blob.digest, blob.modified)))).boxed())
     }
 
     async fn on_disk<T: Send + 'static>(

@@ -97,6 +97,17 @@ impl Storage {
         remove(&self.blob_path(digest))
     }
 
+    /// Moves a blob out of the way, into `quarantine/`.
+    pub fn quarantine(&self, digest: &Digest) -> Result<(), Error> {
+        let folder = self.blobs.with_file_name("quarantine");
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+        let aside = folder.join(format!("{}-{}", digest.algorithm().name(), digest.hex()));
+        match fs::rename(self.blob_path(digest), &aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("set aside", &aside)(error)),
+            _ => Ok(()),
+        }
+    }
+
     pub fn remove_left_over(&self, digest: &Digest) -> Result<(), Error> {
         remove(&self.staging_path(digest))
     }

@@ -7,6 +7,7 @@
 //! *Never* here: knowing what a blob means, who may read it, when it must go, or truncating a file that was published.
 
 mod bucket;
+mod check;
 mod depot;
 mod error;
 mod local;
@@ -14,6 +15,8 @@ mod staged;
 mod writer;
 
 pub use bucket::{Bucket, ObjectStream, StoredObject};
+pub(crate) use check::check_file;
+pub use check::{Condition, Pace};
 pub use depot::{Depot, Kept};
 pub use error::Error;
 pub use local::{LeftOver, Storage, StoredBlob};

@@ -108,6 +108,7 @@ metrics! {
     cache_objects: IntGaugeVec "entrepot_cache_objects" ["tier"] "Objects kept.";
     reclaimed_blobs: IntCounter "entrepot_reclaimed_blobs_total" [] "Pushed blobs that nobody needed any more and that were removed.";
     reclaimed_bytes: IntCounter "entrepot_reclaimed_bytes_total" [] "Bytes of these blobs.";
+    scrub_damaged: IntCounter "entrepot_scrub_damaged_total" [] "Kept blobs that were found damaged or missing when they were read again.";
     storage_errors: IntCounterVec "entrepot_storage_errors_total" ["operation"] "Failures of the disk: reserve, write, commit, read, remove.";
     upstream_requests: IntCounterVec "entrepot_upstream_requests_total" ["upstream", "code"] "Requests sent upstream, by status, or error where none came.";
     upstream_received_bytes: IntCounterVec "entrepot_upstream_received_bytes_total" ["upstream"] "Body bytes received from upstream.";

@@ -647,3 +647,87 @@ async fn killed_while_pushing() {
     push_image(&proxy, REPO, "last", &image).await;
     assert_image(&proxy, REPO, "last", &image).await;
 }
+
+fn run(proxy: &Proxy, arguments: &[&str]) -> (bool, Value, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"))
+        .args(arguments)
+        .args(["--output", "json", "--config"])
+        .arg(proxy.config_path())
+        .current_dir(proxy.data_path().parent().unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or_default(), said)
+}
+
+fn file_of(proxy: &Proxy, folder: &str, digest: &str) -> std::path::PathBuf {
+    let hex = digest.strip_prefix("sha256:").unwrap();
+    proxy.data_path().join(folder).join("sha256").join(&hex[..2]).join(hex)
+}
+
+/// C70, and bits that turn: what is damaged is found, set aside, not served, and healed by pushing it again.
+#[tokio::test]
+async fn c70_scrub_finds_what_the_disk_has_changed() {
+    let upstream = FakeUpstream::start().await;
+    let theirs = upstream.image("team/theirs", "latest", 5, &[400_000]);
+    let mut setup = Setup::of(&upstream);
+    setup.hosted.text("grace", "1s");
+    let mut proxy = setup.start().await;
+    let image = an_image(1, &[400_000, 5000, 6000]).await;
+    push_image(&proxy, REPO, "latest", &image).await;
+    proxy.get(&crate::proxy::blob("team/theirs", &theirs.layer().digest)).await.assert_body(&theirs.layer().bytes);
+    proxy.kept(&theirs.layer().digest).await;
+    assert!(run(&proxy, &["scrub"]).0);
+    let flip = |file: &std::path::Path| {
+        let mut bytes = std::fs::read(file).unwrap();
+        bytes[1234] ^= 1;
+        std::fs::write(file, bytes).unwrap();
+    };
+    flip(&file_of(&proxy, "hosted/blobs", &image.layers[0].digest));
+    flip(&file_of(&proxy, "blobs", &theirs.layer().digest));
+    std::fs::remove_file(file_of(&proxy, "hosted/blobs", &image.layers[1].digest)).unwrap();
+    let orphan = file_of(&proxy, "hosted/blobs", &sha256(b"nobody knows me"));
+    std::fs::create_dir_all(orphan.parent().unwrap()).unwrap();
+    std::fs::write(&orphan, b"nobody knows me").unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    // Once by the process that serves, once more when it does not.
+    let (good, found, said) = run(&proxy, &["scrub"]);
+    assert!(!good && said.contains("2 pushed blobs"), "{said}");
+    assert_eq!((&found["pushed"]["damaged"], &found["pushed"]["missing"]), (&json!(1), &json!(1)));
+    assert_eq!((&found["pushed"]["orphans_removed"], &found["cached"]["damaged"]), (&json!(1), &json!(1)));
+    assert!(!orphan.exists());
+    assert_eq!(files(&proxy, "quarantine"), 1);
+    proxy.terminate().await;
+    let (good, found, said) = run(&proxy, &["scrub"]);
+    assert!(good && found["pushed"]["damaged"] == 0, "what is known to be lost is not told twice: {said}");
+    proxy.start().await;
+    for part in &image.layers[..2] {
+        proxy.get(&path(REPO, &format!("blobs/{}", part.digest))).await.assert_error(404, "BLOB_UNKNOWN");
+    }
+    push_image(&proxy, REPO, "latest", &image).await;
+    assert_image(&proxy, REPO, "latest", &image).await;
+    proxy.get(&crate::proxy::blob("team/theirs", &theirs.layer().digest)).await.assert_body(&theirs.layer().bytes);
+    assert_eq!(upstream.count("GET", &theirs.layer().digest), 2);
+}
+
+#[tokio::test]
+async fn gc_by_hand() {
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    setup.hosted.text("grace", "100ms");
+    let mut proxy = setup.start().await;
+    let bytes = noise(1, 100_000);
+    push_blob(&proxy, REPO, &bytes).await.assert_status(201);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (good, found, said) = run(&proxy, &["gc", "--dry-run"]);
+    assert!(good && found["blobs"] == 1 && found["bytes"] == 100_000, "{found} {said}");
+    assert_eq!(files(&proxy, "blobs"), 1);
+    // The first round condemns, the second removes; one by the service and one without it.
+    assert!(run(&proxy, &["gc"]).0);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    proxy.terminate().await;
+    let (good, found, said) = run(&proxy, &["gc"]);
+    assert!(good && found["blobs"] == 1, "{found} {said}");
+    assert_eq!(files(&proxy, "blobs"), 0);
+    assert_eq!(run(&proxy, &["gc", "--dry-run"]).1["blobs"], 0);
+}

@@ -1,6 +1,7 @@
-//! What operators and orchestrators ask: `/metrics`, `/livez`, `/readyz`, `/startupz`, on listeners of their own.
+//! What operators and orchestrators ask: `/metrics`, `/livez`, `/readyz`, `/startupz`, and `/jobs`, on listeners of their own.
 //!
-//! Nothing here waits for an upstream, a disk or a database. *Never* here: anything that changes something.
+//! Nothing here waits for an upstream, a disk or a database: a job is started, and its state is told. *Never* here: anything
+//! else that changes something.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,6 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 
 use super::transport::ResponseBody;
 use crate::cache::BlobCache;
+use crate::jobs::Jobs;
 use crate::telemetry::Metrics;
 
 /// Where the process stands in its life; shared with whoever moves it on.
@@ -39,15 +41,19 @@ impl Readiness {
 pub struct Ops {
     metrics: Metrics,
     cache: BlobCache,
+    jobs: Jobs,
     readiness: Readiness,
 }
 
 impl Ops {
-    pub fn new(metrics: Metrics, cache: BlobCache, readiness: Readiness) -> Self {
-        Self { metrics, cache, readiness }
+    pub fn new(metrics: Metrics, cache: BlobCache, jobs: Jobs, readiness: Readiness) -> Self {
+        Self { metrics, cache, jobs, readiness }
     }
 
     pub fn call<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
+        if let Some(name) = request.uri().path().strip_prefix("/jobs/") {
+            return self.job(request.method(), name);
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         }
@@ -60,6 +66,7 @@ impl Ops {
             },
             "/startupz" if self.readiness.state() == STARTING => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             "/startupz" => text(StatusCode::OK, "ok\n"),
+            "/jobs" => json(StatusCode::OK, &self.jobs.states()),
             "/metrics" => {
                 self.cache.observe();
                 let mut response = Response::new(ResponseBody::full(self.metrics.render().into()));
@@ -68,9 +75,29 @@ impl Ops {
                     .insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; version=0.0.4"));
                 response
             }
-            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz and /startupz\n"),
+            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz, /startupz and /jobs\n"),
         }
     }
+
+    /// GET tells how far a job is, POST starts it.
+    fn job(&self, method: &Method, name: &str) -> Response<ResponseBody> {
+        let (status, state) = match *method {
+            Method::GET | Method::HEAD => (StatusCode::OK, self.jobs.state(name)),
+            Method::POST => (StatusCode::ACCEPTED, self.jobs.start(name)),
+            _ => return text(StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and POST\n"),
+        };
+        match state {
+            Some(state) => json(status, &state),
+            None => text(StatusCode::NOT_FOUND, "there is no such job; /jobs lists them\n"),
+        }
+    }
+}
+
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(serde_json::to_vec(value).unwrap_or_default().into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
 }
 
 fn text(status: StatusCode, body: &'static str) -> Response<ResponseBody> {

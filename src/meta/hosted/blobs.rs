@@ -15,6 +15,14 @@ pub struct BlobLink {
     pub wanted_at_ms: i64,
 }
 
+/// A blob that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredBlobRow {
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+}
+
 /// What came of taking a blob out of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unlinked {
@@ -26,13 +34,15 @@ pub enum Unlinked {
 
 impl Meta {
     pub async fn blob_link(&self, repository: RepositoryId, digest: &Digest) -> Result<Option<BlobLink>, Error> {
-        let row: Option<(i64, i64)> =
-            sqlx::query_as("SELECT size, wanted_at_ms FROM blob_link WHERE repository_id = $1 AND digest = $2")
-                .bind(repository.0)
-                .bind(digest.to_string())
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(Error::Query)?;
+        let row: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT blob_link.size, blob_link.wanted_at_ms FROM blob_link JOIN blob ON blob.digest = blob_link.digest \
+                 WHERE blob_link.repository_id = $1 AND blob_link.digest = $2 AND blob.lost_at_ms IS NULL",
+        )
+        .bind(repository.0)
+        .bind(digest.to_string())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(Error::Query)?;
         Ok(row.map(|(size, wanted_at_ms)| BlobLink { size: from_sql(size), wanted_at_ms }))
     }
 
@@ -54,7 +64,8 @@ impl Meta {
         let mut writing = self.write().await?;
         sqlx::query(
             "INSERT INTO blob (digest, size, claimed_at_ms) VALUES ($1, $2, $3) \
-             ON CONFLICT (digest) DO UPDATE SET claimed_at_ms = excluded.claimed_at_ms, condemned_at_ms = NULL",
+             ON CONFLICT (digest) DO UPDATE SET claimed_at_ms = excluded.claimed_at_ms, condemned_at_ms = NULL, \
+             lost_at_ms = NULL",
         )
         .bind(digest.to_string())
         .bind(to_sql(size))
@@ -62,6 +73,18 @@ impl Meta {
         .execute(writing.connection())
         .await
         .map_err(Error::Query)?;
+        writing.commit().await
+    }
+
+    /// The blob's bytes are damaged or gone: it is not there for anyone until it is pushed again.
+    pub async fn lose_blob(&self, digest: &Digest, now_ms: i64) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query("UPDATE blob SET lost_at_ms = $2 WHERE digest = $1 AND lost_at_ms IS NULL")
+            .bind(digest.to_string())
+            .bind(now_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
         writing.commit().await
     }
 
@@ -97,7 +120,7 @@ impl Meta {
         let mut writing = self.write().await?;
         // The row is taken first: from here on nobody removes the bytes.
         let size: Option<i64> = sqlx::query_scalar(
-            "UPDATE blob SET claimed_at_ms = $2, condemned_at_ms = NULL WHERE digest = $1 AND EXISTS \
+            "UPDATE blob SET claimed_at_ms = $2, condemned_at_ms = NULL WHERE digest = $1 AND lost_at_ms IS NULL AND EXISTS \
              (SELECT 1 FROM blob_link WHERE blob_link.digest = $1 AND ($3 = 0 OR repository_id = $4)) RETURNING size",
         )
         .bind(digest.to_string())
@@ -111,6 +134,32 @@ impl Meta {
         insert_link(&mut writing, repository, digest, size, now_ms).await?;
         writing.commit().await?;
         Ok(Some(size))
+    }
+
+    /// Blobs in order of their digests, after `last`.
+    pub async fn blobs(&self, last: Option<&Digest>, limit: u32) -> Result<Vec<StoredBlobRow>, Error> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT digest, size FROM blob WHERE digest > $1 ORDER BY digest LIMIT $2")
+                .bind(last.map(ToString::to_string).unwrap_or_default())
+                .bind(i64::from(limit))
+                .fetch_all(&self.pool)
+                .await
+                .map_err(Error::Query)?;
+        rows.into_iter()
+            .map(|(text, size)| Ok(StoredBlobRow { digest: super::digest(text)?, size: from_sql(size) }))
+            .collect()
+    }
+
+    /// Whether any repository has the blob, and it is not lost.
+    pub async fn is_linked(&self, digest: &Digest) -> Result<bool, Error> {
+        let statement = "SELECT repository_id FROM blob_link JOIN blob ON blob.digest = blob_link.digest \
+                         WHERE blob.digest = $1 AND blob.lost_at_ms IS NULL LIMIT 1";
+        let found: Option<i64> = sqlx::query_scalar(statement)
+            .bind(digest.to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        Ok(found.is_some())
     }
 
     /// Takes a blob out of a repository, unless one of its manifests refers to it.

@@ -249,7 +249,8 @@ async fn check_references(
                 .await
         } else {
             sqlx::query_scalar(
-                "UPDATE blob_link SET wanted_at_ms = $3 WHERE repository_id = $1 AND digest = $2 RETURNING size",
+                "UPDATE blob_link SET wanted_at_ms = $3 WHERE repository_id = $1 AND digest = $2 AND EXISTS \
+                 (SELECT 1 FROM blob WHERE blob.digest = $2 AND blob.lost_at_ms IS NULL) RETURNING size",
             )
             .bind(repository.0)
             .bind(text)

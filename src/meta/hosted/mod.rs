@@ -7,9 +7,9 @@ mod repositories;
 mod tags;
 mod uploads;
 
-pub use blobs::{BlobLink, Unlinked};
+pub use blobs::{BlobLink, StoredBlobRow, Unlinked};
 pub use manifests::{ManifestRow, NewManifest, Put, Reference, ReferrerRow, TagWrite};
-pub use reclaim::Condemned;
+pub use reclaim::{Condemned, Reclaimable};
 pub use repositories::RepositoryId;
 pub use tags::TagMove;
 pub use uploads::UploadRow;

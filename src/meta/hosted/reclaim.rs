@@ -17,7 +17,36 @@ pub struct Condemned {
     pub size: u64,
 }
 
+/// What could be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reclaimable {
+    pub blobs: u64,
+    pub bytes: u64,
+    pub uploads: u64,
+}
+
 impl Meta {
+    /// What nobody needs and nobody has needed since `before_ms`, and uploads that have been idle since `idle_before_ms`.
+    pub async fn reclaimable(&self, before_ms: i64, idle_before_ms: i64) -> Result<Reclaimable, Error> {
+        let (blobs, bytes): (i64, i64) = sqlx::query_as(
+            "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM blob \
+             WHERE claimed_at_ms < $1 AND NOT EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = blob.digest \
+             AND (blob_link.wanted_at_ms >= $1 OR EXISTS (SELECT 1 FROM manifest_reference \
+             WHERE manifest_reference.repository_id = blob_link.repository_id \
+             AND manifest_reference.target = blob_link.digest AND manifest_reference.kind = 'blob')))",
+        )
+        .bind(before_ms)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        let uploads: i64 = sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM upload WHERE touched_at_ms < $1")
+            .bind(idle_before_ms)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        Ok(Reclaimable { blobs: from_sql(blobs), bytes: from_sql(bytes), uploads: from_sql(uploads) })
+    }
+
     /// Takes blobs from repositories whose manifests do not refer to them and that have not wanted them since `before_ms`.
     /// Returns how many; at most `limit`.
     pub async fn unlink_forgotten(&self, before_ms: i64, limit: u32) -> Result<u64, Error> {

@@ -18,7 +18,9 @@ CREATE TABLE blob (
     digest TEXT PRIMARY KEY,
     size INTEGER NOT NULL,
     claimed_at_ms INTEGER NOT NULL,
-    condemned_at_ms INTEGER
+    condemned_at_ms INTEGER,
+    -- Set when its bytes were found damaged or gone: until they are pushed again there is no such blob.
+    lost_at_ms INTEGER
 );
 
 CREATE INDEX blob_condemned ON blob (condemned_at_ms);

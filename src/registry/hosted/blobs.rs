@@ -22,13 +22,17 @@ impl Hosted {
             self.note_interest(repository, digest, link.wanted_at_ms);
             return Ok(Answer::of(Body::BlobHead { digest, size: Some(link.size) }));
         }
-        let damaged = |found| Err(Error::Damaged { object: object(), expected: link.size, found });
+        let damaged = async |found| {
+            // From now on it is not there, so that clients push it again.
+            self.inner.meta.lose_blob(&digest, now_ms()).await?;
+            Err(Error::Damaged { object: object(), expected: link.size, found })
+        };
         match self.inner.depot.open(&digest).await? {
             Kept::File(file, size) if size == link.size => {
                 Ok(Answer::of(Body::Blob(Blob::of_file(digest, file, size))))
             }
-            Kept::File(_, size) => damaged(Some(size)),
-            Kept::Nowhere => damaged(None),
+            Kept::File(_, size) => damaged(Some(size)).await,
+            Kept::Nowhere => damaged(None).await,
             Kept::Bucket(bucket) => {
                 let fetched = self.inner.cache.fetch(Origin::Bucket(bucket, digest), Some(link.size)).await;
                 let blob = fetched.map_err(|error| Error::from_cache(object(), error))?;

@@ -9,6 +9,7 @@ mod manifests;
 mod reclaim;
 mod referrers;
 mod remembered;
+mod scrub;
 mod tags;
 mod uploads;
 
@@ -30,6 +31,7 @@ use crate::telemetry::Metrics;
 
 pub use self::reclaim::Reclaimed;
 pub(super) use self::referrers::no_referrers;
+pub use self::scrub::Scrubbed;
 
 /// Cheap to clone.
 #[derive(Clone)]

@@ -64,6 +64,15 @@ impl Hosted {
         Ok(reclaimed)
     }
 
+    /// What a round would come to, if nobody needed anything meanwhile.
+    pub async fn reclaimable(&self) -> Result<Reclaimed, Error> {
+        let settings = &self.inner.settings;
+        let (before, idle_before) =
+            (now_ms() - milliseconds(settings.grace), now_ms() - milliseconds(settings.upload_ttl));
+        let found = self.inner.meta.reclaimable(before, idle_before).await?;
+        Ok(Reclaimed { blobs: found.blobs, bytes: found.bytes, uploads: found.uploads, ..Reclaimed::default() })
+    }
+
     async fn remove_condemned(
         &self,
         before_ms: i64,

@@ -1,0 +1,79 @@
+//! The jobs of this program, and running one without serving.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::build::{self, Core};
+use super::error::Error;
+use crate::config::Settings;
+use crate::jobs::{Job, Jobs, Outcome};
+use crate::registry::Reclaimed;
+
+/// Removes what nobody needs.
+pub const RECLAIM: &str = "gc";
+
+/// Tells what that would come to.
+pub const PREVIEW: &str = "gc-dry-run";
+
+/// Reads everything again.
+pub const SCRUB: &str = "scrub";
+
+pub(super) fn jobs(settings: &Settings, core: &Core) -> Jobs {
+    let (hosted, cache) = (core.registry.hosted().clone(), core.cache.clone());
+    let (rate, every) = (settings.hosted.scrub_rate, settings.hosted.scrub_every);
+    let reclaim = {
+        let hosted = hosted.clone();
+        move |_, stop| {
+            let hosted = hosted.clone();
+            async move {
+                let reclaimed = hosted.reclaim(&stop).await.map_err(|error| error.to_string())?;
+                if reclaimed != Reclaimed::default() {
+                    tracing::info!(
+                        blobs = reclaimed.blobs,
+                        bytes = reclaimed.bytes,
+                        uploads = reclaimed.uploads,
+                        failed = reclaimed.failed,
+                        "what nobody needs was removed"
+                    );
+                }
+                Ok(json!(reclaimed))
+            }
+        }
+    };
+    let preview = {
+        let hosted = hosted.clone();
+        move |_, _| {
+            let hosted = hosted.clone();
+            async move { hosted.reclaimable().await.map(|found| json!(found)).map_err(|error| error.to_string()) }
+        }
+    };
+    let scrub = move |progress: crate::jobs::Progress, stop| {
+        let (hosted, cache) = (hosted.clone(), cache.clone());
+        async move {
+            progress.expect(cache.count());
+            let pushed = hosted.scrub(rate, |blobs, bytes| progress.advance(blobs, bytes), &stop).await;
+            let pushed = pushed.map_err(|error| error.to_string())?;
+            let (blobs, damaged) = cache
+                .scrub(rate, |blobs| progress.advance(blobs, 0), &stop)
+                .await
+                .map_err(|error| error.to_string())?;
+            Ok(json!({ "pushed": pushed, "cached": { "blobs": blobs, "damaged": damaged } }))
+        }
+    };
+    Jobs::new(vec![
+        Job::new(RECLAIM, Some(settings.hosted.reclaim_every), reclaim),
+        Job::new(PREVIEW, None, preview),
+        Job::new(SCRUB, Some(every).filter(|every| *every > Duration::ZERO), scrub),
+    ])
+}
+
+/// Runs one job on data that no process serves.
+pub async fn run_job(settings: &Settings, name: &str) -> Result<Outcome, Error> {
+    let core = build::core(settings).await?;
+    let outcome = jobs(settings, &core).run_now(name).await;
+    core.registry.close().await;
+    core.cache.close().await;
+    core.meta.close().await;
+    Ok(outcome.unwrap_or_else(|| Err(format!("there is no job {name}"))))
+}
