@@ -61,7 +61,7 @@ fn tagged(names: &[&str], immutable: bool) -> Vec<TagWrite> {
 async fn bring(meta: &Meta, repository: RepositoryId, content: &str, now_ms: i64) {
     let digest = Digest::of(content.as_bytes());
     meta.claim_blob(&digest, content.len() as u64, now_ms).await.unwrap();
-    meta.link_blob(repository, &digest, content.len() as u64, None, now_ms).await.unwrap();
+    assert!(meta.link_blob(repository, &digest, content.len() as u64, None, now_ms).await.unwrap());
 }
 
 #[tokio::test]
@@ -249,6 +249,7 @@ async fn a_blob_goes_only_when_nobody_needs_it() {
         assert!(meta.is_blob(&digest("lost")).await.unwrap(), "it is tried again");
         assert!(meta.reclaim_blob::<(), _>(&digest("lost"), 91, || async { Ok(()) }).await.unwrap().unwrap());
         assert!(!meta.is_blob(&digest("lost")).await.unwrap());
+        assert!(!meta.link_blob(one, &digest("lost"), 4, None, 92).await.unwrap(), "it is no longer claimed");
         assert!(meta.is_blob(&digest("shared")).await.unwrap());
     })
     .await;
@@ -282,7 +283,7 @@ async fn bringing_and_removing_take_turns() {
                     tokio::time::sleep(std::time::Duration::from_micros(fastrand::u64(0..500))).await;
                     meta.claim_blob(&digest, 2, 100).await.unwrap();
                     there.store(true, std::sync::atomic::Ordering::SeqCst);
-                    meta.link_blob(repository, &digest, 2, None, 100).await.unwrap();
+                    assert!(meta.link_blob(repository, &digest, 2, None, 100).await.unwrap());
                 })
             };
             let removed = removing.await.unwrap();

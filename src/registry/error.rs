@@ -37,6 +37,10 @@ pub enum Error {
     Storage(#[from] crate::storage::Error),
     #[error("{object} was pushed with {expected} bytes, but {} are here: the disk lost it; push it again", found.unwrap_or_default())]
     Damaged { object: Object, expected: u64, found: Option<u64> },
+    #[error(
+        "{0} was removed as forgotten while it was being pushed: push it again; `hosted.grace` must be longer than a push takes"
+    )]
+    Forgotten(Object),
     #[error("there is no repository {0}, and pushing makes none here (`hosted.create_on_push`)")]
     NotCreated(RepositoryName),
     #[error("there is no upload {id} to {repository}: it has ended, was cancelled, or expired; begin another")]

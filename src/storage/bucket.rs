@@ -173,6 +173,15 @@ impl Bucket {
         }
     }
 
+    /// Bytes of an object; `None` when there is none.
+    pub async fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        match self.store.head(&self.path(digest)).await {
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.error("read from", error)),
+        }
+    }
+
     /// Removing what is not there is no error.
     pub async fn remove(&self, digest: &Digest) -> Result<(), Error> {
         match self.store.delete(&self.path(digest)).await {

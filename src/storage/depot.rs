@@ -70,6 +70,16 @@ impl Depot {
         Ok(opened.map_or(Kept::Nowhere, |(file, size)| Kept::File(file, size)))
     }
 
+    /// Whether so many bytes are kept under the digest.
+    pub async fn has(&self, digest: &Digest, size: u64) -> Result<bool, Error> {
+        if let Some(bucket) = &self.bucket {
+            return Ok(bucket.size(digest).await? == Some(size));
+        }
+        let digest = *digest;
+        let opened = self.on_disk(move |files| files.open_blob(&digest)).await?;
+        Ok(opened.is_some_and(|(_, found)| found == size))
+    }
+
     /// Removing what is not there is no error.
     pub async fn remove(&self, digest: &Digest) -> Result<(), Error> {
         if let Some(bucket) = &self.bucket {

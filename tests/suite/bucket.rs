@@ -78,8 +78,9 @@ async fn what_is_pushed_lies_in_the_bucket() {
     proxy.get(&path(REPO, &format!("blobs/{}", sha256(b"right")))).await.assert_error(404, "BLOB_UNKNOWN");
 }
 
+/// C77: many blobs go in one round.
 #[tokio::test]
-async fn what_nobody_needs_leaves_the_bucket() {
+async fn c77_what_nobody_needs_leaves_the_bucket() {
     let Some(endpoint) = server("TEST_S3_URL") else { return };
     let upstream = FakeUpstream::start().await;
     let mut setup = Setup::of(&upstream);
@@ -132,8 +133,9 @@ async fn a_bucket_that_is_away() {
     push_blob(&proxy, REPO, b"new").await.assert_status(201);
 }
 
+/// C78: what one replica pushes the other serves, and neither takes away what the other needs.
 #[tokio::test]
-async fn two_replicas_are_one_registry() {
+async fn c78_two_replicas_are_one_registry() {
     let (Some(endpoint), Some(database)) = (server("TEST_S3_URL"), server("TEST_POSTGRES_URL")) else { return };
     let upstream = FakeUpstream::start().await;
     let (prefix, database) = (prefix(), a_database(&database).await);

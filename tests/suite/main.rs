@@ -19,6 +19,7 @@ mod fill;
 mod kills;
 mod lifecycle;
 mod manifests;
+mod model;
 mod names;
 mod push;
 mod range;

@@ -731,3 +731,97 @@ async fn gc_by_hand() {
     assert_eq!(files(&proxy, "blobs"), 0);
     assert_eq!(run(&proxy, &["gc", "--dry-run"]).1["blobs"], 0);
 }
+
+/// C40: that a name was unknown is forgotten at once when somebody pushes to it.
+#[tokio::test]
+async fn c40_a_push_ends_what_was_remembered_as_unknown() {
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    setup.hub().set("default", true).text("negative_ttl", "1h");
+    let proxy = setup.start().await;
+    let image = an_image(1, &[1000]).await;
+    for reference in ["latest", image.manifest.digest.as_str()] {
+        proxy.get(&path(REPO, &format!("manifests/{reference}"))).await.assert_status(404);
+    }
+    proxy.get(&path(REPO, &format!("blobs/{}", image.layer().digest))).await.assert_status(404);
+    push_image(&proxy, REPO, "latest", &image).await;
+    assert_image(&proxy, REPO, "latest", &image).await;
+    proxy.get(&path(REPO, "manifests/next")).await.assert_error(404, "MANIFEST_UNKNOWN");
+    push_image(&proxy, REPO, "next", &image).await;
+    assert_image(&proxy, REPO, "next", &image).await;
+}
+
+/// C62 and C69: a blob is served in the repositories that have it, in no other, and stays with one when another loses it.
+#[tokio::test]
+async fn c62_c69_blobs_of_own_repositories() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = forgetful(&upstream).start().await;
+    let image = an_image(1, &[100_000]).await;
+    push_image(&proxy, "team/one", "latest", &image).await;
+    push_blob(&proxy, "team/three", b"to be there").await.assert_status(201);
+    let layer = format!("blobs/{}", image.layer().digest);
+    proxy.get(&path("team/three", &layer)).await.assert_error(404, "BLOB_UNKNOWN");
+    proxy.head(&path("team/three", &layer)).await.assert_status(404);
+    proxy.get(&path("team/three", &format!("manifests/{}", image.manifest.digest))).await.assert_status(404);
+    push_image(&proxy, "team/two", "latest", &image).await;
+    let manifest = path("team/one", &format!("manifests/{}", image.manifest.digest));
+    proxy.client().request("DELETE", &manifest, &[]).await.assert_status(202);
+    until_async("one has lost it", async || proxy.get(&path("team/one", &layer)).await.status == 404).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_image(&proxy, "team/two", "latest", &image).await;
+}
+
+/// C68: where an upload goes on is said without a host, so that no proxy in front of us can make it wrong.
+#[tokio::test]
+async fn c68_locations_have_no_host() {
+    let (_, proxy) = registry().await;
+    let headers =
+        [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "registry.example"), ("X-Forwarded-Prefix", "/deep")];
+    let answer = proxy.client().send("POST", &path(REPO, "blobs/uploads/"), &headers, b"").await;
+    let location = answer.header("location").unwrap().to_owned();
+    assert!(location.starts_with(&format!("/v2/{REPO}/blobs/uploads/")), "{location}");
+    let put = format!("{location}?digest={}", sha256(b"x"));
+    let answer = proxy.client().send("PUT", &put, &headers, b"x").await;
+    assert_eq!(answer.header("location"), Some(format!("/v2/{REPO}/blobs/{}", sha256(b"x")).as_str()));
+}
+
+/// With so little grace a blob may be forgotten before its push has ended, which is told.
+pub fn may_be_forgotten(answer: &Answer) {
+    if answer.status != 201 {
+        answer.assert_error(503, "UNAVAILABLE");
+        assert!(answer.text().contains("hosted.grace"), "{}", answer.text());
+    }
+}
+
+/// SIGKILL at any moment of removing: what is needed stays, what is not goes later, and can be pushed again.
+#[tokio::test]
+async fn c74_killed_while_removing() {
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    setup.hosted.text("grace", "10ms").text("reclaim_every", "1ms");
+    let mut proxy = setup.start().await;
+    let source = FakeUpstream::start().await;
+    let kept = source.image("any", "any", 1, &[50_000]);
+    let stays = async |proxy: &Proxy| {
+        for _ in 0..50 {
+            for part in kept.layers.iter().chain([&kept.config]) {
+                may_be_forgotten(&push_blob(proxy, REPO, &part.bytes).await);
+            }
+            if push_manifest(proxy, REPO, "kept", kept.media_type, &kept.manifest.bytes).await.status == 201 {
+                return;
+            }
+        }
+        panic!("a push in vain, fifty times");
+    };
+    stays(&proxy).await;
+    for round in 0..20u64 {
+        for n in 0..5 {
+            may_be_forgotten(&push_blob(&proxy, REPO, &noise(round * 10 + n, 20_000)).await);
+        }
+        tokio::time::sleep(Duration::from_micros(fastrand::u64(0..30_000))).await;
+        proxy.kill().await;
+        proxy.start().await;
+        assert_image(&proxy, REPO, "kept", &kept).await;
+    }
+    until_async("only what is needed is left", async || files(&proxy, "blobs") == 2).await;
+}

@@ -88,7 +88,8 @@ impl Meta {
         writing.commit().await
     }
 
-    /// Gives the repository a blob whose bytes are in their place, and ends the upload that brought it.
+    /// Gives the repository a blob whose bytes are in their place, and ends the upload that brought it. False when the blob
+    /// was taken for forgotten and removed since it was claimed.
     pub async fn link_blob(
         &self,
         repository: RepositoryId,
@@ -96,8 +97,17 @@ impl Meta {
         size: u64,
         upload: Option<&str>,
         now_ms: i64,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let mut writing = self.write().await?;
+        let claimed = sqlx::query("UPDATE blob SET claimed_at_ms = $2, condemned_at_ms = NULL WHERE digest = $1")
+            .bind(digest.to_string())
+            .bind(now_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        if claimed.rows_affected() == 0 {
+            return Ok(false);
+        }
         insert_link(&mut writing, repository, digest, size, now_ms).await?;
         if let Some(upload) = upload {
             sqlx::query("DELETE FROM upload WHERE id = $1")
@@ -106,7 +116,8 @@ impl Meta {
                 .await
                 .map_err(Error::Query)?;
         }
-        writing.commit().await
+        writing.commit().await?;
+        Ok(true)
     }
 
     /// Gives the repository a blob that another has. `None` when `from` does not have it, or when nobody has it.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,9 @@ use crate::registry::Error;
 
 /// Rows of one step; between steps others have their turn.
 const STEP: u32 = 200;
+
+/// Blobs that are removed at once.
+const AT_ONCE: usize = 4;
 
 /// Uploads that are open but not written to are closed after this, to be opened again when they go on.
 const IDLE: Duration = Duration::from_secs(60);
@@ -81,11 +85,17 @@ impl Hosted {
     ) -> Result<(), Error> {
         while !stop.is_cancelled() {
             let condemned = self.inner.meta.condemned_blobs(before_ms, STEP).await?;
-            let mut gone = 0;
-            for blob in &condemned {
-                let digest = blob.digest;
-                let remove = || self.inner.depot.remove(&digest);
-                match self.inner.meta.reclaim_blob(&digest, before_ms, remove).await? {
+            let (found, mut gone) = (condemned.len(), 0);
+            // An object store takes its time for each, so several are asked at once.
+            let mut removing = futures_util::stream::iter(condemned)
+                .map(|blob| async move {
+                    let remove = || self.inner.depot.remove(&blob.digest);
+                    let removed = self.inner.meta.reclaim_blob(&blob.digest, before_ms, remove).await;
+                    (blob, removed)
+                })
+                .buffer_unordered(AT_ONCE);
+            while let Some((blob, removed)) = removing.next().await {
+                match removed? {
                     Ok(true) => {
                         gone += 1;
                         reclaimed.blobs += 1;
@@ -93,13 +103,13 @@ impl Hosted {
                     }
                     Ok(false) => {}
                     Err(error) => {
-                        tracing::warn!(%error, %digest, "a blob that nobody needs cannot be removed");
+                        tracing::warn!(%error, digest = %blob.digest, "a blob that nobody needs cannot be removed");
                         reclaimed.failed += 1;
                     }
                 }
             }
             // What could not be removed would be found again at once: it waits for the next round.
-            if gone == 0 || condemned.len() < STEP as usize {
+            if gone == 0 || found < STEP as usize {
                 break;
             }
         }

@@ -214,8 +214,17 @@ impl Hosted {
         let meta = &self.inner.meta;
         meta.claim_blob(&digest, size, now_ms()).await?;
         self.inner.depot.publish(writer.staged, &digest).await?;
-        meta.link_blob(repository.id, &digest, size, Some(id.as_str()), now_ms()).await?;
-        Ok(())
+        let link = || meta.link_blob(repository.id, &digest, size, Some(id.as_str()), now_ms());
+        if link().await? {
+            return Ok(());
+        }
+        // It took longer than the grace, and the blob was taken for forgotten: before its bytes came, which then are there
+        // without a row, or after.
+        meta.claim_blob(&digest, size, now_ms()).await?;
+        if self.inner.depot.has(&digest, size).await? && link().await? {
+            return Ok(());
+        }
+        Err(Error::Forgotten(Object::Blob(repository.name.clone(), digest)))
     }
 
     /// Removes what is left of an upload. What cannot be removed now is removed when it has expired.
