@@ -279,9 +279,7 @@ class Pushes:
         digest = digest_of(b"these bytes")
         _, _, _, location = self.send("POST", self.uploads("curl"))
         status, _, body, _ = self.send("PUT", with_digest(location, digest), "--data-binary", f"@{path}")
-        with open(body) as file:
-            said = json.load(file)
-        same("answer", (400, "DIGEST_INVALID"), (status, said["errors"][0]["code"]))
+        same("answer", (400, "DIGEST_INVALID"), (status, code_in(body)))
         same("the blob", 404, self.curl.get(f"{self.entrepot.url}/v2/{TEAM}/curl/blobs/{digest}")[0])
 
     def check_a_manifest_without_its_blobs_is_refused(self):
@@ -291,10 +289,8 @@ class Pushes:
             file.write(image.manifests[0][2])
         url = f"{self.entrepot.url}/v2/{TEAM}/{image.repository}/manifests/1"
         status, _, body, _ = self.send("PUT", url, "-H", f"Content-Type: {image.media_type}", "--data-binary", f"@{path}")
-        with open(body) as file:
-            said = json.load(file)
-        same("status", True, status in (400, 404))
-        same("code", "MANIFEST_BLOB_UNKNOWN", said["errors"][0]["code"])
+        same("status is 400 or 404", True, status in (400, 404))
+        same("code", "MANIFEST_BLOB_UNKNOWN", code_in(body))
 
     # --- skopeo ---
 
@@ -689,6 +685,16 @@ class Pushes:
 
 def told(name):
     return name.split("_", 1)[1].replace("_", " ")
+
+
+def code_in(body):
+    """The code in an OCI error body."""
+    with open(body) as file:
+        said = file.read()
+    try:
+        return json.loads(said)["errors"][0]["code"]
+    except ValueError as error:
+        raise Failure(f"no OCI error body: {said[:300]!r}") from error
 
 
 def with_digest(location, digest):
