@@ -66,15 +66,16 @@ class Curl(Client):
         return self.entrepot.tls_address if self.tls else self.entrepot.address
 
     def get(self, url, *more):
-        """Gives status, headers (lower case) and the path of the body."""
+        """Gives status, headers (names in lower case) and the path of the body."""
         store = self.fresh("answer")
         head, body = os.path.join(store, "head"), os.path.join(store, "body")
         open(body, "wb").close()
         options = list(self.options) + (["--cacert", self.entrepot.ca] if self.tls else [])
         run(["curl", "-sS", "--max-time", "120", *options, "-D", head, "-o", body, "-H", f"Accept: {ACCEPT}", *more, url])
         with open(head) as file:
-            lines = file.read().strip().split("\n")
-        headers = dict(line.strip().lower().split(": ", 1) for line in lines[1:] if ": " in line)
+            # The last head: 100 Continue may stand before it.
+            lines = file.read().strip().split("\n\n")[-1].split("\n")
+        headers = {name.lower(): value for name, value in (line.strip().split(": ", 1) for line in lines[1:] if ": " in line)}
         return int(lines[0].split()[1]), headers, body
 
     def pull(self, upstream, image):

@@ -18,12 +18,12 @@ class Entrepot:
         self.ca = authority.certificate
         self.data = os.path.join(folder, "entrepot-data")
         self.config = os.path.join(folder, "entrepot.toml")
-        certificate, key = authority.issue("entrepot")
         with open(self.config, "w") as file:
-            file.write(self.settings(upstreams, certificate, key))
+            file.write(self.settings(upstreams, authority))
         self.daemon = Daemon("entrepot", [program, "serve", "--config", self.config], folder, self.is_ready, environment())
 
-    def settings(self, upstreams, certificate, key):
+    def settings(self, upstreams, authority):
+        certificate, key = authority.issue("entrepot")
         login = f"username = {toml(USERNAME)}\npassword = {toml(PASSWORD)}\n"
         wrong = f'username = {toml(USERNAME)}\npassword = "wrong"\n'
         realms = f"realms = [{toml(upstreams.token_server.host)}]\n"
@@ -74,3 +74,14 @@ class Entrepot:
     def metrics(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=5) as answer:
             return answer.read().decode()
+
+
+class Second(Entrepot):
+    """Another one, whose only upstream is the first. It asks for every tag, so that it tells what it does without the first."""
+
+    def settings(self, first, authority):
+        return (
+            f"listen = [{toml(self.address)}]\ndata = {toml(self.data)}\nwell_known_upstreams = false\n"
+            f'\n[admin]\nlisten = ["127.0.0.1:{self.admin_port}"]\n\n[log]\nformat = "json"\n'
+            f'\n[[upstream]]\nname = "first"\nurl = {toml(first.url)}\ntag_ttl = "0s"\nstale_while_revalidate = "0s"\n'
+        )
