@@ -90,7 +90,8 @@ impl From<Error> for Failure {
             Error::ManifestInvalid { .. } => (StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, None),
             Error::MissingReferences { .. } => (StatusCode::NOT_FOUND, ErrorCode::ManifestBlobUnknown, None),
             Error::ImmutableTag { .. } => (StatusCode::BAD_REQUEST, ErrorCode::TagInvalid, None),
-            Error::InUse(_) => (StatusCode::CONFLICT, ErrorCode::Denied, None),
+            // As a registry answers that deletes no blobs ("Deleting Blobs"): this one it does not delete now.
+            Error::InUse(_) => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None),
         };
         let message = match &error {
             // What went wrong inside is for the log, not for whoever asks.
