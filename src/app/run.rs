@@ -46,6 +46,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
             core.metrics.clone(),
             settings.telemetry.access,
             listener.push,
+            listener.redirect,
             settings.http.stall_timeout,
         );
         let handler = move |request| {

@@ -18,6 +18,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Whether whoever reaches it may push and delete. Default: where only this machine reaches it.
     pub push: bool,
+    /// Whether blobs that lie in a bucket are fetched from there by the client itself. Default no.
+    pub redirect: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
 }
@@ -115,6 +117,13 @@ pub(super) static LISTENER: Section = Section {
             meaning: "Whether whoever reaches this listener may push to repositories of one's own and delete from them.",
         },
         Key {
+            name: "redirect",
+            kind: Kind::Flag,
+            fallback: Fallback::Value("false"),
+            meaning: "Whether clients are sent to the bucket for pushed blobs (307 with a signed URL), with `[storage] kind = \"s3\"`. They must be \
+                      able to reach it.",
+        },
+        Key {
             name: "tls",
             kind: Kind::Table(&TLS),
             fallback: Fallback::Unset,
@@ -191,7 +200,7 @@ fn read_listener(node: Node, path: String, context: &Context) -> Option<Listener
     let table = match node.value {
         Value::Text(text) => {
             return match value::parse_address(&text) {
-                Ok(address) => Some(Listener { address, push: address.ip().is_loopback(), tls: None }),
+                Ok(address) => Some(Listener { address, push: address.ip().is_loopback(), redirect: false, tls: None }),
                 Err(message) => {
                     context.report(&node.place, path, message);
                     None
@@ -207,9 +216,15 @@ fn read_listener(node: Node, path: String, context: &Context) -> Option<Listener
     let mut reader = Reader::of_node(&LISTENER, path, table, context)?;
     let address = reader.get("address", |key, value| value::parse_address(&value::text(key, value)?));
     let push = reader.optional("push", value::flag);
+    let redirect = reader.get("redirect", value::flag);
     let tls = if reader.has("tls") { read_tls(&reader.table("tls", &TLS)?).map(Some) } else { Some(None) };
     let address = address?;
-    Some(Listener { address, push: push?.unwrap_or_else(|| address.ip().is_loopback()), tls: tls? })
+    Some(Listener {
+        address,
+        push: push?.unwrap_or_else(|| address.ip().is_loopback()),
+        redirect: redirect?,
+        tls: tls?,
+    })
 }
 
 fn read_tls(reader: &Reader<'_>) -> Option<ListenerTls> {

@@ -53,8 +53,9 @@ impl Settings {
     }
 
     fn document(&self) -> Document<'_> {
-        let is_long =
-            |listener: &Listener| listener.tls.is_some() || listener.push != listener.address.ip().is_loopback();
+        let is_long = |listener: &Listener| {
+            listener.tls.is_some() || listener.redirect || listener.push != listener.address.ip().is_loopback()
+        };
         let listen = if self.listen.iter().any(is_long) {
             Listen::Tables(&self.listen)
         } else {

@@ -22,13 +22,22 @@ pub struct Service {
     access_log: bool,
     /// Whether whoever reaches this listener may push.
     push: bool,
+    /// Whether its clients may be sent to a bucket.
+    redirect: bool,
     /// A body of which the client sends nothing for this long is given up.
     stall_timeout: Duration,
 }
 
 impl Service {
-    pub fn new(registry: Registry, metrics: Metrics, access_log: bool, push: bool, stall_timeout: Duration) -> Self {
-        Self { registry, metrics, access_log, push, stall_timeout }
+    pub fn new(
+        registry: Registry,
+        metrics: Metrics,
+        access_log: bool,
+        push: bool,
+        redirect: bool,
+        stall_timeout: Duration,
+    ) -> Self {
+        Self { registry, metrics, access_log, push, redirect, stall_timeout }
     }
 
     /// Route, authenticate, authorize, answer, render, log.
@@ -67,7 +76,7 @@ impl Service {
         let brings = action.writes();
         let permit = policy::authorize(identity, action)?;
         let body = if brings { request_body::incoming(body, self.stall_timeout) } else { Incoming::empty() };
-        let answer = self.registry.answer(permit, body).await?;
+        let answer = self.registry.answer(permit, body, self.redirect).await?;
         note(record, &answer);
         let conditions = Conditions::read(&request.headers);
         let regions = request.extensions.get::<FileRegions>();

@@ -28,6 +28,11 @@ pub enum Body {
         bytes: Option<Bytes>,
     },
     Blob(Blob),
+    /// The client fetches it from there, within a short time.
+    Elsewhere {
+        digest: Digest,
+        url: String,
+    },
     /// A blob of which only the description was asked.
     BlobHead {
         digest: Digest,

@@ -59,8 +59,8 @@ impl Registry {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Carries out what was permitted. `body` is what the request brings.
-    pub async fn answer(&self, permit: Permit, body: Incoming) -> Result<Answer, Error> {
+    /// Carries out what was permitted. `body` is what the request brings; with `redirect` the client may be sent elsewhere.
+    pub async fn answer(&self, permit: Permit, body: Incoming, redirect: bool) -> Result<Answer, Error> {
         let Shared { pull_through, hosted, .. } = &*self.shared;
         let principal = permit.identity().name();
         match permit.into_action() {
@@ -76,7 +76,7 @@ impl Registry {
             },
             Action::ReadBlob { name, digest, want } => match self.find(&name).await? {
                 Place::PullThrough(repository) => pull_through.read_blob(repository, digest, want).await,
-                Place::Hosted(repository) => hosted.read_blob(&repository, digest, want).await,
+                Place::Hosted(repository) => hosted.read_blob(&repository, digest, want, redirect).await,
             },
             Action::ListReferrers { name, subject, artifact_type, page } => {
                 let artifact_type = artifact_type.as_deref();

@@ -12,8 +12,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::{StreamExt, TryStreamExt};
+use http::Method;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
+use object_store::signer::Signer;
 use object_store::{
     BackoffConfig, Certificate, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload,
     RetryConfig,
@@ -39,6 +41,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Tries of one request, and the time for all of them: after that the caller is told.
 const RETRIES: usize = 4;
 const RETRY_TIME: Duration = Duration::from_secs(20);
+
+/// How long a signed URL is good for: clients follow it at once, and may begin a large blob again.
+const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
 
 pub struct Bucket {
     store: AmazonS3,
@@ -171,6 +176,12 @@ impl Bucket {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.error("read from", error)),
         }
+    }
+
+    /// A URL under which anyone can read the object for a short time.
+    pub async fn signed_url(&self, digest: &Digest) -> Result<String, Error> {
+        let signed = self.store.signed_url(Method::GET, &self.path(digest), SIGNED_FOR).await;
+        signed.map(|url| url.to_string()).map_err(|error| self.error("sign a URL for", error))
     }
 
     /// Bytes of an object; `None` when there is none.

@@ -99,6 +99,30 @@ async fn c77_what_nobody_needs_leaves_the_bucket() {
     assert_image(&proxy, REPO, "again", &gone).await;
 }
 
+#[tokio::test]
+async fn clients_are_sent_to_the_bucket_where_the_listener_says_so() {
+    let Some(endpoint) = server("TEST_S3_URL") else { return };
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    in_bucket(&mut setup, &endpoint, &prefix());
+    setup.redirect();
+    let proxy = setup.start().await;
+    let image = an_image(1, &[100_000]).await;
+    push_image(&proxy, REPO, "latest", &image).await;
+    let blob = path(REPO, &format!("blobs/{}", image.layer().digest));
+    let sent = proxy.get(&blob).await;
+    sent.assert_status(307);
+    let url = sent.header("location").unwrap().to_owned();
+    let (host, rest) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let store = crate::client::Client::new(host.parse().unwrap());
+    store.get(&format!("/{rest}")).await.assert_body(&image.layer().bytes);
+    store.get_range(&format!("/{rest}"), "bytes=5-9").await.assert_bytes(206, &image.layer().bytes[5..10]);
+    let bare = rest.split('?').next().unwrap();
+    assert_eq!(store.get(&format!("/{bare}")).await.status, 403, "without the signature nobody may");
+    assert_eq!(proxy.head(&blob).await.header("content-length"), Some("100000"));
+    proxy.get(&path(REPO, "manifests/latest")).await.assert_body(&image.manifest.bytes);
+}
+
 /// A bucket that is away: what is here is served, pushes are told to come back, nothing is lost.
 #[tokio::test]
 async fn a_bucket_that_is_away() {

@@ -27,7 +27,7 @@ fn everything_reads_back_but_secrets() {
     std::fs::write(folder.path().join("k"), key).unwrap();
     std::fs::write(folder.path().join("j"), "{}").unwrap();
     let text = r#"
-listen = ["127.0.0.1:0", { address = "0.0.0.0:0", push = true }, { address = "[::1]:0", tls = { certificate = "c", key = "k" } }]
+listen = ["127.0.0.1:0", { address = "0.0.0.0:0", push = true, redirect = true }, { address = "[::1]:0", tls = { certificate = "c", key = "k" } }]
 [http]
 idle_timeout = "1500ms"
 [cache]

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LINK, LOCATION, RANGE, RETRY_AFTER, WARNING,
-    WWW_AUTHENTICATE,
+    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LINK, LOCATION, RANGE,
+    RETRY_AFTER, WARNING, WWW_AUTHENTICATE,
 };
 use http::response::Builder;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -47,6 +47,11 @@ pub async fn respond(
         Body::Manifest { digest, media_type, size, bytes } => {
             manifest(builder, conditions, &digest, &media_type, size, bytes)
         }
+        Body::Elsewhere { digest, url } => described(builder, &digest)
+            .status(StatusCode::TEMPORARY_REDIRECT)
+            .header(LOCATION, url)
+            .header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+            .body(ResponseBody::empty()),
         Body::BlobHead { digest, size } => blob_head(builder, conditions, &digest, size),
         Body::Blob(blob) => return self::blob(builder, conditions, regions, blob).await,
         Body::Tags { name, tags, more } => {

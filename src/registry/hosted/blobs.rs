@@ -14,6 +14,7 @@ impl Hosted {
         repository: &Repository,
         digest: Digest,
         want: Want,
+        redirect: bool,
     ) -> Result<Answer, Error> {
         let object = || Object::Blob(repository.name.clone(), digest);
         let link = self.inner.meta.blob_link(repository.id, &digest).await?;
@@ -33,6 +34,10 @@ impl Hosted {
             }
             Kept::File(_, size) => damaged(Some(size)).await,
             Kept::Nowhere => damaged(None).await,
+            Kept::Bucket(bucket) if redirect => {
+                let signed = bucket.signed_url(&digest).await;
+                Ok(Answer::of(Body::Elsewhere { digest, url: signed? }))
+            }
             Kept::Bucket(bucket) => {
                 let fetched = self.inner.cache.fetch(Origin::Bucket(bucket, digest), Some(link.size)).await;
                 let blob = fetched.map_err(|error| Error::from_cache(object(), error))?;

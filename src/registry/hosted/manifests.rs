@@ -94,13 +94,17 @@ impl Hosted {
         reference: &Reference,
         principal: &'static str,
     ) -> Result<Answer, Error> {
-        let meta = &self.inner.meta;
-        let gone = match reference {
-            Reference::Digest(digest) => meta.delete_manifest(repository.id, digest, principal, now_ms()).await,
-            Reference::Tag(tag) => meta.delete_tag(repository.id, tag, principal, now_ms()).await,
-        };
-        self.inner.remembered.changed(repository.id);
-        if gone? {
+        let (this, id, named) = (self.clone(), repository.id, reference.clone());
+        let gone = self.carry_out(async move {
+            let meta = &this.inner.meta;
+            let gone = match &named {
+                Reference::Digest(digest) => meta.delete_manifest(id, digest, principal, now_ms()).await,
+                Reference::Tag(tag) => meta.delete_tag(id, tag, principal, now_ms()).await,
+            };
+            this.inner.remembered.changed(id);
+            gone
+        });
+        if gone.await? {
             Ok(Answer::of(Body::Deleted))
         } else {
             Err(Error::Unknown(Object::Manifest(repository.name.clone(), reference.clone())))

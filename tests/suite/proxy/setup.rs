@@ -30,6 +30,7 @@ pub struct Setup {
     pub more: String,
     pub environment: BTreeMap<String, String>,
     push: Option<bool>,
+    redirect: bool,
 }
 
 impl Table {
@@ -73,6 +74,7 @@ impl Setup {
             more: String::new(),
             environment: BTreeMap::new(),
             push: None,
+            redirect: false,
         }
     }
 
@@ -117,6 +119,11 @@ impl Setup {
         self.push = Some(false);
     }
 
+    /// Clients are sent to the bucket.
+    pub fn redirect(&mut self) {
+        self.redirect = true;
+    }
+
     pub async fn start(self) -> Proxy {
         let mut proxy = self.prepare();
         proxy.start().await;
@@ -133,9 +140,10 @@ impl Setup {
     }
 
     pub(super) fn text(&self, data: &Path) -> String {
+        let (push, redirect) = (self.push.unwrap_or(true), self.redirect);
         let listen = match self.push {
-            None => format!("{:?}", self.listen.to_string()),
-            Some(push) => format!("{{ address = {:?}, push = {push} }}", self.listen.to_string()),
+            None if !redirect => format!("{:?}", self.listen.to_string()),
+            _ => format!("{{ address = {:?}, push = {push}, redirect = {redirect} }}", self.listen.to_string()),
         };
         let mut out = format!("listen = [{listen}]\ndata = {data:?}\n");
         let mut admin = Table::default();
