@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 
+use super::demo::Demo;
 use super::failure::USAGE;
 use super::transfer::{Export, Import};
 use crate::config::Source;
@@ -67,6 +68,8 @@ pub(super) enum Command {
     Export(Box<Export>),
     /// Push the images of an OCI layout to a registry
     Import(Box<Import>),
+    /// Show on this machine, without a network, what the program does
+    Demo(Demo),
     /// Print a completion script for a shell
     Completions {
         #[arg(value_enum)]
@@ -221,6 +224,7 @@ mod tests {
             "entrepot export --list images --output json -o folder",
             "entrepot import --to team x.tar a:1 --output json",
             "entrepot import --url https://a --ca ca.pem --username me --password-file secret x.tar",
+            "entrepot demo --keep",
         ] {
             assert!(parse(good).is_ok(), "{good}");
         }

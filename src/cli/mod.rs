@@ -20,6 +20,7 @@ mod healthcheck;
 mod maintenance;
 mod serve;
 
+mod demo;
 mod transfer;
 
 pub use arguments::{Arguments, Parsed};

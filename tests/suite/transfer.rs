@@ -337,3 +337,15 @@ async fn a_login_is_sent_to_the_registry() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_blobs(&place.path("x"), &parts(&image));
 }
+
+#[tokio::test]
+async fn the_demo_ends_well_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entrepot"));
+    command.arg("demo").env("TMPDIR", folder.path()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = within("the demo", command.output()).await.unwrap();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(said.contains("Every digest held.") && said.matches("8.00 MiB").count() == 4, "{said}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
