@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::bound::within;
+use crate::bound::{until, within};
 use crate::proxy::{HUB, Proxy, Setup};
-use crate::upstream::{Behaviour, FakeUpstream, Image, OCI_INDEX, OCI_MANIFEST, Part, sha256};
+use crate::upstream::{Behaviour, FakeUpstream, Gate, Image, OCI_INDEX, OCI_MANIFEST, Part, sha256};
 
 /// A proxy in front of one upstream, and a folder to work in.
 struct Place {
@@ -49,7 +50,7 @@ impl Place {
     }
 }
 
-async fn run(arguments: &[&str], folder: &Path) -> Output {
+fn command(arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_entrepot"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     for (name, _) in std::env::vars_os() {
@@ -58,7 +59,11 @@ async fn run(arguments: &[&str], folder: &Path) -> Output {
             command.env_remove(name);
         }
     }
-    within("a command", command.output()).await.expect("the binary runs")
+    command
+}
+
+async fn run(arguments: &[&str], folder: &Path) -> Output {
+    within("a command", command(arguments, folder).output()).await.expect("the binary runs")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -298,6 +303,43 @@ async fn lies_leave_nothing_and_breaks_are_got_over() {
     }
 }
 
+/// Ctrl-C removes what is not whole; what a killed process leaves goes away with the next run.
+#[tokio::test]
+async fn what_is_interrupted_leaves_nothing_half() {
+    let place = Place::new().await;
+    let image = place.upstream.image("app", "1", 1, &[700_000]);
+    let path = format!("/blobs/{}", image.layer().digest);
+    let stuck = place.upstream.on("GET", &path, Behaviour::usual().gate_at(300_000, &Gate::new()));
+    let url = place.upstream.url();
+    for (layout, partial) in [("folder", "folder/.partial"), ("archive.tar", "archive.tar.partial")] {
+        for signal in [Signal::INT, Signal::KILL] {
+            place.upstream.clear_log();
+            let mut export = command(&["export", "--url", &url, "-o", layout, "app:1"], place.folder.path());
+            let mut child = export.stderr(Stdio::null()).spawn().unwrap();
+            until("the blob is asked for", || place.upstream.count("GET", &path) == 1).await;
+            let id = Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+            kill_process(id, signal).unwrap();
+            let status = within("the end of the process", child.wait()).await.unwrap();
+            assert_eq!(status.code(), if signal == Signal::INT { Some(1) } else { None });
+            assert!(!place.path("archive.tar").exists());
+            if signal == Signal::INT {
+                let left = place.path(partial);
+                assert!(!left.exists() || fs::read_dir(left).unwrap().count() == 0, "{partial}");
+            }
+        }
+        if layout == "folder" {
+            assert!(!files(&place.path(layout)).contains_key(&blob_name(&image.layer().digest)));
+        }
+    }
+    place.upstream.forget(stuck);
+    for layout in ["folder", "archive.tar"] {
+        let output = run(&["export", "--url", &url, "-o", layout, "app:1"], place.folder.path()).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_blobs(&place.path(layout), &parts(&image));
+    }
+    assert!(!place.path("archive.tar.partial").exists() && !place.path("folder/.partial").exists());
+}
+
 #[tokio::test]
 async fn what_was_typed_wrong_is_told() {
     let place = Place::new().await;
@@ -341,9 +383,8 @@ async fn a_login_is_sent_to_the_registry() {
 #[tokio::test]
 async fn the_demo_ends_well_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_entrepot"));
-    command.arg("demo").env("TMPDIR", folder.path()).stdin(Stdio::null()).kill_on_drop(true);
-    let output = within("the demo", command.output()).await.unwrap();
+    let mut demo = command(&["demo"], folder.path());
+    let output = within("the demo", demo.env("TMPDIR", folder.path()).output()).await.unwrap();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     let said = text(&output.stdout);
     assert!(said.contains("Every digest held.") && said.matches("8.00 MiB").count() == 4, "{said}");

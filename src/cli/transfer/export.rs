@@ -138,8 +138,15 @@ impl Exporter<'_> {
         let reference = name.reference().ok_or_else(|| Error::Usage(format!("{name} has neither tag nor digest")))?;
         let digest = match &reference {
             Reference::Digest(digest) => Some(*digest),
-            // A registry that does not answer this is asked for the manifest, and says more.
-            Reference::Tag(tag) => self.registry.digest_of(&name.repository, tag).await.ok().flatten(),
+            Reference::Tag(tag) if self.target.may_have_documents() => {
+                match self.registry.digest_of(&name.repository, tag).await {
+                    Ok(digest) => digest,
+                    // A registry that refuses this is asked for the manifest, and says more.
+                    Err(Error::Refused { .. }) => None,
+                    Err(error) => return Err(error),
+                }
+            }
+            Reference::Tag(_) => None,
         };
         match digest.and_then(|digest| self.kept(digest, None)) {
             Some(document) => Ok(document),

@@ -83,13 +83,13 @@ impl Progress {
 impl Finished {
     fn line(&self) -> String {
         format!(
-            "{} {}: {} blobs moved ({}), {} there already, {} manifests{}, {:.1} s",
+            "{} {}: {} moved ({}), {} there already, {}{}, {:.1} s",
             self.image,
             self.digest,
-            self.blobs_moved,
+            counted(self.blobs_moved, "blob"),
             bytes(self.bytes_moved),
             self.blobs_there,
-            self.manifests,
+            counted(self.manifests, "manifest"),
             if self.sparse { " of a sparse index" } else { "" },
             self.seconds
         )
@@ -121,6 +121,10 @@ impl Drop for Bar {
 /// For people.
 pub(in crate::cli) fn bytes(count: u64) -> String {
     indicatif::BinaryBytes(count).to_string()
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// To the millisecond.

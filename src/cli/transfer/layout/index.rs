@@ -86,7 +86,7 @@ impl Index {
 fn read(line: &Value) -> Option<Entry> {
     let name = |key: &str| text(line, &["annotations", key]).filter(|name| !name.is_empty()).map(str::to_owned);
     Some(Entry {
-        media_type: MediaType::new(text(line, &["mediaType"])?),
+        media_type: MediaType::new(text(line, &["mediaType"]).unwrap_or_default()),
         digest: text(line, &["digest"])?.parse().ok()?,
         size: line.get("size")?.as_u64()?,
         full_name: name(CONTAINERD_NAME),

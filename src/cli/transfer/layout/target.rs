@@ -32,6 +32,11 @@ impl Target {
         }
     }
 
+    /// Whether an earlier run may have brought manifests.
+    pub(in crate::cli::transfer) fn may_have_documents(&self) -> bool {
+        matches!(self, Self::Folder(_))
+    }
+
     /// The bytes of a manifest that an earlier run brought.
     pub(in crate::cli::transfer) fn document(&self, digest: &Digest) -> Option<Vec<u8>> {
         match self {
