@@ -364,7 +364,7 @@ async fn what_was_typed_wrong_is_told() {
 }
 
 #[tokio::test]
-async fn a_login_is_sent_to_the_registry() {
+async fn a_login_is_sent_to_the_registry_and_to_nobody_else() {
     let place = Place::new().await;
     let image = place.upstream.image("app", "1", 1, &[1000]);
     place.upstream.require_basic("me", "secret");
@@ -378,6 +378,14 @@ async fn a_login_is_sent_to_the_registry() {
     let output = run(&login, place.folder.path()).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_blobs(&place.path("x"), &parts(&image));
+    // The store that blobs are redirected to refuses a login.
+    let store = FakeUpstream::start().await;
+    place.upstream.on("GET", "/blobs/", Behaviour::presign(&store));
+    fs::remove_dir_all(place.path("x")).unwrap();
+    let output = run(&login, place.folder.path()).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_blobs(&place.path("x"), &parts(&image));
+    assert_eq!(store.count("GET", ""), 2);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: what is under way is given up and removed, what is whole stays.
+//! Ctrl-C and SIGTERM: what is under way is given up and removed.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,5 +16,5 @@ pub(in crate::cli) async fn interruptible(work: impl Future<Output = Result<(), 
 }
 
 fn stopped() -> Error {
-    Error::broken("stopped", "by a signal; what is finished stays, and running it again goes on")
+    Error::broken("stopped", "by a signal; nothing is left half, and what a folder or a registry has by now stays")
 }
