@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use reqwest::Url;
 
+use super::demo::Demo;
 use super::failure::USAGE;
+use super::transfer::{Export, Import};
 use crate::config::Source;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ENTREPOT_COMMIT"), ")");
@@ -36,11 +38,11 @@ pub struct Arguments {
     pub config: Option<PathBuf>,
 
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(super) command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Serve until SIGTERM or SIGINT (the default)
     Serve,
     /// Check, show or write the configuration
@@ -62,6 +64,12 @@ pub enum Command {
     },
     /// Read everything that is kept again, to find what the disk has changed
     Scrub(Maintenance),
+    /// Copy images of a registry into an OCI layout: a folder or a tar archive
+    Export(Box<Export>),
+    /// Push the images of an OCI layout to a registry
+    Import(Box<Import>),
+    /// Show on this machine, without a network, what the program does
+    Demo(Demo),
     /// Print a completion script for a shell
     Completions {
         #[arg(value_enum)]
@@ -186,19 +194,6 @@ impl Arguments {
     }
 }
 
-impl Client {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Containerd => "containerd",
-            Self::Docker => "docker",
-            Self::Podman => "podman",
-            Self::Buildkit => "buildkit",
-            Self::K3s => "k3s",
-            Self::Talos => "talos",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -225,6 +220,11 @@ mod tests {
             "entrepot completions zsh",
             "entrepot gc --dry-run -o json",
             "entrepot scrub",
+            "entrepot export -o x.tar --platform linux/amd64 --platform linux/arm/v7 --referrers a:1 b:2",
+            "entrepot export --list images --output json -o folder",
+            "entrepot import --to team x.tar a:1 --output json",
+            "entrepot import --url https://a --ca ca.pem --username me --password-file secret x.tar",
+            "entrepot demo --keep",
         ] {
             assert!(parse(good).is_ok(), "{good}");
         }
@@ -236,6 +236,11 @@ mod tests {
             "entrepot client-config docker --url nonsense",
             "entrepot healthcheck --timeout 3",
             "entrepot serve --output json",
+            "entrepot export a:1",
+            "entrepot export -o x.tar",
+            "entrepot export -o x.tar --platform amd64 a:1",
+            "entrepot import",
+            "entrepot import --username me x.tar",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

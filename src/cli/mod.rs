@@ -1,7 +1,7 @@
 //! The command line: what was typed, and one file per subcommand.
 //!
 //! A subcommand gives back the text that belongs on standard output, or a [`Failure`] that knows its exit code and what
-//! to tell on standard error. Only [`run`] writes.
+//! to tell on standard error. Only [`run`] writes, and `transfer` tells how far it is.
 //!
 //! *Never* here: work that the program does while it serves; that is the room `app`.
 
@@ -19,6 +19,9 @@ mod config_show;
 mod healthcheck;
 mod maintenance;
 mod serve;
+
+mod demo;
+mod transfer;
 
 pub use arguments::{Arguments, Parsed};
 pub use failure::Failure;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use super::arguments::{Arguments, Command, ConfigCommand};
 use super::failure::Failure;
 use super::{
-    client_config, completions, config_check, config_init, config_reference, config_show, healthcheck, maintenance,
-    output, serve,
+    client_config, completions, config_check, config_init, config_reference, config_show, demo, healthcheck,
+    maintenance, output, serve, transfer,
 };
 
 /// Runs what was typed, writes what came of it, and says how to exit.
@@ -37,6 +37,9 @@ async fn dispatch(arguments: Arguments) -> Result<String, Failure> {
         Command::Healthcheck(healthcheck) => healthcheck::run(&source, &healthcheck).await,
         Command::Gc { dry_run, maintenance } => maintenance::gc(&source, dry_run, &maintenance).await,
         Command::Scrub(wanted) => maintenance::scrub(&source, &wanted).await,
+        Command::Export(wanted) => transfer::export(&wanted).await,
+        Command::Import(wanted) => transfer::import(&wanted).await,
+        Command::Demo(wanted) => demo::run(&wanted).await,
         Command::Completions { shell } => completions::run(shell),
     }
 }

@@ -53,3 +53,4 @@ pub use manifest::{ManifestBody, ManifestHead};
 pub use remote::Upstream;
 pub use source::Source;
 pub use stream::Stream;
+pub use tls::tls_trusting;

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 use crate::config::UpstreamSettings;
 
@@ -18,7 +19,27 @@ static SHARED: Mutex<Option<(Instant, Arc<RootCertStore>)>> = Mutex::new(None);
 
 /// HTTP versions are left to the caller (ALPN). The error says which file is wrong and how.
 pub(super) fn client_config(settings: &UpstreamSettings) -> Result<ClientConfig, String> {
-    let roots = match &settings.ca {
+    let builder = trusting(settings.ca.as_deref())?;
+    match &settings.client_certificate {
+        None => Ok(builder.with_no_client_auth()),
+        Some((certificate, key)) => {
+            let chain = read_certificates("client_certificate", certificate)?;
+            let secret = PrivateKeyDer::from_pem_file(key)
+                .map_err(|error| format!("`client_key` {} cannot be read: {error}", key.display()))?;
+            builder
+                .with_client_auth_cert(chain, secret)
+                .map_err(|error| format!("`client_certificate` {}: {error}", certificate.display()))
+        }
+    }
+}
+
+/// A client that shows no certificate and trusts the usual authorities and, where it is given, those of a PEM file.
+pub fn tls_trusting(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    Ok(trusting(ca)?.with_no_client_auth())
+}
+
+fn trusting(ca: Option<&Path>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+    let roots = match ca {
         None => usual_roots(),
         Some(path) => {
             let mut roots = RootCertStore::clone(&usual_roots());
@@ -31,19 +52,8 @@ pub(super) fn client_config(settings: &UpstreamSettings) -> Result<ClientConfig,
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots);
-    match &settings.client_certificate {
-        None => Ok(builder.with_no_client_auth()),
-        Some((certificate, key)) => {
-            let chain = read_certificates("client_certificate", certificate)?;
-            let secret = PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| format!("`client_key` {} cannot be read: {error}", key.display()))?;
-            builder
-                .with_client_auth_cert(chain, secret)
-                .map_err(|error| format!("`client_certificate` {}: {error}", certificate.display()))
-        }
-    }
+        .map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots))
 }
 
 fn read_certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -25,4 +25,5 @@ mod push;
 mod range;
 mod reading;
 mod storage;
+mod transfer;
 mod wire;

@@ -1,3 +1,4 @@
+use clap::ValueEnum;
 use reqwest::Url;
 
 use super::*;
@@ -102,7 +103,7 @@ fn k3s_and_talos_get_yaml() {
 fn every_client_explains_and_becomes_json() {
     for client in [Client::Containerd, Client::Docker, Client::Podman, Client::Buildkit, Client::K3s, Client::Talos] {
         let guide = made(client, None);
-        assert_eq!(guide.client, client.as_str());
+        assert_eq!(guide.client, client.to_possible_value().unwrap().get_name());
         assert!(guide.to_text().starts_with("# "));
         let json: serde_json::Value = serde_json::from_str(&output::json(&guide).unwrap()).unwrap();
         assert!(json["files"][0]["content"].as_str().is_some_and(|content| !content.is_empty()));
