@@ -36,7 +36,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         StorageSettings::Local => None,
         StorageSettings::S3(bucket) => Some(Bucket::connect(bucket)?),
     };
-    let pushed = Depot::new(blocking(move || Storage::open(&pushed)).await?, bucket);
+    let pushed = blocking(move || Depot::new(Storage::open(&pushed)?, bucket)).await?;
     let (cache_settings, cache_metrics) = (settings.cache.clone(), metrics.clone());
     let cache = blocking(move || BlobCache::load(storage, &cache_settings, &uses, cache_metrics)).await?;
     tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");

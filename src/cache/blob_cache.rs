@@ -22,7 +22,7 @@ use super::origin::Origin;
 use crate::config::CacheSettings;
 use crate::meta::{BlobUse, Meta};
 use crate::oci::Digest;
-use crate::storage::{self, Condition, Pace, Storage, check_file};
+use crate::storage::{self, Condition, Pace, Staged, Storage, check_file};
 use crate::telemetry::{CacheOutcome, Metrics};
 
 /// Cheap to clone.
@@ -128,6 +128,17 @@ impl BlobCache {
             }
         };
         run_blocking(store).await;
+    }
+
+    /// Keeps a file of verified bytes that somebody else no longer needs. That it cannot be kept is no failure.
+    pub async fn adopt(&self, digest: Digest, staged: Staged) {
+        let disk = self.inner.disk.clone();
+        run_blocking(move || {
+            if let Err(error) = disk.adopt(&digest, staged) {
+                disk.failed("commit", &error);
+            }
+        })
+        .await;
     }
 
     /// The bytes of a small object that is kept, such as a manifest; at most `limit`.

@@ -194,6 +194,18 @@ impl Disk {
         Pin { disk: self.clone(), digest: *digest }
     }
 
+    /// Takes in a file of verified bytes, if there is room; else it is removed.
+    pub(super) fn adopt(self: &Arc<Self>, digest: &Digest, staged: Staged) -> Result<(), storage::Error> {
+        let size = staged.len();
+        let mut reservation = Reservation { disk: self.clone(), bytes: 0 };
+        if self.contains(digest) || !reservation.grow_to(size) {
+            return Ok(());
+        }
+        staged.bound_for(self.storage.blobs()).publish(digest)?;
+        drop(self.publish(digest, size, reservation));
+        Ok(())
+    }
+
     pub(super) fn set_limit(&self, limit: u64) {
         self.state().limit = limit;
         self.make_room(0);

@@ -300,13 +300,19 @@ async fn bringing_and_removing_take_turns() {
 async fn uploads_expire() {
     on_each(async |meta| {
         let repository = meta.create_repository(&name("a"), 1).await.unwrap();
-        let row = |id: &str| UploadRow { id: id.to_owned(), repository, algorithm: "sha256".to_owned() };
+        let row = |id: &str| UploadRow {
+            id: id.to_owned(),
+            repository,
+            algorithm: "sha256".to_owned(),
+            holder: "me".to_owned(),
+        };
         for (id, now_ms) in [("one", 10), ("two", 20)] {
             meta.begin_upload(&row(id), now_ms).await.unwrap();
         }
         assert_eq!(meta.upload("one").await.unwrap(), Some(row("one")));
         meta.touch_upload("one", 30).await.unwrap();
-        assert_eq!(meta.idle_uploads(30, 10).await.unwrap(), ["two"]);
+        assert_eq!(meta.idle_uploads("me", 30, 10).await.unwrap(), ["two"]);
+        assert!(meta.idle_uploads("you", 30, 10).await.unwrap().is_empty());
         assert!(meta.end_upload("two").await.unwrap());
         assert!(!meta.end_upload("two").await.unwrap());
         assert_eq!(meta.upload("two").await.unwrap(), None);

@@ -45,6 +45,10 @@ pub enum Error {
     NotCreated(RepositoryName),
     #[error("there is no upload {id} to {repository}: it has ended, was cancelled, or expired; begin another")]
     NoSuchUpload { repository: RepositoryName, id: UploadId },
+    #[error(
+        "upload {id} to {repository} began at another replica, which has its bytes: clients must stay with one while they push"
+    )]
+    UploadElsewhere { repository: RepositoryName, id: UploadId },
     #[error("another request is writing to upload {id} of {repository}")]
     UploadBusy { repository: RepositoryName, id: UploadId },
     #[error("upload {id} to {repository} goes on at byte {at}")]

@@ -18,6 +18,8 @@ use crate::oci::Digest;
 #[derive(Clone)]
 pub struct Depot {
     files: Arc<Storage>,
+    /// Tells this replica from others.
+    holder: Arc<str>,
     bucket: Option<Arc<Bucket>>,
 }
 
@@ -30,8 +32,15 @@ pub enum Kept {
 }
 
 impl Depot {
-    pub fn new(files: Storage, bucket: Option<Bucket>) -> Self {
-        Self { files: Arc::new(files), bucket: bucket.map(Arc::new) }
+    /// Reads, or makes up, this replica's own name. Blocks on IO.
+    pub fn new(files: Storage, bucket: Option<Bucket>) -> Result<Self, Error> {
+        let holder = files.own_name()?.into();
+        Ok(Self { files: Arc::new(files), holder, bucket: bucket.map(Arc::new) })
+    }
+
+    /// This replica, which stays the same as long as its folder does.
+    pub fn holder(&self) -> &str {
+        &self.holder
     }
 
     /// Opens the file of an upload, with whatever it already holds.
@@ -45,20 +54,16 @@ impl Depot {
         self.on_disk(move |files| files.remove_upload(&id)).await
     }
 
-    /// Keeps verified bytes for good: when this returns they are durable. The file is gone from the uploads, whatever happens.
-    pub async fn publish(&self, staged: Staged, digest: &Digest) -> Result<(), Error> {
+    /// Keeps verified bytes for good: when this returns they are durable. With a bucket the file, which is now a mere copy, comes
+    /// back; in every other case it is gone from the uploads.
+    pub async fn publish(&self, staged: Staged, digest: &Digest) -> Result<Option<Staged>, Error> {
         let digest = *digest;
         let Some(bucket) = &self.bucket else {
-            return self.on_disk(move |_| staged.publish(&digest)).await;
+            return self.on_disk(move |_| staged.publish(&digest)).await.map(|()| None);
         };
         let staged = staged.removed_on_drop();
-        let stored = bucket.put(&digest, staged.file(), staged.len()).await;
-        self.on_disk(move |_| {
-            drop(staged);
-            Ok(())
-        })
-        .await?;
-        stored
+        bucket.put(&digest, staged.file(), staged.len()).await?;
+        Ok(Some(staged))
     }
 
     pub async fn open(&self, digest: &Digest) -> Result<Kept, Error> {

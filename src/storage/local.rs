@@ -55,6 +55,28 @@ impl Storage {
         Ok(Self { blobs, staging, _lock: lock })
     }
 
+    /// A random name that lies in the folder, made at first.
+    pub fn own_name(&self) -> Result<String, Error> {
+        let path = self.blobs.with_file_name("replica");
+        match fs::read_to_string(&path) {
+            Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+            Ok(_) => self.make_name(&path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_name(&path),
+            Err(error) => Err(Error::io("read", &path)(error)),
+        }
+    }
+
+    fn make_name(&self, path: &Path) -> Result<String, Error> {
+        let name = format!("{:032x}", fastrand::u128(..));
+        fs::write(path, &name).map_err(Error::io("write", path))?;
+        Ok(name)
+    }
+
+    /// The folder of published blobs.
+    pub fn blobs(&self) -> &Path {
+        &self.blobs
+    }
+
     /// Opens a published blob for reading; `None` when there is none.
     pub fn open_blob(&self, digest: &Digest) -> Result<Option<(File, u64)>, Error> {
         let path = self.blob_path(digest);

@@ -106,6 +106,13 @@ impl Staged {
         Ok(())
     }
 
+    /// Will be published in another folder of the same file system.
+    #[must_use]
+    pub fn bound_for(mut self, blobs: &Path) -> Self {
+        self.blobs = blobs.to_owned();
+        self
+    }
+
     /// Makes the file durable and visible under its digest. The caller has verified it.
     pub fn publish(mut self, digest: &Digest) -> Result<(), Error> {
         self.sync()?;

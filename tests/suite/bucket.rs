@@ -60,6 +60,8 @@ async fn what_is_pushed_lies_in_the_bucket() {
     push_image(&proxy, REPO, "latest", &image).await;
     assert_eq!((files(&proxy, "staging"), files(&proxy, "blobs")), (0, 0));
     assert_image(&proxy, REPO, "latest", &image).await;
+    // What was sent stays here as a copy.
+    assert!(proxy.is_kept(&image.layers[1].digest));
     let layer = path(REPO, &format!("blobs/{}", image.layers[1].digest));
     proxy.kept(&image.layers[1].digest).await;
     proxy.kill().await;
@@ -139,6 +141,7 @@ async fn a_bucket_that_is_away() {
     proxy.kept(&image.layer().digest).await;
     let cold = noise(9, 300_000);
     push_blob(&proxy, REPO, &cold).await.assert_status(201);
+    std::fs::remove_file(proxy.blob_path(&sha256(&cold))).unwrap();
     // The same bucket at an address where nobody listens.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     proxy.environment("ENTREPOT_STORAGE__ENDPOINT", &format!("http://{nobody}"));
@@ -178,6 +181,12 @@ async fn c78_two_replicas_are_one_registry() {
     push_image(&two, REPO, "latest", &moved).await;
     assert_image(&one, REPO, "latest", &moved).await;
     assert_eq!(tags(&one, REPO).await, json!(["latest"]));
+    // An upload stays where it began, and the other says so instead of mixing it up.
+    let upload = begin(&one, REPO).await;
+    two.client().send("PATCH", &upload, &[], b"some").await.assert_error(503, "UNAVAILABLE");
+    let put = format!("{upload}?digest={}", sha256(b"some"));
+    two.client().send("PUT", &put, &[], b"some").await.assert_error(503, "UNAVAILABLE");
+    one.client().send("PUT", &put, &[], b"some").await.assert_status(201);
     // Both push the same at once, while both remove what nobody needs.
     for round in 0..10u64 {
         let image = an_image(100 + round % 2, &[50_000]).await;

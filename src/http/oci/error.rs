@@ -78,7 +78,9 @@ impl From<Error> for Failure {
             | Error::Meta(_)
             | Error::Storage(_)
             | Error::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, None),
-            Error::Forgotten(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER)),
+            Error::Forgotten(_) | Error::UploadElsewhere { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+            }
             Error::NotCreated(_) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
             Error::NoSuchUpload { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown, None),
             Error::UploadBusy { .. } => (StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid, None),

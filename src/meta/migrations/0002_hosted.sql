@@ -93,6 +93,8 @@ CREATE TABLE upload (
     id TEXT PRIMARY KEY,
     repository_id INTEGER NOT NULL REFERENCES repository (id),
     algorithm TEXT NOT NULL,
+    -- The replica that has its bytes.
+    holder TEXT NOT NULL,
     touched_at_ms INTEGER NOT NULL
 );
 

@@ -43,7 +43,7 @@ impl Hosted {
         self.close_idle_uploads(now_ms() - milliseconds(IDLE));
         let expired_before = now_ms() - milliseconds(settings.upload_ttl);
         while !stop.is_cancelled() {
-            let expired = self.inner.meta.idle_uploads(expired_before, STEP).await?;
+            let expired = self.inner.meta.idle_uploads(self.inner.depot.holder(), expired_before, STEP).await?;
             for id in expired.iter().filter_map(|id| id.parse::<UploadId>().ok()) {
                 self.discard(&id).await;
                 reclaimed.uploads += 1;

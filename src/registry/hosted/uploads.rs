@@ -14,7 +14,7 @@ use crate::action::{Chunk, Mount, UploadStart};
 use crate::meta::UploadRow;
 use crate::oci::{Algorithm, Digest, UploadId};
 use crate::registry::{Answer, Body, BrokenOff, Error, Incoming, Object, UploadState};
-use crate::storage::{self, Writer};
+use crate::storage::{self, Staged, Writer};
 
 /// Bytes read ahead of what is being hashed and written.
 const MAX_BATCH_BYTES: usize = 1 << 20;
@@ -52,7 +52,12 @@ impl Hosted {
         let id = new_id();
         let algorithm = start.digest.map_or(start.algorithm, |digest| digest.algorithm());
         let staged = self.inner.depot.upload(id.as_str()).await?;
-        let row = UploadRow { id: id.to_string(), repository: repository.id, algorithm: algorithm.name().to_owned() };
+        let row = UploadRow {
+            id: id.to_string(),
+            repository: repository.id,
+            algorithm: algorithm.name().to_owned(),
+            holder: self.inner.depot.holder().to_owned(),
+        };
         self.inner.meta.begin_upload(&row, now_ms()).await?;
         let session = Arc::new(Session::new(Writer::new(staged.outlasting(), algorithm)));
         lock(&self.inner.uploads).insert(id.clone(), session);
@@ -145,6 +150,9 @@ impl Hosted {
     async fn session(&self, repository: &Repository, id: &UploadId) -> Result<Arc<Session>, Error> {
         let row = self.inner.meta.upload(id.as_str()).await?;
         let row = row.filter(|row| row.repository == repository.id).ok_or_else(|| gone(repository, id))?;
+        if row.holder != self.inner.depot.holder() {
+            return Err(Error::UploadElsewhere { repository: repository.name.clone(), id: id.clone() });
+        }
         if let Some(session) = lock(&self.inner.uploads).get(id) {
             return Ok(session.clone());
         }
@@ -213,7 +221,7 @@ impl Hosted {
         let size = writer.staged.len();
         let meta = &self.inner.meta;
         meta.claim_blob(&digest, size, now_ms()).await?;
-        self.inner.depot.publish(writer.staged, &digest).await?;
+        self.publish_bytes(writer.staged, &digest).await?;
         let link = || meta.link_blob(repository.id, &digest, size, Some(id.as_str()), now_ms());
         if link().await? {
             return Ok(());
@@ -225,6 +233,14 @@ impl Hosted {
             return Ok(());
         }
         Err(Error::Forgotten(Object::Blob(repository.name.clone(), digest)))
+    }
+
+    /// Keeps verified bytes for good. With a bucket, the file that was sent there becomes the cached copy.
+    async fn publish_bytes(&self, staged: Staged, digest: &Digest) -> Result<(), storage::Error> {
+        if let Some(sent) = self.inner.depot.publish(staged, digest).await? {
+            self.inner.cache.adopt(*digest, sent).await;
+        }
+        Ok(())
     }
 
     /// Removes what is left of an upload. What cannot be removed now is removed when it has expired.
