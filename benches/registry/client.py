@@ -30,6 +30,6 @@ class Client:
             raise Failure(f"client {arguments}: exit {done.returncode} {done.stderr}")
         answer = json.loads(done.stdout)
         if answer["incomplete"]:
-            raise Failure(f"{server.name}: {answer['incomplete']} of {arguments} failed; {answer['complaint']}\n"
-                          f"{server.programs[0].tail()}")
+            log = "".join(program.tail() for program in server.programs)
+            raise Failure(f"{server.name}: {answer['incomplete']} of {arguments} failed; {answer['complaint']}\n{log}")
         return answer

@@ -23,11 +23,8 @@ class Filled:
 
     def __init__(self, path, repository, tags):
         self.repository, self.tags = repository, [f"build-{number:07}" for number in range(tags)]
-        self.forgotten = max(1, tags // 100)
-        self.unlinked = max(1, tags // 100)
-        self.condemned = max(1, self.unlinked // 10)
-        self.now = int(time.time() * 1000)
-        self.then = self.now - 30 * DAY_MS
+        self.forgotten, self.unlinked, self.condemned = tags // 100, tags // 100, tags // 1000
+        self.then = int(time.time() * 1000) - 30 * DAY_MS
         connection = sqlite3.connect(path, isolation_level=None)
         # Until it is whole, nobody needs it.
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -2000000"):
@@ -43,9 +40,10 @@ class Filled:
         repository = connection.execute("INSERT INTO repository (name, created_at_ms) VALUES (?, ?) RETURNING id",
                                         (self.repository, then)).fetchone()[0]
         blobs = [(f"sha256:{os.urandom(32).hex()}", 1_000_000 + number) for number in range(len(self.tags))]
-        used = blobs[:len(blobs) - self.forgotten - self.unlinked]
-        linked = blobs[:len(blobs) - self.unlinked]
-        condemned = {digest for digest, _ in blobs[-self.condemned:]}
+        # Numbers that end in 98 are forgotten, in 99 unlinked, in 999 condemned.
+        used = [blob for number, blob in enumerate(blobs) if number % 100 < 98]
+        linked = [blob for number, blob in enumerate(blobs) if number % 100 < 99]
+        condemned = {digest for digest, _ in blobs[999::1000]}
         many("INSERT INTO blob (digest, size, claimed_at_ms, condemned_at_ms) VALUES (?, ?, ?, ?)",
              ((digest, size, then, then if digest in condemned else None) for digest, size in blobs))
         many("INSERT INTO blob_link (repository_id, digest, size, wanted_at_ms) VALUES (?, ?, ?, ?)",
