@@ -233,10 +233,10 @@ http: {{addr: '127.0.0.1:{port}'{tls}}}
 """)
 
         os.makedirs(self.data(), exist_ok=True)
-        tls = f", tls: {{certificate: {self.content.certificate}, key: {self.content.key}}}"
         plain = config("plain.yml", self.port, "")
         self.programs = [Program(self.name, ["docker-registry", "serve", plain], self.folder, self.port)]
         if self.has_tls:
+            tls = f", tls: {{certificate: {self.content.certificate}, key: {self.content.key}}}"
             secure = config("tls.yml", self.tls_port, tls)
             self.programs.append(Program(self.name + " tls", ["docker-registry", "serve", secure], self.folder, self.tls_port))
 
