@@ -111,7 +111,10 @@ impl Meta {
     pub(super) async fn write(&self) -> Result<Writing, Error> {
         let (turn, begin) = match self.dialect {
             // A read that turns into a write may find that it came too late; this one is a write from the start.
-            Dialect::Sqlite => (self.writers.clone().acquire_owned().await.ok(), "BEGIN IMMEDIATE"),
+            Dialect::Sqlite => {
+                let turn = tokio::time::timeout(PATIENCE, self.writers.clone().acquire_owned()).await;
+                (turn.map_err(|_| Error::Busy)?.ok(), "BEGIN IMMEDIATE")
+            }
             Dialect::Postgres => (None, "BEGIN"),
         };
         let transaction = self.pool.begin_with(begin).await.map_err(Error::Query)?;

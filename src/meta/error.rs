@@ -8,6 +8,8 @@ pub enum Error {
     Migrate(#[source] sqlx::migrate::MigrateError),
     #[error("the database failed: {0}")]
     Query(#[source] sqlx::Error),
+    #[error("the database is busy: another write takes too long")]
+    Busy,
     #[error("the database holds {what} that cannot be read: {text:?}")]
     Malformed { what: &'static str, text: String },
 }

@@ -17,8 +17,8 @@ mod usage;
 pub use database::Meta;
 pub use error::Error;
 pub use hosted::{
-    BlobLink, Condemned, ManifestRow, NewManifest, Put, Reclaimable, Reference, ReferrerRow, RepositoryId,
-    StoredBlobRow, TagMove, TagWrite, Unlinked, UploadRow,
+    BlobLink, Condemned, ForgottenLink, ManifestRow, NewManifest, Put, Reclaimable, Reference, ReferrerRow,
+    RepositoryId, StoredBlobRow, TagMove, TagWrite, Unlinked, UploadRow,
 };
 pub use upstream::{Link, LinkKind, Listing, TagRow};
 pub use usage::BlobUse;

@@ -219,14 +219,24 @@ async fn a_blob_goes_only_when_nobody_needs_it() {
         meta.want_blob(two, &digest("shared"), 100).await.unwrap();
         let reclaimable = Reclaimable { blobs: 1, bytes: 4, uploads: 0 };
         assert_eq!(meta.reclaimable(50, 50).await.unwrap(), reclaimable);
-        assert_eq!(meta.unlink_forgotten(10, 100).await.unwrap(), 0, "everything was wanted just now");
-        assert_eq!(meta.unlink_forgotten(50, 1).await.unwrap(), 1);
-        assert_eq!(meta.unlink_forgotten(50, 100).await.unwrap(), 1);
+        assert!(meta.forgotten_links(None, 10, 100).await.unwrap().is_empty(), "everything was wanted just now");
+        let first = meta.forgotten_links(None, 50, 1).await.unwrap();
+        let second = meta.forgotten_links(first.last(), 50, 100).await.unwrap();
+        assert!(first.len() == 1 && second.len() == 1 && first != second);
+        assert_eq!(meta.unlink_forgotten(&first, 10).await.unwrap(), 0, "it is looked at again");
+        for links in [first, second] {
+            assert_eq!(meta.unlink_forgotten(&links, 50).await.unwrap(), 1);
+        }
+        assert!(meta.forgotten_links(None, 50, 100).await.unwrap().is_empty());
         assert_eq!(meta.blob_link(one, &digest("used")).await.unwrap().map(|link| link.size), Some(4));
-        assert_eq!(meta.condemn_blobs(50, 60, 100).await.unwrap(), 1);
-        let condemned = meta.condemned_blobs(61, 100).await.unwrap();
-        assert_eq!(condemned, [Condemned { digest: digest("lost"), size: 4 }]);
-        assert!(meta.condemned_blobs(60, 100).await.unwrap().is_empty());
+        let unneeded = meta.unneeded_blobs(None, 50, 100).await.unwrap();
+        assert_eq!(unneeded, [digest("lost")]);
+        assert!(meta.unneeded_blobs(Some(&digest("lost")), 50, 100).await.unwrap().is_empty());
+        meta.condemn_blobs(&unneeded, 50, 60).await.unwrap();
+        let condemned = meta.condemned_blobs(None, 61, 100).await.unwrap();
+        assert_eq!(condemned, [Condemned { digest: digest("lost"), size: 4, condemned_at_ms: 60 }]);
+        assert!(meta.condemned_blobs(condemned.last(), 61, 100).await.unwrap().is_empty());
+        assert!(meta.condemned_blobs(None, 60, 100).await.unwrap().is_empty());
 
         meta.lose_blob(&digest("shared"), 65).await.unwrap();
         assert_eq!(meta.blob_link(two, &digest("shared")).await.unwrap(), None);
@@ -243,7 +253,8 @@ async fn a_blob_goes_only_when_nobody_needs_it() {
         assert!(!meta.reclaim_blob::<(), _>(&digest("lost"), 61, never).await.unwrap().unwrap());
         assert_eq!(meta.unlink_blob(two, &digest("lost")).await.unwrap(), Unlinked::Gone);
         assert_eq!(meta.unlink_blob(two, &digest("lost")).await.unwrap(), Unlinked::NotThere);
-        assert_eq!(meta.condemn_blobs(80, 90, 100).await.unwrap(), 1);
+        meta.condemn_blobs(&[digest("lost"), digest("shared"), digest("used")], 80, 90).await.unwrap();
+        assert_eq!(meta.condemned_blobs(None, 91, 100).await.unwrap().len(), 1, "only what nobody has");
         let failing = || async { Err("the disk") };
         assert_eq!(meta.reclaim_blob(&digest("lost"), 91, failing).await.unwrap(), Err("the disk"));
         assert!(meta.is_blob(&digest("lost")).await.unwrap(), "it is tried again");
@@ -264,7 +275,7 @@ async fn bringing_and_removing_take_turns() {
         for round in 0..50 {
             bring(&meta, repository, "it", 1).await;
             assert_eq!(meta.unlink_blob(repository, &digest).await.unwrap(), Unlinked::Gone);
-            meta.condemn_blobs(2, 2, 10).await.unwrap();
+            meta.condemn_blobs(&[digest], 2, 2).await.unwrap();
             let there = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
             let removing = {
                 let (meta, there) = (meta.clone(), there.clone());

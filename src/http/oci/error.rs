@@ -68,6 +68,9 @@ impl From<Error> for Failure {
             Error::Cache { source: cache::Error::Bucket { .. }, .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
             }
+            Error::Meta(crate::meta::Error::Busy) => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+            }
             Error::Storage(source) if source.is_remote() => {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
             }

@@ -9,7 +9,7 @@ mod uploads;
 
 pub use blobs::{BlobLink, StoredBlobRow, Unlinked};
 pub use manifests::{ManifestRow, NewManifest, Put, Reference, ReferrerRow, TagWrite};
-pub use reclaim::{Condemned, Reclaimable};
+pub use reclaim::{Condemned, ForgottenLink, Reclaimable};
 pub use repositories::RepositoryId;
 pub use tags::TagMove;
 pub use uploads::UploadRow;

@@ -1,11 +1,12 @@
 //! Finding what nobody needs any more, in small steps.
 //!
 //! A blob goes in three: a repository that has not wanted it for a while and whose manifests do not refer to it loses it; a
-//! blob that no repository has is condemned; one that is still condemned a while later is removed, with its row held.
+//! blob that no repository has is condemned; one that is still condemned a while later is removed, with its row held. What is
+//! found is read without anyone waiting, a page at a time; what is changed is looked at again, in short transactions.
 
 use std::future::Future;
 
-use super::{digest, from_sql};
+use super::{RepositoryId, digest, from_sql};
 use crate::meta::{Error, Meta};
 use crate::oci::Digest;
 
@@ -15,6 +16,14 @@ pub struct Condemned {
     pub digest: Digest,
     /// Bytes.
     pub size: u64,
+    pub condemned_at_ms: i64,
+}
+
+/// A repository's right to a blob that it does not use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForgottenLink {
+    pub repository: RepositoryId,
+    pub digest: Digest,
 }
 
 /// What could be removed.
@@ -47,56 +56,115 @@ impl Meta {
         Ok(Reclaimable { blobs: from_sql(blobs), bytes: from_sql(bytes), uploads: from_sql(uploads) })
     }
 
-    /// Takes blobs from repositories whose manifests do not refer to them and that have not wanted them since `before_ms`.
-    /// Returns how many; at most `limit`.
-    pub async fn unlink_forgotten(&self, before_ms: i64, limit: u32) -> Result<u64, Error> {
-        let mut writing = self.write().await?;
-        let gone = sqlx::query(
-            "DELETE FROM blob_link WHERE wanted_at_ms < $1 AND (repository_id, digest) IN (SELECT repository_id, digest \
-             FROM blob_link AS link WHERE link.wanted_at_ms < $1 AND NOT EXISTS (SELECT 1 FROM manifest_reference \
+    /// Blobs that repositories have, that no manifest of theirs refers to, and that have not been wanted since `before_ms`: in
+    /// order, after `last`. Nobody waits for this; what it finds is looked at again when it is taken away.
+    pub async fn forgotten_links(
+        &self,
+        last: Option<&ForgottenLink>,
+        before_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<ForgottenLink>, Error> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT repository_id, digest FROM blob_link AS link WHERE (repository_id, digest) > ($1, $2) \
+             AND wanted_at_ms < $3 AND NOT EXISTS (SELECT 1 FROM manifest_reference \
              WHERE manifest_reference.repository_id = link.repository_id AND manifest_reference.target = link.digest \
-             AND manifest_reference.kind = 'blob') LIMIT $2)",
+             AND manifest_reference.kind = 'blob') ORDER BY repository_id, digest LIMIT $4",
         )
-        .bind(before_ms)
-        .bind(i64::from(limit))
-        .execute(writing.connection())
-        .await
-        .map_err(Error::Query)?
-        .rows_affected();
-        writing.commit().await?;
-        Ok(gone)
-    }
-
-    /// Condemns blobs that no repository has and nobody has claimed since `before_ms`. Returns how many; at most `limit`.
-    pub async fn condemn_blobs(&self, before_ms: i64, now_ms: i64, limit: u32) -> Result<u64, Error> {
-        let mut writing = self.write().await?;
-        let condemned = sqlx::query(
-            "UPDATE blob SET condemned_at_ms = $2 WHERE condemned_at_ms IS NULL AND claimed_at_ms < $1 AND digest IN \
-             (SELECT digest FROM blob AS one WHERE one.condemned_at_ms IS NULL AND one.claimed_at_ms < $1 AND NOT EXISTS \
-             (SELECT 1 FROM blob_link WHERE blob_link.digest = one.digest) LIMIT $3)",
-        )
-        .bind(before_ms)
-        .bind(now_ms)
-        .bind(i64::from(limit))
-        .execute(writing.connection())
-        .await
-        .map_err(Error::Query)?
-        .rows_affected();
-        writing.commit().await?;
-        Ok(condemned)
-    }
-
-    /// Blobs that were condemned before `before_ms`.
-    pub async fn condemned_blobs(&self, before_ms: i64, limit: u32) -> Result<Vec<Condemned>, Error> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT digest, size FROM blob WHERE condemned_at_ms < $1 ORDER BY condemned_at_ms, digest LIMIT $2",
-        )
+        .bind(last.map_or(i64::MIN, |link| link.repository.0))
+        .bind(last.map(|link| link.digest.to_string()).unwrap_or_default())
         .bind(before_ms)
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await
         .map_err(Error::Query)?;
-        rows.into_iter().map(|(text, size)| Ok(Condemned { digest: digest(text)?, size: from_sql(size) })).collect()
+        rows.into_iter()
+            .map(|(id, text)| Ok(ForgottenLink { repository: RepositoryId(id), digest: digest(text)? }))
+            .collect()
+    }
+
+    /// Takes these blobs from their repositories, where that still holds. Returns how many.
+    pub async fn unlink_forgotten(&self, links: &[ForgottenLink], before_ms: i64) -> Result<u64, Error> {
+        let mut writing = self.write().await?;
+        let mut gone = 0;
+        for link in links {
+            gone += sqlx::query(
+                "DELETE FROM blob_link AS link WHERE repository_id = $1 AND digest = $2 AND wanted_at_ms < $3 \
+                 AND NOT EXISTS (SELECT 1 FROM manifest_reference WHERE manifest_reference.repository_id = link.repository_id \
+                 AND manifest_reference.target = link.digest AND manifest_reference.kind = 'blob')",
+            )
+            .bind(link.repository.0)
+            .bind(link.digest.to_string())
+            .bind(before_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?
+            .rows_affected();
+        }
+        writing.commit().await?;
+        Ok(gone)
+    }
+
+    /// Blobs that no repository has and nobody has claimed since `before_ms`, in order, after `last`.
+    pub async fn unneeded_blobs(
+        &self,
+        last: Option<&Digest>,
+        before_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Digest>, Error> {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT digest FROM blob WHERE digest > $1 AND condemned_at_ms IS NULL AND claimed_at_ms < $2 \
+             AND NOT EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = blob.digest) ORDER BY digest LIMIT $3",
+        )
+        .bind(last.map(ToString::to_string).unwrap_or_default())
+        .bind(before_ms)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        rows.into_iter().map(digest).collect()
+    }
+
+    /// Condemns these blobs, where nobody needs them still.
+    pub async fn condemn_blobs(&self, blobs: &[Digest], before_ms: i64, now_ms: i64) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        for blob in blobs {
+            sqlx::query(
+                "UPDATE blob SET condemned_at_ms = $2 WHERE digest = $1 AND condemned_at_ms IS NULL AND claimed_at_ms < $3 \
+                 AND NOT EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = $1)",
+            )
+            .bind(blob.to_string())
+            .bind(now_ms)
+            .bind(before_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        }
+        writing.commit().await
+    }
+
+    /// Blobs that were condemned before `before_ms`, longest first, after `last`.
+    pub async fn condemned_blobs(
+        &self,
+        last: Option<&Condemned>,
+        before_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Condemned>, Error> {
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT digest, size, condemned_at_ms FROM blob WHERE condemned_at_ms IS NOT NULL AND condemned_at_ms < $1 \
+             AND (condemned_at_ms, digest) > ($2, $3) ORDER BY condemned_at_ms, digest LIMIT $4",
+        )
+        .bind(before_ms)
+        .bind(last.map_or(i64::MIN, |last| last.condemned_at_ms))
+        .bind(last.map(|last| last.digest.to_string()).unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        rows.into_iter()
+            .map(|(text, size, condemned_at_ms)| {
+                Ok(Condemned { digest: digest(text)?, size: from_sql(size), condemned_at_ms })
+            })
+            .collect()
     }
 
     /// Removes a condemned blob: its bytes by `remove`, while its row is held, then the row. False when somebody needs it

@@ -23,7 +23,7 @@ CREATE TABLE blob (
     lost_at_ms INTEGER
 );
 
-CREATE INDEX blob_condemned ON blob (condemned_at_ms);
+CREATE INDEX blob_condemned ON blob (condemned_at_ms, digest) WHERE condemned_at_ms IS NOT NULL;
 
 -- Which repositories have a blob, and when each last showed that it wants it.
 CREATE TABLE blob_link (
@@ -63,7 +63,7 @@ CREATE TABLE manifest_reference (
     FOREIGN KEY (repository_id, digest) REFERENCES manifest (repository_id, digest)
 );
 
-CREATE INDEX manifest_reference_target ON manifest_reference (repository_id, target);
+CREATE INDEX manifest_reference_target ON manifest_reference (repository_id, target, kind);
 
 CREATE TABLE tag (
     repository_id INTEGER NOT NULL,

@@ -53,15 +53,29 @@ impl Hosted {
             }
         }
         let before = now_ms() - milliseconds(settings.grace);
+        let mut last = None;
         while !stop.is_cancelled() {
-            let links = self.inner.meta.unlink_forgotten(before, STEP).await?;
-            reclaimed.links += links;
-            if links == 0 {
+            let links = self.inner.meta.forgotten_links(last.as_ref(), before, STEP).await?;
+            if !links.is_empty() {
+                reclaimed.links += self.inner.meta.unlink_forgotten(&links, before).await?;
+            }
+            if links.len() < STEP as usize {
                 break;
             }
+            last = links.into_iter().next_back();
         }
         self.remove_condemned(before, stop, &mut reclaimed).await?;
-        while !stop.is_cancelled() && self.inner.meta.condemn_blobs(before, now_ms(), STEP).await? > 0 {}
+        let mut last = None;
+        while !stop.is_cancelled() {
+            let blobs = self.inner.meta.unneeded_blobs(last.as_ref(), before, STEP).await?;
+            if !blobs.is_empty() {
+                self.inner.meta.condemn_blobs(&blobs, before, now_ms()).await?;
+            }
+            if blobs.len() < STEP as usize {
+                break;
+            }
+            last = blobs.last().copied();
+        }
         let metrics = &self.inner.metrics;
         metrics.reclaimed_blobs.inc_by(reclaimed.blobs);
         metrics.reclaimed_bytes.inc_by(reclaimed.bytes);
@@ -83,9 +97,13 @@ impl Hosted {
         stop: &CancellationToken,
         reclaimed: &mut Reclaimed,
     ) -> Result<(), Error> {
+        let mut last = None;
         while !stop.is_cancelled() {
-            let condemned = self.inner.meta.condemned_blobs(before_ms, STEP).await?;
-            let (found, mut gone) = (condemned.len(), 0);
+            let condemned = self.inner.meta.condemned_blobs(last.as_ref(), before_ms, STEP).await?;
+            if condemned.is_empty() {
+                break;
+            }
+            last = condemned.last().cloned();
             // An object store takes its time for each, so several are asked at once.
             let mut removing = futures_util::stream::iter(condemned)
                 .map(|blob| async move {
@@ -97,7 +115,6 @@ impl Hosted {
             while let Some((blob, removed)) = removing.next().await {
                 match removed? {
                     Ok(true) => {
-                        gone += 1;
                         reclaimed.blobs += 1;
                         reclaimed.bytes += blob.size;
                     }
@@ -107,10 +124,6 @@ impl Hosted {
                         reclaimed.failed += 1;
                     }
                 }
-            }
-            // What could not be removed would be found again at once: it waits for the next round.
-            if gone == 0 || found < STEP as usize {
-                break;
             }
         }
         Ok(())
