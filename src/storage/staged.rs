@@ -1,6 +1,7 @@
 //! A file that is being filled.
 
 use std::fs::{self, File};
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,9 @@ use rustix::fs::FallocateFlags;
 use super::error::Error;
 use super::local::blob_path;
 use crate::oci::Digest;
+
+/// Slices that the kernel takes at once (`IOV_MAX`).
+const MAX_SLICES: usize = 1024;
 
 /// An unpublished file. Dropped, it is removed, unless [`Staged::keep`] or [`Staged::publish`] was called: what was given
 /// up leaves nothing behind.
@@ -76,8 +80,25 @@ impl Staged {
 
     /// Appends.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all_at(bytes, self.len).map_err(Error::io("write", &self.path))?;
-        self.len += bytes.len() as u64;
+        self.write_slices(vec![IoSlice::new(bytes)])
+    }
+
+    /// Appends all of these, in as few system calls as the kernel allows. After an error the length says how much was written.
+    pub fn write_slices(&mut self, mut slices: Vec<IoSlice<'_>>) -> Result<(), Error> {
+        let mut rest = slices.as_mut_slice();
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            let some = rest.get(..rest.len().min(MAX_SLICES)).unwrap_or_default();
+            let written = match rustix::io::pwritev(&*self.file, some, self.len) {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => Ok(count),
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => Err(error.into()),
+            };
+            let written = written.map_err(Error::io("write", &self.path))?;
+            self.len += written as u64;
+            IoSlice::advance_slices(&mut rest, written);
+        }
         Ok(())
     }
 

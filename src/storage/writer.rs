@@ -1,5 +1,7 @@
 //! Hashing and writing what arrives, off the threads that serve.
 
+use std::io::IoSlice;
+
 use bytes::Bytes;
 
 use super::{Error, Staged};
@@ -20,14 +22,18 @@ impl Writer {
         Self { staged, hasher: Hasher::new(algorithm) }
     }
 
-    /// Appends the batch. After an error, file and hash hold what came before the chunk that failed.
+    /// Appends the batch. After an error, file and hash hold what could be written.
     pub async fn append(self, batch: Vec<Bytes>) -> (Self, Result<(), Error>) {
         self.on_blocking_thread(move |writer| {
-            for chunk in batch {
-                writer.staged.write(&chunk)?;
-                writer.hasher.update(&chunk);
+            let before = writer.staged.len();
+            let written = writer.staged.write_slices(batch.iter().map(|chunk| IoSlice::new(chunk)).collect());
+            let mut left = usize::try_from(writer.staged.len() - before).unwrap_or(usize::MAX);
+            for chunk in &batch {
+                let count = chunk.len().min(left);
+                writer.hasher.update(chunk.get(..count).unwrap_or_default());
+                left -= count;
             }
-            Ok(())
+            written
         })
         .await
     }
@@ -68,5 +74,33 @@ impl Writer {
                 Err(_) => std::future::pending().await,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Storage;
+    use super::*;
+    use crate::oci::Digest;
+
+    #[tokio::test]
+    async fn many_small_chunks_are_hashed_and_written_as_they_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let content: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
+        let digest = Digest::of(&content);
+        let mut writer = Writer::new(storage.stage(&digest).unwrap(), Algorithm::Sha256);
+        for part in content.chunks(90_000) {
+            // More chunks than the kernel takes at once, and some with nothing in them.
+            let batch = part.chunks(7).flat_map(|chunk| [Bytes::new(), Bytes::copy_from_slice(chunk)]).collect();
+            let (back, written) = writer.append(batch).await;
+            written.unwrap();
+            writer = back;
+        }
+        assert_eq!(writer.hasher.clone().finish(), digest);
+        let (rehashed, result) = writer.rehash(Algorithm::Sha256).await;
+        result.unwrap();
+        assert_eq!(rehashed.hasher.clone().finish(), digest);
+        assert_eq!(rehashed.staged.len(), content.len() as u64);
     }
 }
