@@ -15,6 +15,11 @@ pub enum Identity {
 }
 
 impl Identity {
+    /// Whether it may make repositories of one's own.
+    pub const fn may_push(&self) -> bool {
+        matches!(self, Self::Pusher)
+    }
+
     /// How it is called in histories and logs.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -61,9 +61,32 @@ impl Registry {
 
     /// Carries out what was permitted. `body` is what the request brings; with `redirect` the client may be sent elsewhere.
     pub async fn answer(&self, permit: Permit, body: Incoming, redirect: bool) -> Result<Answer, Error> {
+        let (principal, may_push) = (permit.identity().name(), permit.identity().may_push());
+        let action = permit.into_action();
+        // A name that could be of one's own: who looks there before the first push is told that nothing is there.
+        let may_be_made = may_push && self.is_unclaimed(&action).await?;
+        let answered = self.carry_out(action, principal, body, redirect).await;
+        if may_be_made { answered.map_err(Error::of_unclaimed) } else { answered }
+    }
+
+    /// Whether the action is about a name that belongs to the default upstream only as long as nobody pushes to it.
+    async fn is_unclaimed(&self, action: &Action) -> Result<bool, Error> {
+        let Some(name) = action.repository().filter(|_| !action.writes()) else { return Ok(false) };
+        match self.shared.names.load().resolve(name)? {
+            Named::Own { name, otherwise: Some(_) } => Ok(self.shared.hosted.repository(&name).await?.is_none()),
+            _ => Ok(false),
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        action: Action,
+        principal: &'static str,
+        body: Incoming,
+        redirect: bool,
+    ) -> Result<Answer, Error> {
         let Shared { pull_through, hosted, .. } = &*self.shared;
-        let principal = permit.identity().name();
-        match permit.into_action() {
+        match action {
             Action::Ping => Ok(Answer::of(Body::Pong)),
             Action::ListRepositories { page } => self.list_repositories(&page).await,
             Action::ListTags { name, page } => match self.find(&name).await? {

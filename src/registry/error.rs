@@ -35,6 +35,10 @@ pub enum Error {
     Meta(#[from] crate::meta::Error),
     #[error("what was pushed cannot be read or written: {0}")]
     Storage(#[from] crate::storage::Error),
+    #[error(
+        "{object} is not here: no such repository of one's own, and the default upstream does not give it: {reason}"
+    )]
+    NotOurs { object: Object, reason: String },
     #[error("{object} was pushed with {expected} bytes, but {} are here: the disk lost it; push it again", found.unwrap_or_default())]
     Damaged { object: Object, expected: u64, found: Option<u64> },
     #[error(
@@ -100,6 +104,14 @@ impl Error {
         match source.kind {
             upstream::ErrorKind::NotFound => Self::Unknown(object),
             _ => Self::Upstream { object, source },
+        }
+    }
+
+    /// What the default upstream refuses, or cannot say, of a name that could be of one's own.
+    pub(in crate::registry) fn of_unclaimed(self) -> Self {
+        match self {
+            Self::Upstream { object, source } => Self::NotOurs { object, reason: source.to_string() },
+            error => error,
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::bound::until_async;
 use crate::client::Answer;
 use crate::proxy::{HUB, Proxy, Setup};
-use crate::upstream::{FakeUpstream, Image, OCI_INDEX, OCI_MANIFEST, noise, sha256, sha512};
+use crate::upstream::{Behaviour, FakeUpstream, Image, OCI_INDEX, OCI_MANIFEST, noise, sha256, sha512};
 
 const REPO: &str = "team/app";
 
@@ -824,4 +824,39 @@ async fn c74_killed_while_removing() {
         assert_image(&proxy, REPO, "kept", &kept).await;
     }
     until_async("only what is needed is left", async || files(&proxy, "blobs") == 2).await;
+}
+
+/// Clients look before they push. A default upstream that refuses what it does not know, or is away, does not keep anyone from
+/// pushing a new name; who may not push is told what upstream said.
+#[tokio::test]
+async fn a_default_upstream_does_not_hinder_the_first_push() {
+    for (behaviour, told) in
+        [(Behaviour::status(401), 401), (Behaviour::status(403), 403), (Behaviour::status(500), 502)]
+    {
+        let upstream = FakeUpstream::start().await;
+        for method in ["GET", "HEAD"] {
+            upstream.on(method, "team", behaviour.clone());
+        }
+        let image = an_image(1, &[1000]).await;
+        let (manifest, layer) =
+            (path(REPO, "manifests/latest"), path(REPO, &format!("blobs/{}", image.layer().digest)));
+        for may_push in [false, true] {
+            let mut setup = Setup::of(&upstream).impatient();
+            setup.hub().set("default", true);
+            if !may_push {
+                setup.read_only();
+            }
+            let proxy = setup.start().await;
+            let expected = if may_push { 404 } else { told };
+            for path in [&manifest, &layer, &path(REPO, "tags/list")] {
+                proxy.get(path).await.assert_status(expected);
+            }
+            proxy.head(&manifest).await.assert_status(expected);
+            if may_push {
+                assert!(proxy.get(&manifest).await.text().contains("upstream"), "it says what upstream said");
+                push_image(&proxy, REPO, "latest", &image).await;
+                assert_image(&proxy, REPO, "latest", &image).await;
+            }
+        }
+    }
 }

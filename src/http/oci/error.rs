@@ -54,7 +54,7 @@ impl From<Error> for Failure {
             Error::Name(NameError::UnknownNamespace(_) | NameError::Unknown(_) | NameError::NoRepository(_)) => {
                 (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None)
             }
-            Error::Unknown(object) => (StatusCode::NOT_FOUND, unknown(object), None),
+            Error::Unknown(object) | Error::NotOurs { object, .. } => (StatusCode::NOT_FOUND, unknown(object), None),
             Error::ReadOnly { .. } => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None),
             Error::Upstream { object, source } | Error::Cache { object, source: cache::Error::Upstream(source) } => {
                 upstream_failure(object, source)
