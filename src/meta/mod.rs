@@ -17,7 +17,7 @@ mod usage;
 pub use database::Meta;
 pub use error::Error;
 pub use hosted::{
-    BlobLink, Condemned, ForgottenLink, ManifestRow, NewManifest, Put, Reclaimable, Reference, ReferrerRow,
+    BlobLink, Condemned, ForgottenLink, ManifestRow, NewManifest, PieceRow, Put, Reclaimable, Reference, ReferrerRow,
     RepositoryId, StoredBlobRow, TagMove, TagWrite, Unlinked, UploadRow,
 };
 pub use upstream::{Link, LinkKind, Listing, TagRow};

@@ -316,15 +316,29 @@ async fn uploads_expire() {
             repository,
             algorithm: "sha256".to_owned(),
             holder: "me".to_owned(),
+            bytes: 0,
+            digest: None,
         };
         for (id, now_ms) in [("one", 10), ("two", 20)] {
             meta.begin_upload(&row(id), now_ms).await.unwrap();
         }
         assert_eq!(meta.upload("one").await.unwrap(), Some(row("one")));
         meta.touch_upload("one", 30).await.unwrap();
-        assert_eq!(meta.idle_uploads("me", 30, 10).await.unwrap(), ["two"]);
-        assert!(meta.idle_uploads("you", 30, 10).await.unwrap().is_empty());
+        assert_eq!(meta.idle_uploads(Some("me"), 30, 10).await.unwrap(), ["two"]);
+        assert!(meta.idle_uploads(Some("you"), 30, 10).await.unwrap().is_empty());
+        let piece = |start, size| PieceRow { start, size, name: format!("{start}") };
+        let digest = Digest::of(b"so far");
+        assert!(meta.add_piece("two", "me", &piece(0, 5), &digest, 40).await.unwrap());
+        assert!(!meta.add_piece("two", "me", &piece(6, 5), &digest, 40).await.unwrap(), "a byte is missing");
+        meta.take_over_upload("two", "you", 50).await.unwrap();
+        assert!(!meta.add_piece("two", "me", &piece(5, 5), &digest, 60).await.unwrap(), "another goes on");
+        assert!(meta.add_piece("two", "you", &piece(5, 2), &digest, 60).await.unwrap());
+        assert_eq!(meta.upload_pieces("two").await.unwrap(), [piece(0, 5), piece(5, 2)]);
+        let row = meta.upload("two").await.unwrap().unwrap();
+        assert_eq!((row.holder.as_str(), row.bytes, row.digest), ("you", 7, Some(digest)));
+        assert_eq!(meta.idle_uploads(None, 61, 10).await.unwrap(), ["one", "two"]);
         assert!(meta.end_upload("two").await.unwrap());
+        assert!(meta.upload_pieces("two").await.unwrap().is_empty());
         assert!(!meta.end_upload("two").await.unwrap());
         assert_eq!(meta.upload("two").await.unwrap(), None);
     })

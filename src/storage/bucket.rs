@@ -5,34 +5,28 @@
 //! where the abort did not get through.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, FuturesUnordered};
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use http::Method;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::signer::Signer;
 use object_store::{
-    BackoffConfig, Certificate, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload,
-    RetryConfig,
+    BackoffConfig, Certificate, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Error;
+use super::sending::{PART_BYTES, Parcel, Sending};
 use crate::config::{BucketSettings, Encryption};
 use crate::oci::{Algorithm, Digest};
 
-/// Bytes of one part of an upload, unless the blob would have too many of them.
-const PART_BYTES: u64 = 16 << 20;
-
-/// S3 takes at most 10,000 parts.
-const MAX_PARTS: u64 = 9_000;
-
-/// Parts that are sent at once; so many are in memory.
-const PARTS_AT_ONCE: usize = 4;
+/// Parts of 8 MiB, of all that is being sent, that are in memory at once.
+const MAX_PARTS_IN_MEMORY: u32 = 12;
 
 /// A connection, and an answer, are waited for no longer than this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,9 +40,11 @@ const RETRY_TIME: Duration = Duration::from_secs(20);
 const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
 
 pub struct Bucket {
-    store: AmazonS3,
+    pub(super) store: AmazonS3,
     prefix: Path,
     name: String,
+    /// Room for parts in memory.
+    parts: Arc<Semaphore>,
 }
 
 /// An object's bytes while they arrive.
@@ -115,49 +111,53 @@ impl Bucket {
             builder = builder.with_config("aws_server_side_encryption".parse().map_err(wrong)?, encryption);
         }
         let store = builder.build().map_err(wrong)?;
-        Ok(Self { store, prefix: Path::from(settings.prefix.as_str()), name: settings.bucket.clone() })
+        let parts = Arc::new(Semaphore::new(MAX_PARTS_IN_MEMORY as usize));
+        Ok(Self { store, prefix: Path::from(settings.prefix.as_str()), name: settings.bucket.clone(), parts })
     }
 
-    /// Stores a verified file. It is there under its digest when this returns, for every replica.
-    pub async fn put(&self, digest: &Digest, file: &Arc<File>, size: u64) -> Result<(), Error> {
-        let path = self.path(digest);
-        if size <= PART_BYTES {
-            let bytes = read_part(file.clone(), 0, size).await?;
-            self.store
-                .put(&path, PutPayload::from_bytes(bytes))
-                .await
-                .map_err(|error| self.error("write to", error))?;
-            return Ok(());
-        }
-        let mut upload = self.store.put_multipart(&path).await.map_err(|error| self.error("write to", error))?;
-        let part_bytes = PART_BYTES.max(size.div_ceil(MAX_PARTS));
-        let mut sending = FuturesUnordered::new();
-        let sent: Result<(), Error> = async {
-            let mut at = 0;
-            while at < size {
-                if sending.len() == PARTS_AT_ONCE {
-                    sending.try_next().await.map_err(|error| self.error("write to", error))?;
-                }
-                let length = part_bytes.min(size - at);
-                let bytes = read_part(file.clone(), at, length).await?;
-                sending.push(upload.put_part(PutPayload::from_bytes(bytes)));
-                at += length;
-            }
-            while sending.try_next().await.map_err(|error| self.error("write to", error))?.is_some() {}
-            Ok(())
-        }
-        .await;
-        drop(sending);
-        let done = match sent {
-            Ok(()) => upload.complete().await.map(|_| ()).map_err(|error| self.error("write to", error)),
-            Err(error) => Err(error),
+    /// Begins to send a file, from byte `from` on, of which `present` bytes are there. It becomes the object of `digest`, for every
+    /// replica, when it is finished: the caller verifies it first.
+    pub(super) fn send(self: &Arc<Self>, digest: &Digest, file: &Arc<File>, present: u64) -> Sending {
+        let parcel = Parcel { bucket: self.clone(), path: self.path(digest), file: file.clone(), from: 0 };
+        Sending::start(parcel, present)
+    }
+
+    /// Begins to send what an upload brings from byte `from` on.
+    pub(super) fn send_piece(
+        self: &Arc<Self>,
+        upload: &str,
+        piece: &str,
+        file: &Arc<File>,
+        from: u64,
+        present: u64,
+    ) -> Sending {
+        let path = self.piece_path(upload, piece);
+        Sending::start(Parcel { bucket: self.clone(), path, file: file.clone(), from }, present)
+    }
+
+    /// Makes a verified piece the object of `digest`, inside the bucket.
+    pub(super) async fn promote_piece(&self, upload: &str, piece: &str, digest: &Digest) -> Result<(), Error> {
+        let copied = self.store.copy(&self.piece_path(upload, piece), &self.path(digest)).await;
+        copied.map_err(|error| self.error("copy within", error))
+    }
+
+    /// `None` when there is no such piece.
+    pub(super) async fn get_piece(&self, upload: &str, piece: &str) -> Result<Option<ObjectStream>, Error> {
+        self.get_object(&self.piece_path(upload, piece), None).await
+    }
+
+    pub(super) async fn remove_piece(&self, upload: &str, piece: &str) -> Result<(), Error> {
+        self.remove_object(&self.piece_path(upload, piece)).await
+    }
+
+    /// Every piece in the bucket: the upload's id, the piece's name, the time of its last change.
+    pub(super) fn list_pieces(&self) -> BoxStream<'_, Result<(String, String, SystemTime), Error>> {
+        let read = |object: object_store::ObjectMeta| {
+            let mut parts = object.location.as_ref().rsplit('/');
+            let (piece, upload) = (parts.next()?, parts.next()?);
+            Some((upload.to_owned(), piece.to_owned(), object.last_modified.into()))
         };
-        if done.is_err()
-            && let Err(error) = upload.abort().await
-        {
-            tracing::warn!(%error, bucket = self.name, %digest, "what was sent of an upload that failed is left in the bucket");
-        }
-        done
+        self.list_objects("uploads", read)
     }
 
     /// Opens an object from `start` to `end`, or to its end. `None` when there is no such object.
@@ -167,7 +167,11 @@ impl Bucket {
             None if start > 0 => Some(GetRange::Offset(start)),
             None => None,
         };
-        match self.store.get_opts(&self.path(digest), GetOptions { range, ..GetOptions::default() }).await {
+        self.get_object(&self.path(digest), range).await
+    }
+
+    async fn get_object(&self, path: &Path, range: Option<GetRange>) -> Result<Option<ObjectStream>, Error> {
+        match self.store.get_opts(path, GetOptions { range, ..GetOptions::default() }).await {
             Ok(found) => Ok(Some(ObjectStream {
                 total: found.meta.size,
                 bucket: self.name.clone(),
@@ -195,21 +199,33 @@ impl Bucket {
 
     /// Removing what is not there is no error.
     pub async fn remove(&self, digest: &Digest) -> Result<(), Error> {
-        match self.store.delete(&self.path(digest)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.error("remove from", error)),
-        }
+        self.remove_object(&self.path(digest)).await
     }
 
     /// Every blob in the bucket, as the listing comes; other objects are passed over.
     pub fn list(&self) -> BoxStream<'_, Result<StoredObject, Error>> {
-        let found = self.store.list(Some(&self.prefix.clone().join("blobs")));
         let read = |object: object_store::ObjectMeta| {
             let mut parts = object.location.as_ref().rsplit('/');
             let (hex, _, algorithm) = (parts.next()?, parts.next()?, parts.next()?);
             let digest = format!("{algorithm}:{hex}").parse().ok()?;
             Some(StoredObject { digest, size: object.size, modified: object.last_modified.into() })
         };
+        self.list_objects("blobs", read)
+    }
+
+    /// Waits until a part of so many bytes may be in memory.
+    pub(super) async fn part_turn(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let parts = u32::try_from(bytes.div_ceil(PART_BYTES)).unwrap_or(MAX_PARTS_IN_MEMORY);
+        // Never closed.
+        self.parts.clone().acquire_many_owned(parts.min(MAX_PARTS_IN_MEMORY)).await.ok()
+    }
+
+    fn list_objects<T: Send + 'static>(
+        &self,
+        folder: &str,
+        read: impl Fn(object_store::ObjectMeta) -> Option<T> + Copy + Send + 'static,
+    ) -> BoxStream<'_, Result<T, Error>> {
+        let found = self.store.list(Some(&self.prefix.clone().join(folder)));
         found
             .filter_map(move |object| async move {
                 match object {
@@ -220,6 +236,13 @@ impl Bucket {
             .boxed()
     }
 
+    async fn remove_object(&self, path: &Path) -> Result<(), Error> {
+        match self.store.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.error("remove from", error)),
+        }
+    }
+
     fn path(&self, digest: &Digest) -> Path {
         let hex = digest.hex();
         let algorithm: Algorithm = digest.algorithm();
@@ -227,7 +250,11 @@ impl Bucket {
         self.prefix.clone().join("blobs").join(algorithm.name()).join(shard).join(hex)
     }
 
-    fn error(&self, doing: &'static str, source: object_store::Error) -> Error {
+    fn piece_path(&self, upload: &str, piece: &str) -> Path {
+        self.prefix.clone().join("uploads").join(upload).join(piece)
+    }
+
+    pub(super) fn error(&self, doing: &'static str, source: object_store::Error) -> Error {
         Error::bucket(doing, &self.name, source)
     }
 }
@@ -236,19 +263,5 @@ impl ObjectStream {
     /// The next bytes, or `None` at the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         self.stream.try_next().await.map_err(|error| Error::bucket("read from", &self.bucket, error))
-    }
-}
-
-async fn read_part(file: Arc<File>, at: u64, length: u64) -> Result<Bytes, Error> {
-    let read = tokio::task::spawn_blocking(move || {
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        file.read_exact_at(&mut bytes, at).map(|()| Bytes::from(bytes))
-    });
-    match read.await {
-        Ok(read) => read.map_err(Error::io("read", std::path::Path::new("(a file to be sent to the bucket)"))),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => std::future::pending().await,
-        },
     }
 }

@@ -11,8 +11,13 @@ use super::bucket::Bucket;
 use super::check::{Condition, Pace, check_file, check_object};
 use super::error::Error;
 use super::local::Storage;
+use super::sending::Sending;
 use super::staged::Staged;
+use super::writer::Writer;
 use crate::oci::Digest;
+
+/// S3 copies no larger object in one request.
+const MAX_COPIED_BYTES: u64 = 5 << 30;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -49,21 +54,84 @@ impl Depot {
         self.on_disk(move |files| files.upload(&id)).await
     }
 
+    /// The same, without what it may hold.
+    pub async fn fresh_upload(&self, id: &str) -> Result<Staged, Error> {
+        let id = id.to_owned();
+        self.on_disk(move |files| {
+            files.remove_upload(&id)?;
+            files.upload(&id)
+        })
+        .await
+    }
+
     pub async fn remove_upload(&self, id: &str) -> Result<(), Error> {
         let id = id.to_owned();
         self.on_disk(move |files| files.remove_upload(&id)).await
     }
 
-    /// Keeps verified bytes for good: when this returns they are durable. With a bucket the file, which is now a mere copy, comes
-    /// back; in every other case it is gone from the uploads.
-    pub async fn publish(&self, staged: Staged, digest: &Digest) -> Result<Option<Staged>, Error> {
+    /// Files of uploads that lie here, by id, with the time of their last change.
+    pub async fn upload_files(&self) -> Result<Vec<(String, SystemTime)>, Error> {
+        self.on_disk(Storage::scan_uploads).await
+    }
+
+    /// Whether what uploads bring is sent to a bucket, from where every replica can go on with it.
+    pub fn is_shared(&self) -> bool {
+        self.bucket.is_some()
+    }
+
+    /// Begins to send what an upload brings from byte `from` on. `None` without a bucket.
+    pub fn send_piece(&self, upload: &str, piece: &str, staged: &Staged, from: u64) -> Option<Sending> {
+        let bucket = self.bucket.as_ref()?;
+        Some(bucket.send_piece(upload, piece, staged.file(), from, staged.len()))
+    }
+
+    /// Begins to send what will be the blob of `digest`, if it turns out to be that. `None` without a bucket.
+    pub fn send_blob(&self, digest: &Digest, staged: &Staged) -> Option<Sending> {
+        Some(self.bucket.as_ref()?.send(digest, staged.file(), staged.len()))
+    }
+
+    /// Makes a piece that is the whole verified blob the blob. False when it must be sent instead.
+    pub async fn promote_piece(&self, upload: &str, piece: &str, size: u64, digest: &Digest) -> Result<bool, Error> {
+        match &self.bucket {
+            Some(bucket) if size <= MAX_COPIED_BYTES => {
+                bucket.promote_piece(upload, piece, digest).await.map(|()| true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Appends a piece to an upload's file. False when there is no such piece.
+    pub async fn fetch_piece(&self, upload: &str, piece: &str, writer: Writer) -> Result<(Writer, bool), Error> {
+        let Some(bucket) = &self.bucket else { return Ok((writer, false)) };
+        let Some(mut stream) = bucket.get_piece(upload, piece).await? else { return Ok((writer, false)) };
+        let mut writer = writer;
+        while let Some(bytes) = stream.chunk().await? {
+            let (back, written) = writer.append(vec![bytes]).await;
+            written?;
+            writer = back;
+        }
+        Ok((writer, true))
+    }
+
+    pub async fn remove_piece(&self, upload: &str, piece: &str) -> Result<(), Error> {
+        match &self.bucket {
+            Some(bucket) => bucket.remove_piece(upload, piece).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Every piece that lies in the bucket: the upload's id, the piece's name, the time of its last change.
+    pub fn pieces(&self) -> BoxStream<'_, Result<(String, String, SystemTime), Error>> {
+        match &self.bucket {
+            Some(bucket) => bucket.list_pieces(),
+            None => futures_util::stream::empty().boxed(),
+        }
+    }
+
+    /// Keeps verified bytes for good, in files: when this returns they are durable.
+    pub async fn publish(&self, staged: Staged, digest: &Digest) -> Result<(), Error> {
         let digest = *digest;
-        let Some(bucket) = &self.bucket else {
-            return self.on_disk(move |_| staged.publish(&digest)).await.map(|()| None);
-        };
-        let staged = staged.removed_on_drop();
-        bucket.put(&digest, staged.file(), staged.len()).await?;
-        Ok(Some(staged))
+        self.on_disk(move |_| staged.publish(&digest)).await
     }
 
     pub async fn open(&self, digest: &Digest) -> Result<Kept, Error> {

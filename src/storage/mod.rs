@@ -11,6 +11,7 @@ mod check;
 mod depot;
 mod error;
 mod local;
+mod sending;
 mod staged;
 mod writer;
 
@@ -20,5 +21,6 @@ pub use check::{Condition, Pace};
 pub use depot::{Depot, Kept};
 pub use error::Error;
 pub use local::{LeftOver, Storage, StoredBlob};
+pub use sending::Sending;
 pub use staged::Staged;
 pub use writer::Writer;

@@ -48,6 +48,10 @@ async fn a_database(server: &str) -> String {
     format!("{base}/{name}")
 }
 
+async fn assert_blob(proxy: &Proxy, repository: &str, bytes: &[u8]) {
+    proxy.get(&path(repository, &format!("blobs/{}", sha256(bytes)))).await.assert_body(bytes);
+}
+
 #[tokio::test]
 async fn what_is_pushed_lies_in_the_bucket() {
     let Some(endpoint) = server("TEST_S3_URL") else { return };
@@ -173,7 +177,7 @@ async fn c78_two_replicas_are_one_registry() {
         setup.hosted.text("grace", "2s").text("reclaim_every", "100ms");
         setup.start().await
     };
-    let (one, two): (Proxy, Proxy) = (start().await, start().await);
+    let (mut one, two): (Proxy, Proxy) = (start().await, start().await);
     let image = an_image(1, &[1000, 2 << 20]).await;
     push_image(&one, REPO, "latest", &image).await;
     assert_image(&two, REPO, "latest", &image).await;
@@ -181,12 +185,35 @@ async fn c78_two_replicas_are_one_registry() {
     push_image(&two, REPO, "latest", &moved).await;
     assert_image(&one, REPO, "latest", &moved).await;
     assert_eq!(tags(&one, REPO).await, json!(["latest"]));
-    // An upload stays where it began, and the other says so instead of mixing it up.
+    // A client may come to another replica with each request.
+    for size in [0, 5, 9_000_000] {
+        let blob = noise(size as u64, size);
+        let upload = begin(&one, REPO).await;
+        let put = format!("{upload}?digest={}", sha256(&blob));
+        one.client().send("PATCH", &upload, &[], &blob).await.assert_status(202);
+        two.client().send("PUT", &put, &[], b"").await.assert_status(201);
+        assert_blob(&one, REPO, &blob).await;
+        let upload = begin(&one, REPO).await;
+        let (first, second) = blob.split_at(size / 2);
+        let (second, third) = second.split_at(size / 4);
+        let third = [third, b"more"].concat();
+        one.client().send("PATCH", &upload, &[], first).await.assert_status(202);
+        two.client().send("PATCH", &upload, &[], second).await.assert_status(202);
+        let came = format!("0-{}", (first.len() + second.len()).saturating_sub(1));
+        for proxy in [&one, &two] {
+            let status = proxy.client().request("GET", &upload, &[]).await;
+            assert_eq!((status.status, status.header("range")), (204, Some(came.as_str())));
+        }
+        let whole = [&blob[..], b"more"].concat();
+        let put = format!("{upload}?digest={}", sha256(&whole));
+        one.client().send("PUT", &put, &[], &third).await.assert_status(201);
+        assert_blob(&two, REPO, &whole).await;
+        one.client().request("GET", &upload, &[]).await.assert_error(404, "BLOB_UPLOAD_UNKNOWN");
+    }
     let upload = begin(&one, REPO).await;
-    two.client().send("PATCH", &upload, &[], b"some").await.assert_error(503, "UNAVAILABLE");
-    let put = format!("{upload}?digest={}", sha256(b"some"));
-    two.client().send("PUT", &put, &[], b"some").await.assert_error(503, "UNAVAILABLE");
-    one.client().send("PUT", &put, &[], b"some").await.assert_status(201);
+    one.client().send("PATCH", &upload, &[], b"some").await.assert_status(202);
+    two.client().request("DELETE", &upload, &[]).await.assert_status(204);
+    one.client().send("PATCH", &upload, &[], b"more").await.assert_error(404, "BLOB_UPLOAD_UNKNOWN");
     // Both push the same at once, while both remove what nobody needs.
     for round in 0..10u64 {
         let image = an_image(100 + round % 2, &[50_000]).await;
@@ -213,4 +240,14 @@ async fn c78_two_replicas_are_one_registry() {
         assert_eq!(tags(&two, REPO).await, json!(["latest"]));
     }
     assert_image(&two, REPO, "latest", &moved).await;
+    // An upload outlives the replica that it began at.
+    let blob = noise(77, 9_000_000);
+    let upload = begin(&one, REPO).await;
+    one.client().send("PATCH", &upload, &[], &blob).await.assert_status(202);
+    one.kill().await;
+    two.client().send("PATCH", &upload, &[], b"more").await.assert_status(202);
+    let whole = [&blob[..], b"more"].concat();
+    let put = format!("{upload}?digest={}", sha256(&whole));
+    two.client().send("PUT", &put, &[], b"").await.assert_status(201);
+    assert_blob(&two, REPO, &whole).await;
 }

@@ -110,11 +110,7 @@ impl Meta {
         }
         insert_link(&mut writing, repository, digest, size, now_ms).await?;
         if let Some(upload) = upload {
-            sqlx::query("DELETE FROM upload WHERE id = $1")
-                .bind(upload)
-                .execute(writing.connection())
-                .await
-                .map_err(Error::Query)?;
+            writing.end_upload(upload).await?;
         }
         writing.commit().await?;
         Ok(true)

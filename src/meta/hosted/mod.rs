@@ -12,7 +12,7 @@ pub use manifests::{ManifestRow, NewManifest, Put, Reference, ReferrerRow, TagWr
 pub use reclaim::{Condemned, ForgottenLink, Reclaimable};
 pub use repositories::RepositoryId;
 pub use tags::TagMove;
-pub use uploads::UploadRow;
+pub use uploads::{PieceRow, UploadRow};
 
 use super::Error;
 use crate::oci::Digest;

@@ -1,7 +1,9 @@
-//! Uploads that have begun. Their bytes lie in the storage under the same id.
+//! Uploads that have begun. Their bytes lie in the storage under the same id: in a file of the replica that holds the upload, and,
+//! with a bucket, in pieces there, from which another replica can go on.
 
-use super::RepositoryId;
+use super::{RepositoryId, digest, from_sql, to_sql};
 use crate::meta::{Error, Meta};
+use crate::oci::Digest;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadRow {
@@ -9,15 +11,30 @@ pub struct UploadRow {
     pub repository: RepositoryId,
     /// Of the digest that is expected: `sha256` or `sha512`.
     pub algorithm: String,
-    /// The replica that has its bytes.
+    /// The replica that goes on with it.
     pub holder: String,
+    /// Bytes that are in pieces.
+    pub bytes: u64,
+    /// Of these bytes.
+    pub digest: Option<Digest>,
+}
+
+/// A part of an upload that lies in the bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PieceRow {
+    /// The place of its first byte.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+    pub name: String,
 }
 
 impl Meta {
+    /// `bytes` and `digest` of a new upload are not looked at: there are no pieces.
     pub async fn begin_upload(&self, upload: &UploadRow, now_ms: i64) -> Result<(), Error> {
         let mut writing = self.write().await?;
         sqlx::query(
-            "INSERT INTO upload (id, repository_id, algorithm, holder, touched_at_ms) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO upload (id, repository_id, algorithm, holder, touched_at_ms, bytes) VALUES ($1, $2, $3, $4, $5, 0)",
         )
         .bind(upload.id.as_str())
         .bind(upload.repository.0)
@@ -31,51 +48,130 @@ impl Meta {
     }
 
     pub async fn upload(&self, id: &str) -> Result<Option<UploadRow>, Error> {
-        let row: Option<(i64, String, String)> =
-            sqlx::query_as("SELECT repository_id, algorithm, holder FROM upload WHERE id = $1")
+        let row: Option<(i64, String, String, i64, Option<String>)> =
+            sqlx::query_as("SELECT repository_id, algorithm, holder, bytes, digest FROM upload WHERE id = $1")
                 .bind(id)
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(Error::Query)?;
-        Ok(row.map(|(repository, algorithm, holder)| UploadRow {
+        let Some((repository, algorithm, holder, bytes, found)) = row else { return Ok(None) };
+        Ok(Some(UploadRow {
             id: id.to_owned(),
             repository: RepositoryId(repository),
             algorithm,
             holder,
+            bytes: from_sql(bytes),
+            digest: found.map(digest).transpose()?,
         }))
+    }
+
+    /// A piece of the upload is in the bucket; `digest` is that of all its bytes up to the piece's end. False when another
+    /// replica goes on with the upload, or nobody.
+    pub async fn add_piece(
+        &self,
+        id: &str,
+        holder: &str,
+        piece: &PieceRow,
+        digest: &Digest,
+        now_ms: i64,
+    ) -> Result<bool, Error> {
+        let mut writing = self.write().await?;
+        let ours = sqlx::query(
+            "UPDATE upload SET bytes = $3, digest = $4, touched_at_ms = $5 WHERE id = $1 AND holder = $2 AND bytes = $6",
+        )
+        .bind(id)
+        .bind(holder)
+        .bind(to_sql(piece.start + piece.size))
+        .bind(digest.to_string())
+        .bind(now_ms)
+        .bind(to_sql(piece.start))
+        .execute(writing.connection())
+        .await
+        .map_err(Error::Query)?
+        .rows_affected();
+        if ours == 0 {
+            return Ok(false);
+        }
+        sqlx::query("INSERT INTO upload_piece (upload_id, start, size, name) VALUES ($1, $2, $3, $4)")
+            .bind(id)
+            .bind(to_sql(piece.start))
+            .bind(to_sql(piece.size))
+            .bind(piece.name.as_str())
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
+    /// From now on `holder` goes on with the upload, and no other adds pieces.
+    pub async fn take_over_upload(&self, id: &str, holder: &str, now_ms: i64) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query("UPDATE upload SET holder = $2, touched_at_ms = $3 WHERE id = $1")
+            .bind(id)
+            .bind(holder)
+            .bind(now_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await
+    }
+
+    /// In order.
+    pub async fn upload_pieces(&self, id: &str) -> Result<Vec<PieceRow>, Error> {
+        let rows: Vec<(i64, i64, String)> =
+            sqlx::query_as("SELECT start, size, name FROM upload_piece WHERE upload_id = $1 ORDER BY start")
+                .bind(id)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(Error::Query)?;
+        let piece = |(start, size, name)| PieceRow { start: from_sql(start), size: from_sql(size), name };
+        Ok(rows.into_iter().map(piece).collect())
     }
 
     /// The upload is in use: it does not expire for a while.
     pub async fn touch_upload(&self, id: &str, now_ms: i64) -> Result<(), Error> {
-        self.change_upload("UPDATE upload SET touched_at_ms = $2 WHERE id = $1", id, Some(now_ms)).await.map(|_| ())
+        let mut writing = self.write().await?;
+        sqlx::query("UPDATE upload SET touched_at_ms = $2 WHERE id = $1")
+            .bind(id)
+            .bind(now_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await
     }
 
     /// False when there was none.
     pub async fn end_upload(&self, id: &str) -> Result<bool, Error> {
-        self.change_upload("DELETE FROM upload WHERE id = $1", id, None).await
+        let mut writing = self.write().await?;
+        let ended = writing.end_upload(id).await?;
+        writing.commit().await?;
+        Ok(ended)
     }
 
-    /// Uploads of this holder that nobody has touched since `before_ms`.
-    pub async fn idle_uploads(&self, holder: &str, before_ms: i64, limit: u32) -> Result<Vec<String>, Error> {
-        let statement =
-            "SELECT id FROM upload WHERE holder = $1 AND touched_at_ms < $2 ORDER BY touched_at_ms LIMIT $3";
+    /// Uploads that nobody has touched since `before_ms`: those of one holder, or all.
+    pub async fn idle_uploads(&self, holder: Option<&str>, before_ms: i64, limit: u32) -> Result<Vec<String>, Error> {
+        let statement = "SELECT id FROM upload WHERE ($1 = 1 OR holder = $2) AND touched_at_ms < $3 \
+                         ORDER BY touched_at_ms LIMIT $4";
         sqlx::query_scalar(statement)
-            .bind(holder)
+            .bind(i64::from(holder.is_none()))
+            .bind(holder.unwrap_or_default())
             .bind(before_ms)
             .bind(i64::from(limit))
             .fetch_all(&self.pool)
             .await
             .map_err(Error::Query)
     }
+}
 
-    async fn change_upload(&self, statement: &'static str, id: &str, now_ms: Option<i64>) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
-        let mut query = sqlx::query(statement).bind(id);
-        if let Some(now_ms) = now_ms {
-            query = query.bind(now_ms);
+impl crate::meta::database::Writing {
+    /// False when there was none.
+    pub(super) async fn end_upload(&mut self, id: &str) -> Result<bool, Error> {
+        let mut ended = 0;
+        for statement in ["DELETE FROM upload_piece WHERE upload_id = $1", "DELETE FROM upload WHERE id = $1"] {
+            ended =
+                sqlx::query(statement).bind(id).execute(self.connection()).await.map_err(Error::Query)?.rows_affected();
         }
-        let changed = query.execute(writing.connection()).await.map_err(Error::Query)?.rows_affected();
-        writing.commit().await?;
-        Ok(changed > 0)
+        Ok(ended > 0)
     }
 }

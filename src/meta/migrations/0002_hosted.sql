@@ -93,9 +93,21 @@ CREATE TABLE upload (
     id TEXT PRIMARY KEY,
     repository_id INTEGER NOT NULL REFERENCES repository (id),
     algorithm TEXT NOT NULL,
-    -- The replica that has its bytes.
+    -- The replica that goes on with it.
     holder TEXT NOT NULL,
-    touched_at_ms INTEGER NOT NULL
+    touched_at_ms INTEGER NOT NULL,
+    -- Bytes that are in pieces in the bucket, and their digest.
+    bytes INTEGER NOT NULL,
+    digest TEXT
 );
 
 CREATE INDEX upload_touched ON upload (touched_at_ms);
+
+-- What an upload has brought, where it lies in a bucket for other replicas to go on with.
+CREATE TABLE upload_piece (
+    upload_id TEXT NOT NULL REFERENCES upload (id),
+    start INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    PRIMARY KEY (upload_id, start)
+);

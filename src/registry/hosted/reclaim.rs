@@ -42,8 +42,10 @@ impl Hosted {
         let mut reclaimed = Reclaimed::default();
         self.close_idle_uploads(now_ms() - milliseconds(IDLE));
         let expired_before = now_ms() - milliseconds(settings.upload_ttl);
+        // What lies in the bucket is everybody's; what lies in files only its holder can remove.
+        let holder = Some(self.inner.depot.holder()).filter(|_| !self.inner.depot.is_shared());
         while !stop.is_cancelled() {
-            let expired = self.inner.meta.idle_uploads(self.inner.depot.holder(), expired_before, STEP).await?;
+            let expired = self.inner.meta.idle_uploads(holder, expired_before, STEP).await?;
             for id in expired.iter().filter_map(|id| id.parse::<UploadId>().ok()) {
                 self.discard(&id).await;
                 reclaimed.uploads += 1;
@@ -52,6 +54,7 @@ impl Hosted {
                 break;
             }
         }
+        self.remove_stray_files().await?;
         let before = now_ms() - milliseconds(settings.grace);
         let mut last = None;
         while !stop.is_cancelled() {
@@ -89,6 +92,18 @@ impl Hosted {
             (now_ms() - milliseconds(settings.grace), now_ms() - milliseconds(settings.upload_ttl));
         let found = self.inner.meta.reclaimable(before, idle_before).await?;
         Ok(Reclaimed { blobs: found.blobs, bytes: found.bytes, uploads: found.uploads, ..Reclaimed::default() })
+    }
+
+    /// Files of uploads that have ended, or gone on, at another replica.
+    async fn remove_stray_files(&self) -> Result<(), Error> {
+        let (depot, meta) = (&self.inner.depot, &self.inner.meta);
+        for (id, modified) in depot.upload_files().await? {
+            let is_old = modified.elapsed().is_ok_and(|age| age > self.inner.settings.grace);
+            if is_old && meta.upload(&id).await?.is_none_or(|row| row.holder != depot.holder()) {
+                depot.remove_upload(&id).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn remove_condemned(

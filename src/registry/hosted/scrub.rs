@@ -101,6 +101,17 @@ impl Hosted {
                 tracing::info!(%digest, "bytes that no repository knows were removed");
             }
         }
+        let mut pieces = self.inner.depot.pieces();
+        while let Some((upload, piece, modified)) = pieces.try_next().await? {
+            if stop.is_cancelled() {
+                break;
+            }
+            let known = self.inner.meta.upload_pieces(&upload).await?.iter().any(|known| known.name == piece);
+            if is_older(modified, grace) && !known {
+                self.inner.depot.remove_piece(&upload, &piece).await?;
+                scrubbed.orphans_removed += 1;
+            }
+        }
         Ok(())
     }
 }
