@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::error::Error;
-use crate::cache::BlobCache;
+use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::Meta;
 use crate::registry::{Names, Registry};
@@ -37,12 +37,20 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         StorageSettings::S3(bucket) => Some(Bucket::connect(bucket)?),
     };
     let pushed = blocking(move || Depot::new(Storage::open(&pushed)?, bucket)).await?;
+    let shared = shared(&settings.storage, &pushed, &meta);
     let (cache_settings, cache_metrics) = (settings.cache.clone(), metrics.clone());
-    let cache = blocking(move || BlobCache::load(storage, &cache_settings, &uses, cache_metrics)).await?;
+    let cache = blocking(move || BlobCache::load(storage, &cache_settings, &uses, shared, cache_metrics)).await?;
     tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
     let names = names(&settings.upstreams, &metrics)?;
     let registry = Registry::new(names, cache.clone(), pushed, settings.hosted.clone(), meta.clone(), metrics.clone());
     Ok(Core { metrics, meta, cache, registry })
+}
+
+/// What upstreams sent lies in the bucket as well, unless the settings say that it should not.
+fn shared(settings: &StorageSettings, depot: &Depot, meta: &Meta) -> Option<Shared> {
+    let StorageSettings::S3(settings) = settings else { return None };
+    let bucket = depot.bucket().filter(|_| settings.pulled > 0)?;
+    Some(Shared::new(bucket.clone(), meta.clone(), depot.holder(), settings.fetch_wait, settings.pulled))
 }
 
 pub(super) fn names(settings: &[UpstreamSettings], metrics: &Metrics) -> Result<Names, Error> {

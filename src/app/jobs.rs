@@ -23,10 +23,11 @@ pub(super) fn jobs(settings: &Settings, core: &Core) -> Jobs {
     let (hosted, cache) = (core.registry.hosted().clone(), core.cache.clone());
     let (rate, every) = (settings.hosted.scrub_rate, settings.hosted.scrub_every);
     let reclaim = {
-        let hosted = hosted.clone();
+        let (hosted, cache) = (hosted.clone(), cache.clone());
         move |_, stop| {
-            let hosted = hosted.clone();
+            let (hosted, cache) = (hosted.clone(), cache.clone());
             async move {
+                cache.trim_bucket().await.map_err(|error| error.to_string())?;
                 let reclaimed = hosted.reclaim(&stop).await.map_err(|error| error.to_string())?;
                 if reclaimed != Reclaimed::default() {
                     tracing::info!(

@@ -15,12 +15,13 @@ use super::blob::{Blob, Held};
 use super::disk::Disk;
 use super::error::Error;
 use super::fill::Fill;
-use super::filler::Filler;
+use super::filler::{Filler, Supply};
 use super::flights::{Boarding, Flights, Landing};
 use super::memory::Memory;
 use super::origin::Origin;
+use super::shared::Shared;
 use crate::config::CacheSettings;
-use crate::meta::{BlobUse, Meta};
+use crate::meta::{self, BlobUse, Meta};
 use crate::oci::Digest;
 use crate::storage::{self, Condition, Pace, Staged, Storage, check_file};
 use crate::telemetry::{CacheOutcome, Metrics};
@@ -37,6 +38,8 @@ struct Inner {
     flights: Arc<Flights<Digest, Fill>>,
     range_window: AtomicU64,
     fill_attempts: u32,
+    /// The bucket behind it.
+    shared: Option<Shared>,
     metrics: Metrics,
     fillers: TaskTracker,
     stop: CancellationToken,
@@ -48,6 +51,7 @@ impl BlobCache {
         storage: Storage,
         settings: &CacheSettings,
         uses: &HashMap<Digest, BlobUse>,
+        shared: Option<Shared>,
         metrics: Metrics,
     ) -> Result<Self, storage::Error> {
         let disk = Disk::load(storage, settings.disk, settings.staging_ttl, uses, metrics.clone())?;
@@ -57,6 +61,7 @@ impl BlobCache {
             flights: Flights::new(),
             range_window: AtomicU64::new(settings.range_window),
             fill_attempts: settings.fill_attempts,
+            shared,
             metrics,
             fillers: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -108,6 +113,13 @@ impl BlobCache {
         if self.inner.disk.contains(&digest) {
             return;
         }
+        if let Some(shared) = &self.inner.shared {
+            shared.keep(digest, bytes.clone());
+        }
+        self.keep_here(digest, bytes).await;
+    }
+
+    async fn keep_here(&self, digest: Digest, bytes: Bytes) {
         let disk = self.inner.disk.clone();
         let store = move || {
             let size = bytes.len() as u64;
@@ -164,8 +176,15 @@ impl BlobCache {
         let bytes = read.map_err(|error| self.unreadable(&digest, error))?;
         if let Some(bytes) = &bytes {
             self.inner.memory.insert(digest, bytes);
+            return Ok(Some(bytes.clone()));
         }
-        Ok(bytes)
+        let Some(shared) = &self.inner.shared else { return Ok(None) };
+        let found = shared.read(&digest, limit).await;
+        if let Some(bytes) = &found {
+            self.inner.memory.insert(digest, bytes);
+            self.keep_here(digest, bytes.clone()).await;
+        }
+        Ok(found)
     }
 
     /// Reads everything that is kept on disk again, slowly, and forgets what is no longer what it was: it is fetched again when
@@ -197,6 +216,14 @@ impl BlobCache {
         Ok((checked, damaged))
     }
 
+    /// Keeps what upstreams sent within its limit in the bucket. Returns how many blobs were let go of.
+    pub async fn trim_bucket(&self) -> Result<u64, meta::Error> {
+        match &self.inner.shared {
+            Some(shared) => shared.trim().await,
+            None => Ok(0),
+        }
+    }
+
     /// Blobs that are kept on disk.
     pub fn count(&self) -> u64 {
         self.inner.disk.digests().len() as u64
@@ -213,6 +240,12 @@ impl BlobCache {
         let (uses, gone) = self.inner.disk.take_changes(now);
         if uses.is_empty() && gone.is_empty() {
             return;
+        }
+        if let Some(shared) = &self.inner.shared {
+            let used: Vec<Digest> = uses.iter().map(|one| one.digest).collect();
+            if let Err(error) = shared.note_uses(&used).await {
+                tracing::warn!(%error, "uses of blobs were not written; the bucket may be rid of the wrong ones");
+            }
         }
         if let Err(error) = meta.put_blob_uses(&uses, &gone).await {
             tracing::warn!(%error, "uses of blobs were not written; eviction after a restart will know less");
@@ -234,10 +267,14 @@ impl BlobCache {
         self.inner.stop.cancel();
         self.inner.fillers.close();
         self.inner.fillers.wait().await;
+        if let Some(shared) = &self.inner.shared {
+            shared.close().await;
+        }
     }
 
     fn spawn(&self, fill: Arc<Fill>, landing: Landing<Digest, Fill>, expected: Option<u64>) {
         let filler = Filler {
+            supply: Supply::new(fill.source.clone(), self.inner.shared.clone()),
             fill,
             disk: self.inner.disk.clone(),
             metrics: self.inner.metrics.clone(),

@@ -13,10 +13,11 @@ use super::disk::{Disk, Reservation};
 use super::error::Error;
 use super::fill::{Detached, Fill, Progress};
 use super::flights::Landing;
-use super::origin::Stream;
+use super::origin::{Origin, Stream};
 use super::pass_through::{check, pause};
+use super::shared::{Lease, Shared, Turn};
 use crate::oci::Digest;
-use crate::storage::{self, Writer};
+use crate::storage::{self, Sending, Writer};
 use crate::telemetry::Metrics;
 
 /// Bytes read ahead of what is being hashed.
@@ -30,6 +31,8 @@ pub(super) struct Filler {
     pub(super) disk: Arc<Disk>,
     pub(super) metrics: Metrics,
     pub(super) attempts: u32,
+    /// Where the bytes come from: the fill's source, or the bucket that all replicas share.
+    pub(super) supply: Supply,
     /// The process is going down: keep what has come, to be resumed.
     pub(super) stop: CancellationToken,
 }
@@ -50,23 +53,73 @@ enum End {
     Detached,
 }
 
+pub(super) struct Supply {
+    origin: Origin,
+    shared: Option<Shared>,
+    /// It is this replica's turn to fetch the blob for all.
+    lease: Option<Lease>,
+}
+
 /// A fill that has a file and room for it.
 struct Begun {
     writer: Writer,
     reservation: Reservation,
     /// `None` when an earlier process had fetched all of it.
     stream: Option<Stream>,
+    /// What comes goes on to the bucket.
+    sending: Option<Sending>,
+}
+
+impl Supply {
+    /// `shared` is asked before an upstream is.
+    pub(super) fn new(origin: Origin, shared: Option<Shared>) -> Self {
+        let shared = shared.filter(|_| matches!(origin, Origin::Upstream(_)));
+        Self { origin, shared, lease: None }
+    }
+
+    async fn take_turn(&mut self) {
+        let Some(shared) = &self.shared else { return };
+        let digest = *self.origin.digest();
+        match shared.turn(&digest).await {
+            Turn::Bucket(bucket) => self.origin = Origin::Bucket(bucket, digest),
+            Turn::Ours(lease) => self.lease = Some(lease),
+            Turn::Alone => {}
+        }
+    }
+
+    /// From byte `start` on. A bucket that fails, where the upstream may do, is asked no more.
+    async fn open(&mut self, source: &Origin, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
+        match self.origin.open(start, expected).await {
+            Err(error) if self.is_substitute() => {
+                tracing::warn!(%error, digest = %source.digest(), "the bucket fails; the blob is fetched from upstream");
+                self.origin = source.clone();
+                self.origin.open(start, expected).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// Whether the bucket stands in for an upstream.
+    fn is_substitute(&self) -> bool {
+        self.shared.is_some() && matches!(self.origin, Origin::Bucket(..))
+    }
+
+    fn send(&self, staged: &storage::Staged) -> Option<Sending> {
+        let (shared, _) = self.shared.as_ref().zip(self.lease.as_ref())?;
+        Some(shared.send(self.origin.digest(), staged.file(), staged.len()))
+    }
 }
 
 impl Filler {
     /// `expected` is the blob's size in bytes, if a manifest told it. The fill lands before its failure is told, so that
     /// whoever hears of it and asks again starts another.
-    pub(super) async fn run(self, expected: Option<u64>, landing: Landing<Digest, Fill>) {
+    pub(super) async fn run(mut self, expected: Option<u64>, landing: Landing<Digest, Fill>) {
         let fill = self.fill.clone();
         let _unfinished = Unfinished(&fill);
         let landing = landing;
         let started = Instant::now();
         self.metrics.cache_fills_in_flight.inc();
+        self.supply.take_turn().await;
         let result = self.fetch(expected).await;
         self.metrics.cache_fills_in_flight.dec();
         let label = match &result {
@@ -89,13 +142,13 @@ impl Filler {
         }
     }
 
-    async fn fetch(&self, expected: Option<u64>) -> Result<End, Error> {
+    async fn fetch(&mut self, expected: Option<u64>) -> Result<End, Error> {
         let Some(mut begun) = self.begin(expected).await? else { return Ok(End::Detached) };
         let mut attempts = 0;
         loop {
             let before = begun.writer.staged.len();
             let Some(stream) = begun.stream.take() else { break };
-            let (writer, ended) = self.copy(begun.writer, &mut begun.reservation, stream).await;
+            let (writer, ended) = self.copy(begun.writer, &mut begun.reservation, stream, begun.sending.as_ref()).await;
             begun.writer = writer;
             let error = match ended {
                 Ok(()) => break,
@@ -125,7 +178,7 @@ impl Filler {
 
     /// Opens the staging file and the upstream, tells the readers, and makes room. `None` when nothing can be kept: the
     /// readers have been told to go on by themselves.
-    async fn begin(&self, expected: Option<u64>) -> Result<Option<Begun>, Error> {
+    async fn begin(&mut self, expected: Option<u64>) -> Result<Option<Begun>, Error> {
         let digest = self.fill.digest;
         let disk = self.disk.clone();
         let (mut staged, mut reservation) = match blocking(move || disk.stage(&digest)).await {
@@ -139,12 +192,12 @@ impl Filler {
         let stream = if resumed > 0 && expected == Some(resumed) {
             None
         } else {
-            match self.fill.source.open(resumed, expected).await {
+            match self.supply.open(&self.fill.source, resumed, expected).await {
                 Ok(stream) => Some(stream),
                 Err(error) if resumed > 0 && error.is_misbehaviour() => {
                     // What is there may be longer than the blob, or of another one: begin again.
                     staged = self.restart(staged).await?;
-                    Some(self.fill.source.open(0, expected).await?)
+                    Some(self.supply.open(&self.fill.source, 0, expected).await?)
                 }
                 Err(error) => {
                     self.leave(staged, reservation).await;
@@ -180,7 +233,8 @@ impl Filler {
             writer = rehashed;
             result.map_err(|error| self.unreadable(error))?;
         }
-        Ok(Some(Begun { writer, reservation, stream }))
+        let sending = self.supply.send(&writer.staged);
+        Ok(Some(Begun { writer, reservation, stream, sending }))
     }
 
     /// Copies the body to its end. The writer comes back in every case.
@@ -189,6 +243,7 @@ impl Filler {
         writer: Writer,
         reservation: &mut Reservation,
         mut stream: Stream,
+        sending: Option<&Sending>,
     ) -> (Writer, Result<(), Broken>) {
         let mut idle = Some(writer);
         let mut batch: Vec<Bytes> = Vec::new();
@@ -219,6 +274,9 @@ impl Filler {
                         return self.give_out(writer, stream, Some(&error));
                     }
                     self.fill.advance(Progress::Arriving(arrived));
+                    if let Some(sending) = sending {
+                        sending.advance(arrived);
+                    }
                     idle = Some(writer);
                 }
                 chunk = stream.chunk(), if ended.is_none() && batch_bytes < MAX_BATCH_BYTES => match chunk {
@@ -246,7 +304,7 @@ impl Filler {
 
     /// Nothing can be kept from the start: everyone streams for themselves.
     async fn detach(
-        &self,
+        &mut self,
         operation: &'static str,
         error: Option<&storage::Error>,
         stream: Option<Stream>,
@@ -260,7 +318,7 @@ impl Filler {
         }
         let stream = match stream {
             Some(stream) if stream.start == 0 => stream,
-            _ => self.fill.source.open(0, self.fill.total()).await?,
+            _ => self.supply.open(&self.fill.source, 0, self.fill.total()).await?,
         };
         self.fill.set_total(stream.total);
         let hasher = crate::oci::Hasher::new(self.fill.digest.algorithm());
@@ -269,7 +327,7 @@ impl Filler {
     }
 
     /// Asks for the rest, on the next endpoint if there is one.
-    async fn reopen(&self, at: u64, attempts: &mut u32, mut error: Error) -> Result<Stream, Error> {
+    async fn reopen(&mut self, at: u64, attempts: &mut u32, mut error: Error) -> Result<Stream, Error> {
         loop {
             if *attempts + 1 >= self.attempts {
                 return Err(error);
@@ -280,7 +338,7 @@ impl Filler {
                 () = self.stop.cancelled() => return Err(Error::Stopped { digest: self.fill.digest }),
             }
             self.metrics.cache_fill_resumes.inc();
-            match self.fill.source.open(at, self.fill.total()).await {
+            match self.supply.open(&self.fill.source, at, self.fill.total()).await {
                 Ok(stream) => {
                     self.fill.set_total(stream.total);
                     return Ok(stream);
@@ -291,10 +349,20 @@ impl Filler {
     }
 
     /// Verifies, lets the readers have the end, and publishes.
-    async fn finish(&self, begun: Begun) -> Result<End, Error> {
-        let Begun { writer: Writer { staged, hasher }, reservation, .. } = begun;
+    async fn finish(&mut self, begun: Begun) -> Result<End, Error> {
+        let Begun { writer: Writer { staged, hasher }, reservation, sending, .. } = begun;
         let size = staged.len();
-        check(&self.fill, hasher, size)?;
+        let checked = check(&self.fill, &self.supply.origin, hasher, size);
+        if checked.is_err()
+            && self.supply.is_substitute()
+            && let Some(shared) = &self.supply.shared
+        {
+            shared.lose(&self.fill.digest).await;
+        }
+        checked?;
+        if let (Some(shared), Some(sending), Some(lease)) = (&self.supply.shared, sending, self.supply.lease.take()) {
+            shared.finish(self.fill.digest, size, sending, lease);
+        }
         self.fill.set_total(Some(size));
         self.fill.advance(Progress::Verified(size));
         let (disk, fill) = (self.disk.clone(), self.fill.clone());

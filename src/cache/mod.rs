@@ -19,6 +19,7 @@ mod memory;
 mod origin;
 mod pass_through;
 mod reader;
+mod shared;
 
 pub use blob::{Blob, Content};
 pub use blob_cache::BlobCache;
@@ -27,6 +28,7 @@ pub(crate) use flights::{Boarding, Flights};
 pub use origin::Origin;
 pub use pass_through::ByteStream;
 pub use reader::{BlobReader, Visible};
+pub use shared::Shared;
 
 /// Bytes at the end of a blob that nobody gets before the whole is verified.
 const HELD_BACK_BYTES: u64 = 64 * 1024;

@@ -161,7 +161,7 @@ impl Verified {
 
     fn verify(&mut self) -> Result<(), Error> {
         let Some(hasher) = self.hasher.take() else { return Ok(()) };
-        check(&self.fill, hasher, self.at)
+        check(&self.fill, &self.fill.source, hasher, self.at)
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, Error> {
@@ -177,10 +177,10 @@ impl Verified {
 }
 
 /// The end of a blob: are these the bytes that were asked for?
-pub(super) fn check(fill: &Fill, hasher: Hasher, arrived: u64) -> Result<(), Error> {
+pub(super) fn check(fill: &Fill, origin: &Origin, hasher: Hasher, arrived: u64) -> Result<(), Error> {
     let corrupt = |detail| {
-        fill.source.distrust();
-        Error::Corrupt { upstream: fill.source.name(), digest: fill.digest, detail }
+        origin.distrust();
+        Error::Corrupt { upstream: origin.name(), digest: fill.digest, detail }
     };
     match fill.total() {
         Some(total) if total != arrived => {

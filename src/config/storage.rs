@@ -1,6 +1,7 @@
 //! `[storage]`: where what is pushed is kept.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::Url;
 use serde::Serialize;
@@ -40,6 +41,12 @@ pub struct BucketSettings {
     pub ca: Option<PathBuf>,
     #[serde(flatten, serialize_with = "show::encryption")]
     pub encryption: Option<Encryption>,
+    /// Bytes of upstreams' blobs that are kept in the bucket; 0 for none. Default 1 TiB.
+    #[serde(serialize_with = "show::size")]
+    pub pulled: u64,
+    /// How long another replica that fetches a blob is waited for. Default 10 s.
+    #[serde(serialize_with = "show::duration")]
+    pub fetch_wait: Duration,
 }
 
 /// What the store does to objects before they lie on its disks.
@@ -124,12 +131,26 @@ pub(super) static SECTION: Section = Section {
             fallback: Fallback::Unset,
             meaning: "The key for `encryption = \"kms\"`; without it the account's own.",
         },
+        Key {
+            name: "pulled",
+            kind: Kind::Size { min: 0, max: 1 << 60 },
+            fallback: Fallback::Value(r#""1TiB""#),
+            meaning: "How much of what upstreams sent is kept in the bucket, for all replicas; what was used longest ago goes first, at the \
+                      next round of `hosted.reclaim_every`. 0: nothing, each replica keeps what it fetched on its own disk.",
+        },
+        Key {
+            name: "fetch_wait",
+            kind: Kind::Window,
+            fallback: Fallback::Value(r#""10s""#),
+            meaning: "How long a replica waits for another that is fetching the same blob, before it fetches it itself.",
+        },
     ],
 };
 
 pub(super) fn read(reader: &Reader<'_>) -> Option<StorageSettings> {
     if reader.get("kind", value::choice)? == "local" {
-        let stray = SECTION.keys.iter().skip(1).find(|key| reader.has(key.name) && key.name != "encryption");
+        let defaulted = ["encryption", "pulled", "fetch_wait"];
+        let stray = SECTION.keys.iter().skip(1).find(|key| reader.has(key.name) && !defaulted.contains(&key.name));
         if let Some(key) = stray {
             reader.report(key.name, "has a meaning only with `kind = \"s3\"`");
             return None;
@@ -149,6 +170,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<StorageSettings> {
     let ca = reader.path("ca");
     let encryption = reader.get("encryption", value::choice);
     let kms_key = reader.optional("kms_key_id", value::text);
+    let pulled = reader.get("pulled", value::size);
+    let fetch_wait = reader.get("fetch_wait", value::duration);
     let ca = ca?;
     if let Some(path) = &ca {
         pem::check_certificates(reader, "ca", path)?;
@@ -184,6 +207,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<StorageSettings> {
         access_key: access_key?,
         ca,
         encryption,
+        pulled: pulled?,
+        fetch_wait: fetch_wait?,
     })))
 }
 

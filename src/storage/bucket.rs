@@ -16,7 +16,8 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::signer::Signer;
 use object_store::{
-    BackoffConfig, Certificate, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
+    BackoffConfig, Certificate, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload,
+    RetryConfig,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -117,9 +118,15 @@ impl Bucket {
 
     /// Begins to send a file, from byte `from` on, of which `present` bytes are there. It becomes the object of `digest`, for every
     /// replica, when it is finished: the caller verifies it first.
-    pub(super) fn send(self: &Arc<Self>, digest: &Digest, file: &Arc<File>, present: u64) -> Sending {
+    pub fn send(self: &Arc<Self>, digest: &Digest, file: &Arc<File>, present: u64) -> Sending {
         let parcel = Parcel { bucket: self.clone(), path: self.path(digest), file: file.clone(), from: 0 };
         Sending::start(parcel, present)
+    }
+
+    /// Stores a small verified object.
+    pub async fn put(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
+        let put = self.store.put(&self.path(digest), PutPayload::from_bytes(bytes)).await;
+        put.map(|_| ()).map_err(|error| self.error("write to", error))
     }
 
     /// Begins to send what an upload brings from byte `from` on.

@@ -74,6 +74,10 @@ impl Depot {
         self.on_disk(Storage::scan_uploads).await
     }
 
+    pub fn bucket(&self) -> Option<&Arc<Bucket>> {
+        self.bucket.as_ref()
+    }
+
     /// Whether what uploads bring is sent to a bucket, from where every replica can go on with it.
     pub fn is_shared(&self) -> bool {
         self.bucket.is_some()

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::bound::until_async;
 use crate::proxy::{Proxy, Setup};
 use crate::push::{an_image, assert_image, begin, files, path, push_blob, push_image, push_manifest, tags};
-use crate::upstream::{FakeUpstream, noise, sha256};
+use crate::upstream::{Behaviour, FakeUpstream, Gate, noise, sha256};
 
 const REPO: &str = "team/app";
 
@@ -250,4 +250,109 @@ async fn c78_two_replicas_are_one_registry() {
     let put = format!("{upload}?digest={}", sha256(&whole));
     two.client().send("PUT", &put, &[], b"").await.assert_status(201);
     assert_blob(&two, REPO, &whole).await;
+}
+
+/// C78: two replicas fetch a cold blob once, and what one has fetched the other serves while the upstream is away.
+#[tokio::test]
+async fn c78_replicas_fetch_once() {
+    let (Some(endpoint), Some(database)) = (server("TEST_S3_URL"), server("TEST_POSTGRES_URL")) else { return };
+    let upstream = FakeUpstream::start().await;
+    let (prefix, database) = (prefix(), a_database(&database).await);
+    let start = async |changes: &[(&str, &str)]| {
+        let mut setup = Setup::of(&upstream).impatient();
+        in_bucket(&mut setup, &endpoint, &prefix);
+        for (key, value) in changes {
+            setup.storage.text(key, value);
+        }
+        setup.meta.text("url", &database);
+        setup.hosted.text("grace", "200ms").text("reclaim_every", "100ms");
+        setup.start().await
+    };
+    let image = upstream.image("team/app", "latest", 1, &[1000, 9_000_000, 20 << 20]);
+    let manifest = crate::proxy::manifest("team/app", "latest");
+    let blob = |digest: &str| crate::proxy::blob("team/app", digest);
+    let (mut one, two) = (start(&[]).await, start(&[]).await);
+    let (a, b) = tokio::join!(one.get(&manifest), two.get(&manifest));
+    a.assert_body(&image.manifest.bytes);
+    b.assert_body(&image.manifest.bytes);
+    for part in image.layers.iter().chain([&image.config]) {
+        let path = blob(&part.digest);
+        let herd =
+            futures_util::future::join_all((0..8).map(|n| if n % 2 == 0 { one.get(&path) } else { two.get(&path) }));
+        for answer in herd.await {
+            answer.assert_body(&part.bytes);
+        }
+        assert_eq!(upstream.count("GET", &part.digest), 1, "{}", part.digest);
+    }
+    // A replica that dies with the turn in hand stands in the way for no longer than the wait.
+    let slow = upstream.image("team/app", "slow", 2, &[3_000_000]);
+    one.get(&crate::proxy::manifest("team/app", "slow")).await.assert_body(&slow.manifest.bytes);
+    let gate = Gate::new();
+    let held = upstream.on("GET", &slow.layer().digest, Behaviour::usual().gate_at(1_000_000, &gate));
+    let (client, path) = (one.client(), blob(&slow.layer().digest));
+    let cold = tokio::spawn(async move { client.get(&path).await });
+    until_async("the fetch is under way", async || upstream.count("GET", &slow.layer().digest) == 1).await;
+    one.kill().await;
+    upstream.forget(held);
+    gate.open();
+    assert!(!cold.await.unwrap().complete);
+    let impatient = start(&[("fetch_wait", "300ms")]).await;
+    impatient.get(&blob(&slow.layer().digest)).await.assert_body(&slow.layer().bytes);
+    // The upstream is away, and a replica that has nothing on its disk begins.
+    upstream.refuse();
+    let three = start(&[]).await;
+    three.get(&manifest).await.assert_body(&image.manifest.bytes);
+    for part in image.layers.iter().chain([&image.config]) {
+        three.get(&blob(&part.digest)).await.assert_body(&part.bytes);
+    }
+}
+
+/// What upstreams sent leaves the bucket when there is too much of it, and what it has wrong is fetched again.
+#[tokio::test]
+async fn what_was_pulled_stays_within_its_limit() {
+    let Some(endpoint) = server("TEST_S3_URL") else { return };
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    let prefix = prefix();
+    in_bucket(&mut setup, &endpoint, &prefix);
+    setup.storage.text("pulled", "2MiB");
+    setup.hosted.text("grace", "100ms").text("reclaim_every", "100ms");
+    let mut proxy = setup.start().await;
+    let images: Vec<_> = (1..=3).map(|n| upstream.image("team/app", &format!("t{n}"), n, &[1_500_000])).collect();
+    for (n, image) in images.iter().enumerate() {
+        proxy.get(&crate::proxy::manifest("team/app", &format!("t{}", n + 1))).await.assert_body(&image.manifest.bytes);
+        proxy.get(&crate::proxy::blob("team/app", &image.layer().digest)).await.assert_body(&image.layer().bytes);
+    }
+    let removed = async || proxy.metrics().await.sum("entrepot_reclaimed_bytes_total") >= 3_000_000.0;
+    until_async("what is too much leaves the bucket", removed).await;
+    // With its disk lost the replica takes the newest from the bucket and the oldest from upstream.
+    proxy.kill().await;
+    std::fs::remove_dir_all(proxy.data_path().join("blobs")).unwrap();
+    proxy.start().await;
+    upstream.clear_log();
+    for image in [&images[0], &images[2]] {
+        proxy.get(&crate::proxy::blob("team/app", &image.layer().digest)).await.assert_body(&image.layer().bytes);
+    }
+    assert_eq!(upstream.count("GET", &images[0].layer().digest), 1);
+    assert_eq!(upstream.count("GET", &images[2].layer().digest), 0);
+    // The bucket's copy is changed behind our back.
+    proxy.kill().await;
+    std::fs::remove_dir_all(proxy.data_path().join("blobs")).unwrap();
+    let hex = images[2].layer().digest.strip_prefix("sha256:").unwrap().to_owned();
+    let object = format!("{endpoint}/entrepot/{prefix}/blobs/sha256/{}/{hex}", &hex[..2]);
+    let mut wrong = images[2].layer().bytes.to_vec();
+    wrong[700_000] ^= 1;
+    let file = proxy.data_path().join("wrong");
+    std::fs::write(&file, wrong).unwrap();
+    let put = tokio::process::Command::new("curl")
+        .args(["-sf", "-T"])
+        .arg(&file)
+        .args(["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "test:secret", &object])
+        .status();
+    assert!(put.await.unwrap().success());
+    proxy.start().await;
+    let path = crate::proxy::blob("team/app", &images[2].layer().digest);
+    assert!(!proxy.get(&path).await.complete, "wrong bytes are never a whole answer");
+    proxy.get(&path).await.assert_body(&images[2].layer().bytes);
+    assert_eq!(upstream.count("GET", &images[2].layer().digest), 1);
 }

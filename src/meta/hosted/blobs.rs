@@ -157,10 +157,11 @@ impl Meta {
             .collect()
     }
 
-    /// Whether any repository has the blob, and it is not lost.
+    /// Whether any repository has the blob, or it was pulled from an upstream, and it is not lost.
     pub async fn is_linked(&self, digest: &Digest) -> Result<bool, Error> {
-        let statement = "SELECT repository_id FROM blob_link JOIN blob ON blob.digest = blob_link.digest \
-                         WHERE blob.digest = $1 AND blob.lost_at_ms IS NULL LIMIT 1";
+        let statement = "SELECT size FROM blob WHERE digest = $1 AND lost_at_ms IS NULL AND \
+                         (EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = $1) OR \
+                         EXISTS (SELECT 1 FROM pulled_blob WHERE pulled_blob.digest = $1))";
         let found: Option<i64> = sqlx::query_scalar(statement)
             .bind(digest.to_string())
             .fetch_optional(&self.pool)

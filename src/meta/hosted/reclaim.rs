@@ -42,7 +42,8 @@ impl Meta {
              WHERE claimed_at_ms < $1 AND NOT EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = blob.digest \
              AND (blob_link.wanted_at_ms >= $1 OR EXISTS (SELECT 1 FROM manifest_reference \
              WHERE manifest_reference.repository_id = blob_link.repository_id \
-             AND manifest_reference.target = blob_link.digest AND manifest_reference.kind = 'blob')))",
+             AND manifest_reference.target = blob_link.digest AND manifest_reference.kind = 'blob'))) \
+             AND NOT EXISTS (SELECT 1 FROM pulled_blob WHERE pulled_blob.digest = blob.digest)",
         )
         .bind(before_ms)
         .fetch_one(&self.pool)
@@ -113,7 +114,8 @@ impl Meta {
     ) -> Result<Vec<Digest>, Error> {
         let rows: Vec<String> = sqlx::query_scalar(
             "SELECT digest FROM blob WHERE digest > $1 AND condemned_at_ms IS NULL AND claimed_at_ms < $2 \
-             AND NOT EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = blob.digest) ORDER BY digest LIMIT $3",
+             AND NOT EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = blob.digest) \
+             AND NOT EXISTS (SELECT 1 FROM pulled_blob WHERE pulled_blob.digest = blob.digest) ORDER BY digest LIMIT $3",
         )
         .bind(last.map(ToString::to_string).unwrap_or_default())
         .bind(before_ms)
@@ -130,7 +132,8 @@ impl Meta {
         for blob in blobs {
             sqlx::query(
                 "UPDATE blob SET condemned_at_ms = $2 WHERE digest = $1 AND condemned_at_ms IS NULL AND claimed_at_ms < $3 \
-                 AND NOT EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = $1)",
+                 AND NOT EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = $1) \
+                 AND NOT EXISTS (SELECT 1 FROM pulled_blob WHERE pulled_blob.digest = $1)",
             )
             .bind(blob.to_string())
             .bind(now_ms)
@@ -186,7 +189,9 @@ impl Meta {
             .fetch_optional(writing.connection())
             .await
             .map_err(Error::Query)?;
-        let wanted: Option<i64> = sqlx::query_scalar("SELECT repository_id FROM blob_link WHERE digest = $1 LIMIT 1")
+        let wanted = "SELECT size FROM blob WHERE digest = $1 AND (EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = $1) \
+                      OR EXISTS (SELECT 1 FROM pulled_blob WHERE pulled_blob.digest = $1))";
+        let wanted: Option<i64> = sqlx::query_scalar(wanted)
             .bind(blob.to_string())
             .fetch_optional(writing.connection())
             .await

@@ -111,3 +111,19 @@ CREATE TABLE upload_piece (
     name TEXT NOT NULL,
     PRIMARY KEY (upload_id, start)
 );
+
+-- Blobs of upstreams that lie in the bucket, for every replica. Such a blob has a row in `blob` as well, and leaves the bucket as
+-- pushed ones do when this row is gone.
+CREATE TABLE pulled_blob (
+    digest TEXT PRIMARY KEY REFERENCES blob (digest),
+    used_at_ms INTEGER NOT NULL
+);
+
+CREATE INDEX pulled_blob_used ON pulled_blob (used_at_ms, digest);
+
+-- Which replica is fetching a blob from its upstream.
+CREATE TABLE fetch_lease (
+    digest TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    until_ms INTEGER NOT NULL
+);

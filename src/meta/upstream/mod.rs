@@ -2,6 +2,7 @@
 
 mod links;
 mod listings;
+mod pulled;
 mod tags;
 
 pub use links::{Link, LinkKind};

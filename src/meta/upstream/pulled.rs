@@ -1,0 +1,133 @@
+//! Blobs of upstreams that lie in the bucket, and whose turn it is to fetch one.
+
+use crate::meta::{Error, Meta};
+use crate::oci::Digest;
+
+/// A use is written down once in this time.
+const USE_STEP_MS: i64 = 60 * 60 * 1000;
+
+impl Meta {
+    /// Bytes of the blob, if it is in the bucket.
+    pub async fn pulled_blob(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let size: Option<i64> = sqlx::query_scalar(
+            "SELECT blob.size FROM pulled_blob JOIN blob ON blob.digest = pulled_blob.digest \
+             WHERE pulled_blob.digest = $1 AND blob.lost_at_ms IS NULL",
+        )
+        .bind(digest.to_string())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        Ok(size.map(|size| u64::try_from(size).unwrap_or_default()))
+    }
+
+    /// The blob's bytes are in the bucket. False when its row, which was claimed before, is gone.
+    pub async fn add_pulled_blob(&self, digest: &Digest, now_ms: i64) -> Result<bool, Error> {
+        let mut writing = self.write().await?;
+        let claimed = sqlx::query("UPDATE blob SET claimed_at_ms = $2, condemned_at_ms = NULL WHERE digest = $1")
+            .bind(digest.to_string())
+            .bind(now_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        if claimed.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO pulled_blob (digest, used_at_ms) VALUES ($1, $2) \
+             ON CONFLICT (digest) DO UPDATE SET used_at_ms = excluded.used_at_ms",
+        )
+        .bind(digest.to_string())
+        .bind(now_ms)
+        .execute(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
+    /// Somebody used these, if they are in the bucket.
+    pub async fn use_pulled_blobs(&self, digests: &[Digest], now_ms: i64) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        for digest in digests {
+            sqlx::query("UPDATE pulled_blob SET used_at_ms = $2 WHERE digest = $1 AND used_at_ms < $3")
+                .bind(digest.to_string())
+                .bind(now_ms)
+                .bind(now_ms - USE_STEP_MS)
+                .execute(writing.connection())
+                .await
+                .map_err(Error::Query)?;
+        }
+        writing.commit().await
+    }
+
+    /// Bytes of upstreams' blobs in the bucket.
+    pub async fn pulled_bytes(&self) -> Result<u64, Error> {
+        let bytes: i64 = sqlx::query_scalar(
+            "SELECT CAST(COALESCE(SUM(blob.size), 0) AS BIGINT) FROM pulled_blob JOIN blob ON blob.digest = pulled_blob.digest",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        Ok(u64::try_from(bytes).unwrap_or_default())
+    }
+
+    /// Lets go of those that were used longest ago, until `bytes` are let go of or `most` blobs: the bucket is rid of them as of
+    /// any blob that nobody needs. Returns how many.
+    pub async fn drop_pulled_blobs(&self, bytes: u64, most: u32) -> Result<u64, Error> {
+        let oldest: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT pulled_blob.digest, blob.size FROM pulled_blob JOIN blob ON blob.digest = pulled_blob.digest \
+             ORDER BY pulled_blob.used_at_ms, pulled_blob.digest LIMIT $1",
+        )
+        .bind(i64::from(most))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        let mut writing = self.write().await?;
+        let (mut dropped, mut freed) = (0, 0);
+        for (digest, size) in oldest {
+            if freed >= bytes {
+                break;
+            }
+            dropped += sqlx::query("DELETE FROM pulled_blob WHERE digest = $1")
+                .bind(digest)
+                .execute(writing.connection())
+                .await
+                .map_err(Error::Query)?
+                .rows_affected();
+            freed += u64::try_from(size).unwrap_or_default();
+        }
+        writing.commit().await?;
+        Ok(dropped)
+    }
+
+    /// Whether it is `holder`'s turn to fetch the blob, until `until_ms`: asked again, its turn is longer.
+    pub async fn lease_fetch(&self, digest: &Digest, holder: &str, now_ms: i64, until_ms: i64) -> Result<bool, Error> {
+        let mut writing = self.write().await?;
+        let leased = sqlx::query(
+            "INSERT INTO fetch_lease (digest, holder, until_ms) VALUES ($1, $2, $3) ON CONFLICT (digest) DO UPDATE \
+             SET holder = excluded.holder, until_ms = excluded.until_ms \
+             WHERE fetch_lease.until_ms < $4 OR fetch_lease.holder = excluded.holder",
+        )
+        .bind(digest.to_string())
+        .bind(holder)
+        .bind(until_ms)
+        .bind(now_ms)
+        .execute(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.commit().await?;
+        Ok(leased.rows_affected() > 0)
+    }
+
+    /// The turn is over.
+    pub async fn end_fetch(&self, digest: &Digest, holder: &str) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query("DELETE FROM fetch_lease WHERE digest = $1 AND holder = $2")
+            .bind(digest.to_string())
+            .bind(holder)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await
+    }
+}
