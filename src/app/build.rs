@@ -37,9 +37,10 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         StorageSettings::S3(bucket) => Some(Bucket::connect(bucket)?),
     };
     let pushed = blocking(move || Depot::new(Storage::open(&pushed)?, bucket)).await?;
-    let shared = shared(&settings.storage, &pushed, &meta);
+    let (has_bucket, shared) = (pushed.bucket().is_some(), shared(&settings.storage, &pushed, &meta));
     let (cache_settings, cache_metrics) = (settings.cache.clone(), metrics.clone());
-    let cache = blocking(move || BlobCache::load(storage, &cache_settings, &uses, shared, cache_metrics)).await?;
+    let cache =
+        blocking(move || BlobCache::load(storage, &cache_settings, &uses, has_bucket, shared, cache_metrics)).await?;
     tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
     let names = names(&settings.upstreams, &metrics)?;
     let registry = Registry::new(names, cache.clone(), pushed, settings.hosted.clone(), meta.clone(), metrics.clone());

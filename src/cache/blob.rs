@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::blob_cache::BlobCache;
 use super::disk::{Opened, Pin};
 use super::error::Error;
 use super::fill::{Fill, Progress};
+use super::origin::Origin;
 use super::pass_through::{self, ByteStream};
 use super::reader::BlobReader;
 use crate::oci::{ByteRange, Digest};
+use crate::storage::Bucket;
 use crate::telemetry::CacheOutcome;
 
 /// A blob of which at least the headers can be answered.
@@ -30,6 +33,12 @@ pub(super) enum Held {
         pin: Option<Arc<Pin>>,
     },
     Filling(Arc<Fill>),
+    /// In the bucket, and nothing of it was asked for yet.
+    Away {
+        cache: BlobCache,
+        bucket: Arc<Bucket>,
+        size: u64,
+    },
 }
 
 /// Bytes for one answer, or one part of it.
@@ -61,7 +70,7 @@ impl Blob {
     pub fn size(&self) -> Option<u64> {
         match &self.held {
             Held::Memory(bytes) => Some(bytes.len() as u64),
-            Held::File { size, .. } => Some(*size),
+            Held::File { size, .. } | Held::Away { size, .. } => Some(*size),
             Held::Filling(fill) => match fill.progress() {
                 Progress::Verified(size) => Some(size),
                 _ => fill.total(),
@@ -70,22 +79,28 @@ impl Blob {
     }
 
     /// Everything.
-    pub fn whole(self) -> Content {
-        match self.held {
+    pub async fn whole(self) -> Result<Content, Error> {
+        let held = match self.held {
+            Held::Away { cache, bucket, size } => {
+                cache.fetch(Origin::Bucket(bucket, self.digest), Some(size)).await?.held
+            }
+            held => held,
+        };
+        Ok(match held {
             Held::Memory(bytes) => Content::Memory(bytes),
             Held::File { file, size, pin } => Content::File(BlobReader::whole(file, size, None, pin)),
             Held::Filling(fill) => match (fill.file().cloned(), fill.progress()) {
                 (Some(file), _) => Content::File(BlobReader::growing(file, fill, None)),
                 (None, Progress::Detached(detached)) => Content::Stream(pass_through::whole(&fill, &detached)),
-                (None, _) => Content::Stream(Box::pin(futures_util::stream::once(async move {
-                    Err(Error::Stopped { digest: fill.digest })
-                }))),
+                (None, _) => return Err(Error::Stopped { digest: fill.digest }),
             },
-        }
+            // What was fetched is here.
+            Held::Away { .. } => return Err(Error::Stopped { digest: self.digest }),
+        })
     }
 
     /// One range, which lies within the size. Of a blob that is still coming, a range that is near waits for its bytes, and
-    /// one that is far is fetched from upstream directly.
+    /// one that is far is fetched from upstream directly. Of a blob in the bucket no more than the range is fetched.
     pub async fn range(&self, range: ByteRange) -> Result<Content, Error> {
         match &self.held {
             Held::Memory(bytes) => {
@@ -108,6 +123,10 @@ impl Blob {
                     }
                     _ => Ok(Content::Stream(pass_through::range(fill.source.clone(), range).await?)),
                 }
+            }
+            Held::Away { cache, bucket, size } => {
+                let stream = cache.chunks().range(bucket, self.digest, *size, range).await?;
+                Ok(Content::Stream(stream))
             }
         }
     }

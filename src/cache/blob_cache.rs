@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::blob::{Blob, Held};
+use super::chunks::Chunks;
 use super::disk::Disk;
 use super::error::Error;
 use super::fill::Fill;
@@ -23,7 +24,7 @@ use super::shared::Shared;
 use crate::config::CacheSettings;
 use crate::meta::{self, BlobUse, Meta};
 use crate::oci::Digest;
-use crate::storage::{self, Condition, Pace, Staged, Storage, check_file};
+use crate::storage::{self, Bucket, Condition, Pace, Staged, Storage, check_file};
 use crate::telemetry::{CacheOutcome, Metrics};
 
 /// Cheap to clone.
@@ -34,6 +35,9 @@ pub struct BlobCache {
 
 struct Inner {
     memory: Memory,
+    chunks: Chunks,
+    /// Part of the memory is for parts of what lies there.
+    has_bucket: bool,
     disk: Arc<Disk>,
     flights: Arc<Flights<Digest, Fill>>,
     range_window: AtomicU64,
@@ -51,12 +55,16 @@ impl BlobCache {
         storage: Storage,
         settings: &CacheSettings,
         uses: &HashMap<Digest, BlobUse>,
+        has_bucket: bool,
         shared: Option<Shared>,
         metrics: Metrics,
     ) -> Result<Self, storage::Error> {
         let disk = Disk::load(storage, settings.disk, settings.staging_ttl, uses, metrics.clone())?;
+        let chunks = chunks_share(settings.memory, has_bucket);
         let inner = Inner {
-            memory: Memory::new(settings.memory, settings.memory_object),
+            memory: Memory::new(settings.memory - chunks, settings.memory_object),
+            chunks: Chunks::new(chunks),
+            has_bucket,
             disk,
             flights: Flights::new(),
             range_window: AtomicU64::new(settings.range_window),
@@ -80,6 +88,20 @@ impl BlobCache {
         }
         let held = self.open(digest, expected).await?;
         Ok(held.map(|held| self.blob(digest, CacheOutcome::Hit, held)))
+    }
+
+    /// A blob of so many bytes that is kept, or coming, or can be had from the bucket: nothing is fetched before it is known what
+    /// of it is asked for.
+    pub async fn reach(&self, bucket: Arc<Bucket>, digest: &Digest, size: u64) -> Result<Blob, Error> {
+        if let Some(blob) = self.kept(digest, Some(size)).await? {
+            return Ok(blob);
+        }
+        let held = Held::Away { cache: self.clone(), bucket, size };
+        Ok(self.blob(digest, CacheOutcome::Miss, held))
+    }
+
+    pub(super) fn chunks(&self) -> &Chunks {
+        &self.inner.chunks
     }
 
     /// Whether the blob is kept, without opening it.
@@ -230,7 +252,7 @@ impl BlobCache {
     }
 
     pub fn apply(&self, settings: &CacheSettings) {
-        self.inner.memory.resize(settings.memory);
+        self.inner.memory.resize(settings.memory - chunks_share(settings.memory, self.inner.has_bucket));
         self.inner.disk.set_limit(settings.disk);
         self.inner.range_window.store(settings.range_window, Ordering::Relaxed);
     }
@@ -256,7 +278,7 @@ impl BlobCache {
     pub fn observe(&self) {
         let (metrics, memory) = (&self.inner.metrics, &self.inner.memory);
         let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
-        metrics.cache_bytes.with_label_values(&["memory"]).set(gauge(memory.bytes()));
+        metrics.cache_bytes.with_label_values(&["memory"]).set(gauge(memory.bytes() + self.inner.chunks.bytes()));
         metrics.cache_limit_bytes.with_label_values(&["memory"]).set(gauge(memory.limit()));
         metrics.cache_objects.with_label_values(&["memory"]).set(gauge(memory.objects()));
         self.inner.disk.observe();
@@ -314,6 +336,11 @@ impl BlobCache {
         self.inner.disk.failed("read", &error);
         Error::Storage { digest: *digest, source: Arc::new(error) }
     }
+}
+
+/// Of the memory, for parts of blobs; it stays as it was at the start.
+fn chunks_share(memory: u64, has_bucket: bool) -> u64 {
+    if has_bucket { memory / 4 } else { 0 }
 }
 
 fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> {

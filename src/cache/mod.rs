@@ -9,6 +9,7 @@
 
 mod blob;
 mod blob_cache;
+mod chunks;
 mod disk;
 mod error;
 mod eviction;

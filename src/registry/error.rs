@@ -115,7 +115,7 @@ impl Error {
         }
     }
 
-    pub(in crate::registry) fn from_cache(object: Object, source: cache::Error) -> Self {
+    pub fn from_cache(object: Object, source: cache::Error) -> Self {
         match source {
             cache::Error::Upstream(source) => Self::from_upstream(object, source),
             source => Self::Cache { object, source },

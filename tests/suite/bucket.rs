@@ -77,6 +77,15 @@ async fn what_is_pushed_lies_in_the_bucket() {
     // A range far into a layer that is not here costs the range.
     let far = proxy.client().get_range(&layer, "bytes=39000000-39000099").await;
     far.assert_bytes(206, &image.layers[1].bytes[39_000_000..39_000_100]);
+    for (from, to) in
+        [(0, 0), (1_048_575, 1_048_576), (3_000_000, 6_500_000), (5_000_000, 35_000_000), (39_000_000, 41_943_056)]
+    {
+        for _ in 0..2 {
+            let part = proxy.client().get_range(&layer, &format!("bytes={from}-{to}")).await;
+            part.assert_bytes(206, &image.layers[1].bytes[from..=to]);
+        }
+    }
+    assert!(!proxy.is_kept(&image.layers[1].digest), "nobody asked for the whole");
     assert_image(&proxy, REPO, "latest", &image).await;
     let wrong = begin(&proxy, REPO).await;
     let put = format!("{wrong}?digest={}", sha256(b"right"));

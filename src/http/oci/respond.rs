@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::error::Failure;
 use super::ranges::{Conditions, Multipart, entity_tag};
-use crate::cache::{Blob, Content};
+use crate::cache::{self, Blob, Content};
 use crate::http::transport::{FileRegions, ResponseBody};
 use crate::oci::{ByteRange, Digest, MediaType, RangeRequest, RepositoryName, UploadId};
 use crate::registry::{Answer, Body, Error, Object, Staleness, UploadState};
@@ -223,18 +223,28 @@ async fn blob(
         },
         Some((size, RangeRequest::Whole)) => {
             let builder = builder.header(CONTENT_TYPE, BLOB_TYPE);
-            builder.body(ResponseBody::content(blob.whole(), Some(size), regions))
+            builder.body(ResponseBody::content(whole(blob).await?, Some(size), regions))
         }
         // Upstream does not say how long it is; it ends where the body ends.
-        None => builder.header(CONTENT_TYPE, BLOB_TYPE).body(ResponseBody::content(blob.whole(), None, regions)),
+        None => {
+            let content = whole(blob).await?;
+            builder.header(CONTENT_TYPE, BLOB_TYPE).body(ResponseBody::content(content, None, regions))
+        }
     };
     Ok(built(response))
 }
 
+async fn whole(blob: Blob) -> Result<Content, Failure> {
+    let digest = *blob.digest();
+    blob.whole().await.map_err(|source| unreadable(digest, source))
+}
+
 async fn read(blob: &Blob, range: ByteRange) -> Result<Content, Failure> {
-    blob.range(range)
-        .await
-        .map_err(|source| Failure::from(Error::Cache { object: Object::Content(*blob.digest()), source }))
+    blob.range(range).await.map_err(|source| unreadable(*blob.digest(), source))
+}
+
+fn unreadable(digest: Digest, source: cache::Error) -> Failure {
+    Error::from_cache(Object::Content(digest), source).into()
 }
 
 fn described(builder: Builder, digest: &Digest) -> Builder {

@@ -41,7 +41,8 @@ impl Server {
         let storage = crate::storage::Storage::open(folder.path()).unwrap();
         let mut cache_settings = settings.cache.clone();
         cache_settings.memory_object = 0;
-        let cache = BlobCache::load(storage, &cache_settings, &Default::default(), None, metrics.clone()).unwrap();
+        let cache =
+            BlobCache::load(storage, &cache_settings, &Default::default(), false, None, metrics.clone()).unwrap();
         let mut http_settings = settings.http;
         http_settings.stall_timeout = stall;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -94,7 +95,7 @@ async fn answer(
             let range = ByteRange { start: from.parse().unwrap(), end: to.parse::<u64>().unwrap() + 1 };
             ResponseBody::content(blob.range(range).await.unwrap(), Some(range.len()), regions)
         }
-        None => ResponseBody::content(blob.whole(), Some(size), regions),
+        None => ResponseBody::content(blob.whole().await.unwrap(), Some(size), regions),
     };
     Response::new(body)
 }

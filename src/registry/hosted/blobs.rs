@@ -2,7 +2,7 @@
 
 use super::{Hosted, Repository, now_ms};
 use crate::action::Want;
-use crate::cache::{Blob, Origin};
+use crate::cache::Blob;
 use crate::meta::Unlinked;
 use crate::oci::Digest;
 use crate::registry::{Answer, Body, Error, Object};
@@ -39,8 +39,8 @@ impl Hosted {
                 Ok(Answer::of(Body::Elsewhere { digest, url: signed? }))
             }
             Kept::Bucket(bucket) => {
-                let fetched = self.inner.cache.fetch(Origin::Bucket(bucket, digest), Some(link.size)).await;
-                let blob = fetched.map_err(|error| Error::from_cache(object(), error))?;
+                let reached = self.inner.cache.reach(bucket, &digest, link.size).await;
+                let blob = reached.map_err(|error| Error::from_cache(object(), error))?;
                 let outcome = Some(blob.outcome());
                 Ok(Answer { outcome, ..Answer::of(Body::Blob(blob)) })
             }
