@@ -20,8 +20,21 @@ pub struct Listener {
     pub push: bool,
     /// Whether blobs that lie in a bucket are fetched from there by the client itself. Default no.
     pub redirect: bool,
+    /// `None` is as `auth.required` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Access>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
+}
+
+/// Who is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Whoever reaches the listener may read, and push where it says so. Credentials are not looked at.
+    Open,
+    /// Policies decide, by who asks.
+    Required,
 }
 
 /// `tls = { certificate, key, client_ca }`: PEM files. With `client_ca`, clients must show a certificate of that authority.
@@ -124,6 +137,13 @@ pub(super) static LISTENER: Section = Section {
                       able to reach it.",
         },
         Key {
+            name: "auth",
+            kind: Kind::Choice(&["open", "required"]),
+            fallback: Fallback::Follows("`required` with `auth.required`, else `open`"),
+            meaning: "`open`: whoever reaches this listener may read, and push where `push` says so; credentials are not looked at. `required`: \
+                      policies decide, by who asks.",
+        },
+        Key {
             name: "tls",
             kind: Kind::Table(&TLS),
             fallback: Fallback::Unset,
@@ -200,7 +220,9 @@ fn read_listener(node: Node, path: String, context: &Context) -> Option<Listener
     let table = match node.value {
         Value::Text(text) => {
             return match value::parse_address(&text) {
-                Ok(address) => Some(Listener { address, push: address.ip().is_loopback(), redirect: false, tls: None }),
+                Ok(address) => {
+                    Some(Listener { address, push: address.ip().is_loopback(), redirect: false, auth: None, tls: None })
+                }
                 Err(message) => {
                     context.report(&node.place, path, message);
                     None
@@ -217,12 +239,14 @@ fn read_listener(node: Node, path: String, context: &Context) -> Option<Listener
     let address = reader.get("address", |key, value| value::parse_address(&value::text(key, value)?));
     let push = reader.optional("push", value::flag);
     let redirect = reader.get("redirect", value::flag);
+    let auth = reader.optional("auth", value::choice);
     let tls = if reader.has("tls") { read_tls(&reader.table("tls", &TLS)?).map(Some) } else { Some(None) };
     let address = address?;
     Some(Listener {
         address,
         push: push?.unwrap_or_else(|| address.ip().is_loopback()),
         redirect: redirect?,
+        auth: auth?.map(|word| if word == "open" { Access::Open } else { Access::Required }),
         tls: tls?,
     })
 }

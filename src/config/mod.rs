@@ -12,6 +12,7 @@
 mod settings;
 
 mod admin;
+mod auth;
 mod cache;
 mod hosted;
 mod http;
@@ -42,10 +43,11 @@ mod starter;
 mod watch;
 
 pub use admin::AdminSettings;
+pub use auth::{AuthSettings, Challenge, PRESETS, UserSettings};
 pub use cache::CacheSettings;
 pub use credential::{Credential, Secret};
 pub use hosted::{HostedSettings, TagMutability};
-pub use http::{HttpSettings, Listener, ListenerTls};
+pub use http::{Access, HttpSettings, Listener, ListenerTls};
 pub use meta::MetaSettings;
 pub use problem::{ConfigErrors, Place, Problem};
 pub use quantity::parse_duration;

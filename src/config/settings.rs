@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::admin::{self, AdminSettings};
+use super::auth::{self, AuthSettings, UserSettings};
 use super::cache::{self, CacheSettings};
 use super::hosted::{self, HostedSettings};
 use super::http::{self, HttpSettings, LISTENER, Listener};
@@ -29,6 +30,9 @@ pub struct Settings {
     pub hosted: HostedSettings,
     pub storage: StorageSettings,
     pub meta: MetaSettings,
+    pub auth: AuthSettings,
+    /// `[[user]]`.
+    pub users: Vec<UserSettings>,
     pub telemetry: TelemetrySettings,
     /// `[[upstream]]`, in the order of the file; the well-known ones where the file names none.
     pub upstreams: Vec<UpstreamSettings>,
@@ -94,6 +98,8 @@ pub(super) static SECTION: Section = Section {
             fallback: Fallback::Unset,
             meaning: "Where facts are kept.",
         },
+        Key { name: "auth", kind: Kind::Table(&auth::SECTION), fallback: Fallback::Unset, meaning: "Who may come in." },
+        Key { name: "user", kind: Kind::Tables(&auth::USER), fallback: Fallback::Unset, meaning: "Users." },
         Key {
             name: "log",
             kind: Kind::Table(&telemetry::SECTION),
@@ -119,6 +125,8 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &hosted::SECTION,
         &storage::SECTION,
         &meta::SECTION,
+        &auth::SECTION,
+        &auth::USER,
         &LISTENER,
         &http::TLS,
         &http::SECTION,
@@ -143,7 +151,11 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let storage = reader.table("storage", &storage::SECTION).and_then(|reader| storage::read(&reader));
     let meta = reader.table("meta", &meta::SECTION).and_then(|reader| meta::read(&reader));
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
-    let upstreams = upstream_nodes(&mut reader).and_then(|nodes| upstream::read(nodes, context));
+    let upstreams = nodes(&mut reader, "upstream").and_then(|nodes| upstream::read(nodes, context));
+    let users = nodes(&mut reader, "user");
+    let has_users = users.as_ref().is_some_and(|users| !users.is_empty());
+    let auth = reader.table("auth", &auth::SECTION).and_then(|reader| auth::read(&reader, has_users));
+    let users = users.and_then(|nodes| auth::read_users(nodes, context));
     if let (Some(reader), Some(admin), Some(listen)) = (&admin_reader, &admin, &listen) {
         report_shared_address(reader, admin, listen);
     }
@@ -157,6 +169,8 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         hosted: hosted?,
         storage: storage?,
         meta: meta?,
+        auth: auth?,
+        users: users?,
         telemetry: telemetry?,
         upstreams: upstreams?,
     })
@@ -178,18 +192,18 @@ fn read_data(reader: &Reader<'_>) -> Option<PathBuf> {
     Some(data)
 }
 
-fn upstream_nodes(reader: &mut Reader<'_>) -> Option<Vec<Node>> {
-    let Some(entry) = reader.take("upstream") else { return Some(Vec::new()) };
+fn nodes(reader: &mut Reader<'_>, name: &str) -> Option<Vec<Node>> {
+    let Some(entry) = reader.take(name) else { return Some(Vec::new()) };
     match entry.node.value {
         Value::List(nodes) => Some(nodes),
         Value::Table(_) => {
-            let message = "is one table where a list is needed: write [[upstream]], with two brackets";
-            reader.context().report(&entry.place, "upstream", message);
+            let message = format!("is one table where a list is needed: write [[{name}]], with two brackets");
+            reader.context().report(&entry.place, name, message);
             None
         }
         other => {
-            let message = format!("is {} where a list of tables is needed: write [[upstream]]", other.words());
-            reader.context().report(&entry.place, "upstream", message);
+            let message = format!("is {} where a list of tables is needed: write [[{name}]]", other.words());
+            reader.context().report(&entry.place, name, message);
             None
         }
     }
@@ -213,6 +227,7 @@ impl Settings {
             ("admin.listen", self.admin.listen == new.admin.listen),
             ("storage", self.storage == new.storage),
             ("meta", self.meta == new.meta),
+            ("auth", self.auth == new.auth),
             ("hosted", self.hosted == new.hosted),
             ("log.format", self.telemetry.format == new.telemetry.format),
             ("log.level", self.telemetry.level == new.telemetry.level),

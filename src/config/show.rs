@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use tracing::level_filters::LevelFilter;
 
 use super::admin::AdminSettings;
+use super::auth::{AuthSettings, UserSettings};
 use super::cache::CacheSettings;
 use super::credential::{Credential, Secret};
 use super::hosted::HostedSettings;
@@ -32,6 +33,9 @@ struct Document<'a> {
     hosted: &'a HostedSettings,
     storage: &'a StorageSettings,
     meta: &'a MetaSettings,
+    auth: &'a AuthSettings,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    user: &'a [UserSettings],
     log: &'a TelemetrySettings,
     upstream: &'a [UpstreamSettings],
 }
@@ -54,7 +58,10 @@ impl Settings {
 
     fn document(&self) -> Document<'_> {
         let is_long = |listener: &Listener| {
-            listener.tls.is_some() || listener.redirect || listener.push != listener.address.ip().is_loopback()
+            listener.tls.is_some()
+                || listener.redirect
+                || listener.auth.is_some()
+                || listener.push != listener.address.ip().is_loopback()
         };
         let listen = if self.listen.iter().any(is_long) {
             Listen::Tables(&self.listen)
@@ -71,6 +78,8 @@ impl Settings {
             hosted: &self.hosted,
             storage: &self.storage,
             meta: &self.meta,
+            auth: &self.auth,
+            user: &self.users,
             log: &self.telemetry,
             upstream: &self.upstreams,
         }
@@ -87,6 +96,11 @@ pub(super) fn size_of_buffer<S: Serializer>(bytes: &usize, serializer: S) -> Res
 
 pub(super) fn duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_duration(*duration))
+}
+
+/// Names without what they stand for.
+pub(super) fn names<S: Serializer>(named: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(named.iter().map(|(name, _)| name))
 }
 
 pub(super) fn level<S: Serializer>(level: &LevelFilter, serializer: S) -> Result<S::Ok, S::Error> {

@@ -37,9 +37,10 @@ pub(super) struct Writing {
 }
 
 /// In order, and never changed once released.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "pull through", include_str!("migrations/0001_pull_through.sql")),
     (2, "hosted", include_str!("migrations/0002_hosted.sql")),
+    (3, "identities", include_str!("migrations/0003_identities.sql")),
 ];
 
 /// Connections at once.

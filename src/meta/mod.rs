@@ -10,6 +10,8 @@
 mod database;
 mod error;
 mod hosted;
+mod identities;
+mod registry;
 mod repositories;
 mod upstream;
 mod usage;
@@ -17,9 +19,12 @@ mod usage;
 pub use database::Meta;
 pub use error::Error;
 pub use hosted::{
-    BlobLink, Condemned, ForgottenLink, ManifestRow, NewManifest, PieceRow, Put, Reclaimable, Reference, ReferrerRow,
-    RepositoryId, StoredBlobRow, TagMove, TagWrite, Unlinked, UploadRow,
+    BlobLink, Condemned, ForgottenLink, ImageRow, ManifestRow, NewManifest, PieceRow, Put, Reclaimable, Reference,
+    ReferrerRow, RepositoryColumn, RepositoryId, RepositoryRow, RepositorySettings, StoredBlobRow, TagMove, TagWrite,
+    Unlinked, UploadRow,
 };
+pub use identities::{AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
+pub use registry::{DocumentKind, DocumentRow};
 pub use upstream::{Link, LinkKind, Listing, TagRow};
 pub use usage::BlobUse;
 

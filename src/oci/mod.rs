@@ -5,6 +5,7 @@
 //!
 //! *Never* here: IO, async, configuration, or anything that knows about HTTP beyond the text of a header.
 
+mod account_id;
 mod digest;
 mod error_code;
 mod hash;
@@ -15,6 +16,7 @@ mod range;
 mod reference;
 mod upload_id;
 
+pub use account_id::{AccountId, AccountIdError};
 pub use digest::{Algorithm, Digest, DigestError};
 pub use error_code::ErrorCode;
 pub use hash::Hasher;

@@ -237,11 +237,11 @@ fn credentials() {
          `docker_config` and `credential_helper`"],
     );
     upstream_refused(
-        "credential_helper = { command = [], lifetime = \"0s\", user = 1 }",
+        "credential_helper = { command = [], lifetime = \"0s\", usr = 1 }",
         &[
             "4:1: upstream[0].credential_helper.command: is missing: name the program to run",
             "4:48: upstream[0].credential_helper.lifetime: must be more than zero",
-            "4:54: upstream[0].credential_helper.user: is not a key; the keys here are command, lifetime",
+            "4:54: upstream[0].credential_helper.usr: is not a key; the keys here are command, lifetime",
         ],
     );
 }

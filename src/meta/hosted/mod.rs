@@ -1,6 +1,7 @@
 //! What was pushed here.
 
 mod blobs;
+mod images;
 mod manifests;
 mod reclaim;
 mod repositories;
@@ -8,9 +9,10 @@ mod tags;
 mod uploads;
 
 pub use blobs::{BlobLink, StoredBlobRow, Unlinked};
+pub use images::ImageRow;
 pub use manifests::{ManifestRow, NewManifest, Put, Reference, ReferrerRow, TagWrite};
 pub use reclaim::{Condemned, ForgottenLink, Reclaimable};
-pub use repositories::RepositoryId;
+pub use repositories::{RepositoryColumn, RepositoryId, RepositoryRow, RepositorySettings};
 pub use tags::TagMove;
 pub use uploads::{PieceRow, UploadRow};
 

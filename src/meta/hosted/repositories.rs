@@ -1,11 +1,47 @@
 //! Repositories of one's own.
 
+use std::collections::BTreeMap;
+
 use crate::meta::{Error, Meta};
 use crate::oci::RepositoryName;
 
 /// A repository's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepositoryId(pub(in crate::meta) i64);
+
+/// What can be set for each repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RepositorySettings {
+    /// JSON; `None` is as the configuration says.
+    pub mutability: Option<String>,
+    pub scan_on_push: bool,
+    /// JSON.
+    pub encryption: Option<String>,
+    /// A document of IAM's form.
+    pub policy: Option<String>,
+    pub resource_tags: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryRow {
+    pub id: RepositoryId,
+    pub name: RepositoryName,
+    pub created_at_ms: i64,
+    pub settings: RepositorySettings,
+}
+
+/// One of the settings, to be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepositoryColumn {
+    Mutability(Option<String>),
+    ScanOnPush(bool),
+    Policy(Option<String>),
+    ResourceTags(BTreeMap<String, String>),
+}
+
+type Columns = (i64, String, i64, Option<String>, i64, Option<String>, Option<String>, Option<String>);
+
+const COLUMNS: &str = "id, name, created_at_ms, mutability, scan_on_push, encryption, policy, resource_tags";
 
 impl RepositoryId {
     #[cfg(test)]
@@ -39,4 +75,119 @@ impl Meta {
         writing.commit().await?;
         Ok(RepositoryId(id))
     }
+
+    /// A new repository. `None` when there is one of this name already.
+    pub async fn add_repository(
+        &self,
+        name: &RepositoryName,
+        settings: &RepositorySettings,
+        now_ms: i64,
+    ) -> Result<Option<RepositoryId>, Error> {
+        let mut writing = self.write().await?;
+        let id: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO repository (name, created_at_ms, mutability, scan_on_push, encryption, policy, resource_tags) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING RETURNING id",
+        )
+        .bind(name.as_str())
+        .bind(now_ms)
+        .bind(settings.mutability.as_deref())
+        .bind(i64::from(settings.scan_on_push))
+        .bind(settings.encryption.as_deref())
+        .bind(settings.policy.as_deref())
+        .bind(json(&settings.resource_tags))
+        .fetch_optional(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.commit().await?;
+        Ok(id.map(RepositoryId))
+    }
+
+    pub async fn repository_row(&self, name: &RepositoryName) -> Result<Option<RepositoryRow>, Error> {
+        let statement = format!("SELECT {COLUMNS} FROM repository WHERE name = $1");
+        let columns: Option<Columns> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(name.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        columns.map(row).transpose()
+    }
+
+    /// In order of their names, after `last`.
+    pub async fn repository_rows(&self, last: Option<&str>, limit: u32) -> Result<Vec<RepositoryRow>, Error> {
+        let statement = format!("SELECT {COLUMNS} FROM repository WHERE name > $1 ORDER BY name LIMIT $2");
+        let rows: Vec<Columns> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(last.unwrap_or_default())
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        rows.into_iter().map(row).collect()
+    }
+
+    pub async fn change_repository(&self, id: RepositoryId, change: &RepositoryColumn) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        let query = match change {
+            RepositoryColumn::Mutability(text) => {
+                sqlx::query("UPDATE repository SET mutability = $2 WHERE id = $1").bind(id.0).bind(text.clone())
+            }
+            RepositoryColumn::ScanOnPush(on) => {
+                sqlx::query("UPDATE repository SET scan_on_push = $2 WHERE id = $1").bind(id.0).bind(i64::from(*on))
+            }
+            RepositoryColumn::Policy(text) => {
+                sqlx::query("UPDATE repository SET policy = $2 WHERE id = $1").bind(id.0).bind(text.clone())
+            }
+            RepositoryColumn::ResourceTags(tags) => {
+                sqlx::query("UPDATE repository SET resource_tags = $2 WHERE id = $1").bind(id.0).bind(json(tags))
+            }
+        };
+        query.execute(writing.connection()).await.map_err(Error::Query)?;
+        writing.commit().await
+    }
+
+    /// Removes a repository with all that it refers to; what its manifests needed is reclaimed like anything that nobody needs.
+    /// False when it holds manifests and `with_images` does not allow that.
+    pub async fn remove_repository(&self, id: RepositoryId, with_images: bool) -> Result<bool, Error> {
+        let mut writing = self.write().await?;
+        let held: Option<i64> =
+            sqlx::query_scalar("SELECT repository_id FROM manifest WHERE repository_id = $1 LIMIT 1")
+                .bind(id.0)
+                .fetch_optional(writing.connection())
+                .await
+                .map_err(Error::Query)?;
+        if held.is_some() && !with_images {
+            return Ok(false);
+        }
+        for statement in [
+            "DELETE FROM upload_piece WHERE upload_id IN (SELECT id FROM upload WHERE repository_id = $1)",
+            "DELETE FROM upload WHERE repository_id = $1",
+            "DELETE FROM tag WHERE repository_id = $1",
+            "DELETE FROM tag_move WHERE repository_id = $1",
+            "DELETE FROM manifest_reference WHERE repository_id = $1",
+            "DELETE FROM manifest WHERE repository_id = $1",
+            "DELETE FROM blob_link WHERE repository_id = $1",
+            "DELETE FROM repository WHERE id = $1",
+        ] {
+            sqlx::query(statement).bind(id.0).execute(writing.connection()).await.map_err(Error::Query)?;
+        }
+        writing.commit().await?;
+        Ok(true)
+    }
+}
+
+fn json(tags: &BTreeMap<String, String>) -> Option<String> {
+    serde_json::to_string(tags).ok().filter(|_| !tags.is_empty())
+}
+
+fn row(columns: Columns) -> Result<RepositoryRow, Error> {
+    let (id, name, created_at_ms, mutability, scan_on_push, encryption, policy, tags) = columns;
+    let name = name.parse().map_err(|_| Error::Malformed { what: "a repository's name", text: name })?;
+    let resource_tags = match tags {
+        None => BTreeMap::new(),
+        Some(text) => {
+            serde_json::from_str(&text).map_err(|_| Error::Malformed { what: "a repository's tags", text })?
+        }
+    };
+    let settings =
+        RepositorySettings { mutability, scan_on_push: scan_on_push != 0, encryption, policy, resource_tags };
+    Ok(RepositoryRow { id: RepositoryId(id), name, created_at_ms, settings })
 }

@@ -8,7 +8,16 @@ ALTER TABLE listing RENAME TO upstream_listing;
 CREATE TABLE repository (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    created_at_ms INTEGER NOT NULL
+    created_at_ms INTEGER NOT NULL,
+    -- Whether tags can be moved, in JSON; none is as the configuration says.
+    mutability TEXT,
+    scan_on_push INTEGER NOT NULL DEFAULT 0,
+    -- In JSON.
+    encryption TEXT,
+    -- Who else may do what with it: a document of IAM's form.
+    policy TEXT,
+    -- Of the repository itself; a JSON object.
+    resource_tags TEXT
 );
 
 -- Blobs that were pushed. A row is here before the bytes are in their place, and until after they have left it: whoever

@@ -1,0 +1,337 @@
+//! `[auth]` and `[[user]]`: who may come in, and how they show who they are.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use serde::Serialize;
+
+use super::credential::{Secret, secret_from_file};
+use super::key::{Fallback, Key, Kind, Section};
+use super::problem::Place;
+use super::reader::{Context, MAX_ELEMENTS, Reader};
+use super::tree::Node;
+use super::{show, value};
+use crate::oci::AccountId;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AuthSettings {
+    /// Whether listeners that do not say otherwise want to know who asks. Default: where there is a `[[user]]`.
+    pub required: bool,
+    /// The account that the registry belongs to. Default 000000000000.
+    pub account: AccountId,
+    /// Stands in the names of repositories (ARNs). Default `local`.
+    pub region: String,
+    /// The keys that seal tokens and secrets; `None` is `keys` below `data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// Where clients reach the registry; `None` is the host that they came to.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "show::url")]
+    pub url: Option<Url>,
+    /// How clients of the data plane are asked to log in. Default bearer.
+    pub challenge: Challenge,
+    /// How long an authorization token is good for. Default 12 h.
+    #[serde(serialize_with = "show::duration")]
+    pub token_lifetime: Duration,
+    /// Failed logins of one source within a minute; more are refused unseen. Default 20.
+    pub failed_logins: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Challenge {
+    Basic,
+    Bearer,
+}
+
+/// A user who stands in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UserSettings {
+    pub name: String,
+    /// `None` is the registry's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// Each a name and its document, which is empty for those that come with the program.
+    #[serde(serialize_with = "show::names")]
+    pub policies: Vec<(String, String)>,
+    #[serde(flatten, serialize_with = "show::access_key")]
+    pub access_key: Option<(String, Secret)>,
+    /// For logging in with the user's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+}
+
+const USUAL_ACCOUNT: &str = r#""000000000000""#;
+
+/// Bytes of a policy's file.
+const MAX_POLICY_BYTES: usize = 64 << 10;
+
+pub(super) static SECTION: Section = Section {
+    name: "auth",
+    meaning: "Who may come in. Without users every listener is open: whoever reaches it may read.",
+    keys: &[
+        Key {
+            name: "required",
+            kind: Kind::Flag,
+            fallback: Fallback::Follows("`true` where the file has a `[[user]]`"),
+            meaning: "Whether listeners that do not say otherwise (`auth`) want to know who asks, and let policies decide.",
+        },
+        Key {
+            name: "account",
+            kind: Kind::Text,
+            fallback: Fallback::Value(USUAL_ACCOUNT),
+            meaning: "The account that the registry belongs to: twelve digits.",
+        },
+        Key {
+            name: "region",
+            kind: Kind::Text,
+            fallback: Fallback::Value(r#""local""#),
+            meaning: "The region in the names of repositories, such as `arn:aws:ecr:local:000000000000:repository/team/app`.",
+        },
+        Key {
+            name: "key_file",
+            kind: Kind::Path,
+            fallback: Fallback::Follows("`keys` below `data`, made at the first start"),
+            meaning: "The keys that seal tokens and the secrets in the database, one a line; the first is used, all are accepted. Several \
+                      replicas need the same.",
+        },
+        Key {
+            name: "url",
+            kind: Kind::Text,
+            fallback: Fallback::Follows("the host that the client came to"),
+            meaning: "Where clients reach the registry, such as `\"https://registry.example\"`: for the address of the token endpoint.",
+        },
+        Key {
+            name: "challenge",
+            kind: Kind::Choice(&["bearer", "basic"]),
+            fallback: Fallback::Value(r#""bearer""#),
+            meaning: "How clients are asked to log in. With `basic`, as ECR does, nobody can pull from a public repository without a login.",
+        },
+        Key {
+            name: "token_lifetime",
+            kind: Kind::Timeout,
+            fallback: Fallback::Value(r#""12h""#),
+            meaning: "How long an authorization token is good for.",
+        },
+        Key {
+            name: "failed_logins",
+            kind: Kind::Count { min: 1, max: 1_000_000 },
+            fallback: Fallback::Value("20"),
+            meaning: "Failed logins of one address within a minute; after that it has to wait.",
+        },
+    ],
+};
+
+pub(super) static USER: Section = Section {
+    name: "user",
+    meaning: "A user. Others are made by `entrepot iam`; those in the file change only there.",
+    keys: &[
+        Key { name: "name", kind: Kind::Text, fallback: Fallback::Required, meaning: "The user's name." },
+        Key {
+            name: "account",
+            kind: Kind::Text,
+            fallback: Fallback::Follows("`auth.account`"),
+            meaning: "The account that the user belongs to: twelve digits.",
+        },
+        Key {
+            name: "policies",
+            kind: Kind::Texts,
+            fallback: Fallback::Unset,
+            meaning: "What the user may do: `FullAccess`, `PowerUser`, `ReadOnly`, `PullOnly`, or the path of a file with a policy in IAM's form.",
+        },
+        Key {
+            name: "access_key_id",
+            kind: Kind::Text,
+            fallback: Fallback::Unset,
+            meaning: "A key for the ECR API (`aws ecr`): 16 to 128 letters and digits.",
+        },
+        Key {
+            name: "secret_access_key",
+            kind: Kind::Secret,
+            fallback: Fallback::Unset,
+            meaning: "Belongs to `access_key_id`.",
+        },
+        Key {
+            name: "secret_access_key_file",
+            kind: Kind::Path,
+            fallback: Fallback::Unset,
+            meaning: "A file with the secret in one line, in place of `secret_access_key`.",
+        },
+        Key {
+            name: "password",
+            kind: Kind::Secret,
+            fallback: Fallback::Unset,
+            meaning: "For `docker login` with the user's name.",
+        },
+        Key {
+            name: "password_file",
+            kind: Kind::Path,
+            fallback: Fallback::Unset,
+            meaning: "A file with the password in one line, in place of `password`.",
+        },
+    ],
+};
+
+/// The names of policies that come with the program.
+pub const PRESETS: [&str; 4] = ["FullAccess", "PowerUser", "ReadOnly", "PullOnly"];
+
+pub(super) fn read(reader: &Reader<'_>, has_users: bool) -> Option<AuthSettings> {
+    let required = reader.optional("required", value::flag);
+    let account = reader.get("account", account);
+    let region = reader.get("region", region);
+    let key_file = reader.optional("key_file", value::text);
+    let url = reader.optional("url", value::text);
+    let challenge = reader.get("challenge", value::choice);
+    let token_lifetime = reader.get("token_lifetime", value::duration);
+    let failed_logins = reader.get("failed_logins", value::count);
+    let key_file = match key_file? {
+        Some(_) => reader.path("key_file")?,
+        None => None,
+    };
+    let url = match url? {
+        None => None,
+        Some(text) => match Url::parse(&text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" => Some(url),
+            _ => {
+                reader.report(
+                    "url",
+                    format!("{text:?} is not where a registry is, such as \"https://registry.example\""),
+                );
+                return None;
+            }
+        },
+    };
+    Some(AuthSettings {
+        required: required?.unwrap_or(has_users),
+        account: account?,
+        region: region?,
+        key_file,
+        url,
+        challenge: if challenge? == "basic" { Challenge::Basic } else { Challenge::Bearer },
+        token_lifetime: token_lifetime?,
+        failed_logins: u32::try_from(failed_logins?).ok()?,
+    })
+}
+
+pub(super) fn read_users(nodes: Vec<Node>, context: &Context) -> Option<Vec<UserSettings>> {
+    if nodes.len() > MAX_ELEMENTS {
+        context.report(&nodes.first()?.place, "user", format!("has more than {MAX_ELEMENTS} elements"));
+        return None;
+    }
+    let users: Vec<Option<(Place, UserSettings)>> = nodes
+        .into_iter()
+        .enumerate()
+        .map(|(index, node)| {
+            let place = node.place.clone();
+            let reader = Reader::of_node(&USER, format!("user[{index}]"), node, context)?;
+            read_user(&reader).map(|user| (place, user))
+        })
+        .collect();
+    let users: Vec<_> = users.into_iter().collect::<Option<_>>()?;
+    let mut good = true;
+    for (index, (place, user)) in users.iter().enumerate() {
+        let mut before = users.iter().take(index).map(|(_, other)| other);
+        if before.any(|other| other.name == user.name && other.account == user.account) {
+            context.report(place, "user.name", format!("{:?} is the name of another user", user.name));
+            good = false;
+        }
+    }
+    good.then(|| users.into_iter().map(|(_, user)| user).collect())
+}
+
+fn read_user(reader: &Reader<'_>) -> Option<UserSettings> {
+    let name = reader.get("name", user_name);
+    let account = reader.optional("account", account);
+    let policies = read_policies(reader);
+    let secret = either(reader, "secret_access_key", "secret_access_key_file", "secret");
+    let password = either(reader, "password", "password_file", "password");
+    let id = reader.optional("access_key_id", access_key_id);
+    let access_key = match (id?, secret?) {
+        (Some(id), Some(secret)) => Some((id, secret)),
+        (None, None) => None,
+        (Some(_), None) => {
+            reader.report("access_key_id", "has no `secret_access_key` or `secret_access_key_file` beside it");
+            return None;
+        }
+        (None, Some(_)) => {
+            reader.report("secret_access_key", "has no `access_key_id` beside it");
+            return None;
+        }
+    };
+    Some(UserSettings { name: name?, account: account?, policies: policies?, access_key, password: password? })
+}
+
+/// A preset has no text here: the policy room knows it.
+fn read_policies(reader: &Reader<'_>) -> Option<Vec<(String, String)>> {
+    let named = reader.list("policies", value::element)?.unwrap_or_default();
+    let mut policies = Vec::new();
+    for (_, name) in named {
+        if PRESETS.contains(&name.as_str()) {
+            policies.push((name, String::new()));
+            continue;
+        }
+        let path = reader.context().folder.join(&name);
+        let Some(bytes) = reader.contents("policies", &path) else {
+            return None;
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) if text.len() <= MAX_POLICY_BYTES => policies.push((name, text)),
+            Ok(_) => {
+                reader.report("policies", format!("{name} has more than {MAX_POLICY_BYTES} bytes"));
+                return None;
+            }
+            Err(_) => {
+                reader.report("policies", format!("{name} is not text"));
+                return None;
+            }
+        }
+    }
+    Some(policies)
+}
+
+/// A secret in the file, or in a file of its own. The inner `None` is none.
+#[expect(clippy::option_option, reason = "a problem is not the same as nothing given")]
+fn either(reader: &Reader<'_>, key: &str, file_key: &'static str, word: &'static str) -> Option<Option<Secret>> {
+    match (reader.has(key), reader.has(file_key)) {
+        (true, true) => {
+            reader.report(file_key, format!("is a second {word}: keep one of them"));
+            None
+        }
+        (true, false) => Some(Some(Secret::new(&reader.get(key, value::text)?))),
+        (false, true) => Some(Some(Secret::new(&secret_from_file(reader, file_key, word)?))),
+        (false, false) => Some(None),
+    }
+}
+
+fn account(key: &Key, node: &super::tree::Value) -> Result<AccountId, String> {
+    value::text(key, node)?.parse().map_err(|error: crate::oci::AccountIdError| error.to_string())
+}
+
+fn region(key: &Key, node: &super::tree::Value) -> Result<String, String> {
+    let text = value::text(key, node)?;
+    let right = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    if text.len() <= 32 && text.bytes().all(right) {
+        Ok(text)
+    } else {
+        Err(format!("{text:?} is no name of a region: lower-case letters, digits and dashes"))
+    }
+}
+
+fn user_name(key: &Key, node: &super::tree::Value) -> Result<String, String> {
+    let text = value::text(key, node)?;
+    let right = |c: u8| c.is_ascii_alphanumeric() || b"+=,.@_-".contains(&c);
+    if text.len() <= 64 && text.bytes().all(right) && text != "AWS" {
+        Ok(text)
+    } else {
+        Err(format!("{text:?} is no name of a user: at most 64 letters, digits and +=,.@_-, and not AWS"))
+    }
+}
+
+fn access_key_id(key: &Key, node: &super::tree::Value) -> Result<String, String> {
+    let text = value::text(key, node)?;
+    if (16..=128).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
+        Ok(text)
+    } else {
+        Err("is no access key id: 16 to 128 letters and digits".to_owned())
+    }
+}

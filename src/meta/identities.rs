@@ -1,0 +1,300 @@
+//! Users and roles, their keys and their policies.
+
+use std::collections::BTreeMap;
+
+use super::database::{Meta, Writing};
+use super::error::Error;
+use crate::oci::AccountId;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PrincipalId(i64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrincipalKind {
+    User,
+    Role,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrincipalRow {
+    pub id: PrincipalId,
+    pub account: AccountId,
+    pub kind: PrincipalKind,
+    pub name: String,
+    /// Stands in the configuration.
+    pub declared: bool,
+    /// Tokens of an earlier epoch are revoked.
+    pub epoch: u64,
+    pub tags: BTreeMap<String, String>,
+    /// What argon2id made of the password, if there is one.
+    pub password: Option<String>,
+}
+
+/// A principal as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPrincipal {
+    pub account: AccountId,
+    pub kind: PrincipalKind,
+    pub name: String,
+    pub declared: bool,
+    pub tags: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKeyRow {
+    pub id: String,
+    pub principal: PrincipalId,
+    /// The secret, sealed with the key file.
+    pub sealed: String,
+    pub created_at_ms: i64,
+}
+
+/// The name of a policy, and its text.
+pub type NamedPolicy = (String, String);
+
+type Columns = (i64, String, String, String, i64, i64, String, Option<String>);
+
+const COLUMNS: &str = "principal.id, account, kind, name, declared, epoch, tags, password";
+
+impl PrincipalKind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Role => "role",
+        }
+    }
+}
+
+impl Meta {
+    /// The principal's row; made if it is missing, changed if it is there.
+    pub async fn put_principal(&self, new: &NewPrincipal, now_ms: i64) -> Result<PrincipalId, Error> {
+        let mut writing = self.write().await?;
+        let tags = serde_json::to_string(&new.tags).unwrap_or_else(|_| "{}".to_owned());
+        let id = sqlx::query_scalar(
+            "INSERT INTO principal (account, kind, name, declared, epoch, tags, created_at_ms) VALUES ($1, $2, $3, $4, 0, $5, $6) \
+             ON CONFLICT (account, kind, name) DO UPDATE SET declared = excluded.declared, tags = excluded.tags RETURNING id",
+        )
+        .bind(new.account.as_str())
+        .bind(new.kind.name())
+        .bind(new.name.as_str())
+        .bind(i64::from(new.declared))
+        .bind(tags)
+        .bind(now_ms)
+        .fetch_one(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.commit().await?;
+        Ok(PrincipalId(id))
+    }
+
+    pub async fn principal(
+        &self,
+        account: &AccountId,
+        kind: PrincipalKind,
+        name: &str,
+    ) -> Result<Option<PrincipalRow>, Error> {
+        let statement = format!("SELECT {COLUMNS} FROM principal WHERE account = $1 AND kind = $2 AND name = $3");
+        let row: Option<Columns> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(account.as_str())
+            .bind(kind.name())
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        row.map(principal).transpose()
+    }
+
+    pub async fn principal_by_id(&self, id: PrincipalId) -> Result<Option<PrincipalRow>, Error> {
+        let statement = format!("SELECT {COLUMNS} FROM principal WHERE id = $1");
+        let row: Option<Columns> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(id.0)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        row.map(principal).transpose()
+    }
+
+    /// In order of account, kind and name, after `last`.
+    pub async fn principals(&self, last: Option<&PrincipalRow>, limit: u32) -> Result<Vec<PrincipalRow>, Error> {
+        let statement = format!(
+            "SELECT {COLUMNS} FROM principal WHERE (account, kind, name) > ($1, $2, $3) ORDER BY account, kind, name LIMIT $4"
+        );
+        let rows: Vec<Columns> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(last.map_or("", |last| last.account.as_str()))
+            .bind(last.map_or("", |last| last.kind.name()))
+            .bind(last.map_or("", |last| last.name.as_str()))
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        rows.into_iter().map(principal).collect()
+    }
+
+    /// Removes a principal with its keys and policies. False when there was none.
+    pub async fn remove_principal(&self, id: PrincipalId) -> Result<bool, Error> {
+        let mut writing = self.write().await?;
+        let mut removed = 0;
+        for statement in [
+            "DELETE FROM access_key WHERE principal_id = $1",
+            "DELETE FROM principal_policy WHERE principal_id = $1",
+            "DELETE FROM principal WHERE id = $1",
+        ] {
+            let done = sqlx::query(statement).bind(id.0).execute(writing.connection()).await.map_err(Error::Query)?;
+            removed = done.rows_affected();
+        }
+        writing.commit().await?;
+        Ok(removed > 0)
+    }
+
+    /// `None` takes the password away.
+    pub async fn put_password(&self, id: PrincipalId, hash: Option<&str>) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query("UPDATE principal SET password = $2 WHERE id = $1")
+            .bind(id.0)
+            .bind(hash)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await
+    }
+
+    /// Every token that was given to the principal is worthless from now on.
+    pub async fn revoke_tokens(&self, id: PrincipalId) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query("UPDATE principal SET epoch = epoch + 1 WHERE id = $1")
+            .bind(id.0)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await
+    }
+
+    /// A key that is there already gets the new secret.
+    pub async fn put_access_key(&self, key: &AccessKeyRow) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query(
+            "INSERT INTO access_key (id, principal_id, sealed, created_at_ms) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (id) DO UPDATE SET principal_id = excluded.principal_id, sealed = excluded.sealed",
+        )
+        .bind(key.id.as_str())
+        .bind(key.principal.0)
+        .bind(key.sealed.as_str())
+        .bind(key.created_at_ms)
+        .execute(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.commit().await
+    }
+
+    pub async fn access_key(&self, id: &str) -> Result<Option<AccessKeyRow>, Error> {
+        let row: Option<(i64, String, i64)> =
+            sqlx::query_as("SELECT principal_id, sealed, created_at_ms FROM access_key WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(Error::Query)?;
+        let key = |(principal, sealed, created_at_ms)| AccessKeyRow {
+            id: id.to_owned(),
+            principal: PrincipalId(principal),
+            sealed,
+            created_at_ms,
+        };
+        Ok(row.map(key))
+    }
+
+    /// Ids of a principal's keys, in order, each with the time it was made.
+    pub async fn access_keys(&self, principal: PrincipalId) -> Result<Vec<(String, i64)>, Error> {
+        sqlx::query_as("SELECT id, created_at_ms FROM access_key WHERE principal_id = $1 ORDER BY id")
+            .bind(principal.0)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)
+    }
+
+    /// False when there was none.
+    pub async fn remove_access_key(&self, id: &str) -> Result<bool, Error> {
+        let mut writing = self.write().await?;
+        let done = sqlx::query("DELETE FROM access_key WHERE id = $1")
+            .bind(id)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// In order of their names.
+    pub async fn principal_policies(&self, principal: PrincipalId) -> Result<Vec<NamedPolicy>, Error> {
+        sqlx::query_as("SELECT name, document FROM principal_policy WHERE principal_id = $1 ORDER BY name")
+            .bind(principal.0)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)
+    }
+
+    pub async fn put_principal_policy(&self, principal: PrincipalId, policy: &NamedPolicy) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        writing.put_principal_policy(principal, policy).await?;
+        writing.commit().await
+    }
+
+    /// These are all the policies that the principal has.
+    pub async fn replace_principal_policies(
+        &self,
+        principal: PrincipalId,
+        policies: &[NamedPolicy],
+    ) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query("DELETE FROM principal_policy WHERE principal_id = $1")
+            .bind(principal.0)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        for policy in policies {
+            writing.put_principal_policy(principal, policy).await?;
+        }
+        writing.commit().await
+    }
+
+    /// False when there was none.
+    pub async fn remove_principal_policy(&self, principal: PrincipalId, name: &str) -> Result<bool, Error> {
+        let mut writing = self.write().await?;
+        let done = sqlx::query("DELETE FROM principal_policy WHERE principal_id = $1 AND name = $2")
+            .bind(principal.0)
+            .bind(name)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+impl Writing {
+    async fn put_principal_policy(&mut self, principal: PrincipalId, policy: &NamedPolicy) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO principal_policy (principal_id, name, document) VALUES ($1, $2, $3) \
+             ON CONFLICT (principal_id, name) DO UPDATE SET document = excluded.document",
+        )
+        .bind(principal.0)
+        .bind(policy.0.as_str())
+        .bind(policy.1.as_str())
+        .execute(self.connection())
+        .await
+        .map_err(Error::Query)?;
+        Ok(())
+    }
+}
+
+fn principal(columns: Columns) -> Result<PrincipalRow, Error> {
+    let (id, account, kind, name, declared, epoch, tags, password) = columns;
+    let account = account.parse().map_err(|_| Error::Malformed { what: "an account", text: account })?;
+    let kind = match kind.as_str() {
+        "user" => PrincipalKind::User,
+        "role" => PrincipalKind::Role,
+        _ => return Err(Error::Malformed { what: "a kind of principal", text: kind }),
+    };
+    let tags = serde_json::from_str(&tags).map_err(|_| Error::Malformed { what: "a principal's tags", text: tags })?;
+    let epoch = u64::try_from(epoch).unwrap_or_default();
+    Ok(PrincipalRow { id: PrincipalId(id), account, kind, name, declared: declared != 0, epoch, tags, password })
+}

@@ -1,0 +1,140 @@
+//! What holds for the whole registry: documents of a few kinds, by name.
+
+use super::database::Meta;
+use super::error::Error;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DocumentKind {
+    /// The registry's policy. There is one, without a name.
+    RegistryPolicy,
+    /// Account settings, by name.
+    Setting,
+    /// Repository creation templates, by prefix.
+    Template,
+    /// Pull-through rules, by prefix.
+    PullThroughRule,
+    /// Principals whose pulls do not count as use, by ARN.
+    PullTimeExclusion,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentRow {
+    pub name: String,
+    /// JSON.
+    pub document: String,
+    pub created_at_ms: i64,
+    pub updated_at_ms: i64,
+}
+
+type Columns = (String, String, i64, i64);
+
+impl DocumentKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::RegistryPolicy => "policy",
+            Self::Setting => "setting",
+            Self::Template => "template",
+            Self::PullThroughRule => "rule",
+            Self::PullTimeExclusion => "exclusion",
+        }
+    }
+}
+
+impl Meta {
+    pub async fn document(&self, kind: DocumentKind, name: &str) -> Result<Option<DocumentRow>, Error> {
+        let row: Option<Columns> = sqlx::query_as(
+            "SELECT name, document, created_at_ms, updated_at_ms FROM registry_document WHERE kind = $1 AND name = $2",
+        )
+        .bind(kind.name())
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        Ok(row.map(document))
+    }
+
+    /// In order of their names, after `last`.
+    pub async fn documents(
+        &self,
+        kind: DocumentKind,
+        last: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<DocumentRow>, Error> {
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT name, document, created_at_ms, updated_at_ms FROM registry_document \
+             WHERE kind = $1 AND ($2 = 1 OR name > $3) ORDER BY name LIMIT $4",
+        )
+        .bind(kind.name())
+        .bind(i64::from(last.is_none()))
+        .bind(last.unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        Ok(rows.into_iter().map(document).collect())
+    }
+
+    /// False when there is one of this name already.
+    pub async fn add_document(&self, kind: DocumentKind, name: &str, text: &str, now_ms: i64) -> Result<bool, Error> {
+        let mut writing = self.write().await?;
+        let added = sqlx::query(
+            "INSERT INTO registry_document (kind, name, document, created_at_ms, updated_at_ms) \
+             VALUES ($1, $2, $3, $4, $4) ON CONFLICT (kind, name) DO NOTHING",
+        )
+        .bind(kind.name())
+        .bind(name)
+        .bind(text)
+        .bind(now_ms)
+        .execute(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.commit().await?;
+        Ok(added.rows_affected() > 0)
+    }
+
+    pub async fn put_document(&self, kind: DocumentKind, name: &str, text: &str, now_ms: i64) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query(
+            "INSERT INTO registry_document (kind, name, document, created_at_ms, updated_at_ms) \
+             VALUES ($1, $2, $3, $4, $4) ON CONFLICT (kind, name) DO UPDATE SET document = excluded.document, \
+             updated_at_ms = excluded.updated_at_ms",
+        )
+        .bind(kind.name())
+        .bind(name)
+        .bind(text)
+        .bind(now_ms)
+        .execute(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.commit().await
+    }
+
+    /// What was there.
+    pub async fn remove_document(&self, kind: DocumentKind, name: &str) -> Result<Option<DocumentRow>, Error> {
+        let mut writing = self.write().await?;
+        let row: Option<Columns> = sqlx::query_as(
+            "DELETE FROM registry_document WHERE kind = $1 AND name = $2 \
+             RETURNING name, document, created_at_ms, updated_at_ms",
+        )
+        .bind(kind.name())
+        .bind(name)
+        .fetch_optional(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.commit().await?;
+        Ok(row.map(document))
+    }
+
+    pub async fn count_documents(&self, kind: DocumentKind) -> Result<u64, Error> {
+        let count: i64 = sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM registry_document WHERE kind = $1")
+            .bind(kind.name())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+}
+
+fn document((name, document, created_at_ms, updated_at_ms): Columns) -> DocumentRow {
+    DocumentRow { name, document, created_at_ms, updated_at_ms }
+}
