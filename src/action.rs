@@ -164,6 +164,16 @@ impl Action {
         }
     }
 
+    /// The tag that it is about.
+    pub fn tag(&self) -> Option<&str> {
+        match self {
+            Self::ReadManifest { reference, .. }
+            | Self::PushManifest { reference, .. }
+            | Self::DeleteManifest { reference, .. } => reference.tag().map(Tag::as_str),
+            _ => None,
+        }
+    }
+
     /// Whether it changes what the registry holds.
     pub const fn writes(&self) -> bool {
         match self {

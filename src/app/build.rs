@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::error::Error;
+use super::identities;
+use crate::auth::Authenticator;
 use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::Meta;
+use crate::policy::Authorizer;
 use crate::registry::{Names, Registry};
 use crate::storage::{Bucket, Depot, Storage};
 use crate::telemetry::Metrics;
@@ -18,6 +21,8 @@ pub(super) struct Core {
     pub(super) meta: Meta,
     pub(super) cache: BlobCache,
     pub(super) registry: Registry,
+    pub(super) authenticator: Authenticator,
+    pub(super) authorizer: Authorizer,
 }
 
 pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
@@ -26,10 +31,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let started = Instant::now();
     let data = settings.data.clone();
     let storage = blocking(move || Storage::open(&data)).await?;
-    let meta = match &settings.meta.url {
-        Some(url) => Meta::open_postgres(url.expose()).await?,
-        None => Meta::open(&settings.data.join("entrepot.db")).await?,
-    };
+    let meta = meta(settings).await?;
     let uses = meta.blob_uses().await?;
     let pushed = settings.data.join("hosted");
     let bucket = match &settings.storage {
@@ -42,9 +44,20 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let cache =
         blocking(move || BlobCache::load(storage, &cache_settings, &uses, has_bucket, shared, cache_metrics)).await?;
     tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
+    let keyring = identities::keyring(settings).await?;
+    identities::declare(settings, &meta, &keyring).await?;
+    let authenticator = Authenticator::new(keyring, settings.auth.clone(), meta.clone());
+    let authorizer = Authorizer::new(settings.auth.clone(), meta.clone());
     let names = names(&settings.upstreams, &metrics)?;
     let registry = Registry::new(names, cache.clone(), pushed, settings.hosted.clone(), meta.clone(), metrics.clone());
-    Ok(Core { metrics, meta, cache, registry })
+    Ok(Core { metrics, meta, cache, registry, authenticator, authorizer })
+}
+
+pub(super) async fn meta(settings: &Settings) -> Result<Meta, Error> {
+    Ok(match &settings.meta.url {
+        Some(url) => Meta::open_postgres(url.expose()).await?,
+        None => Meta::open(&settings.data.join("entrepot.db")).await?,
+    })
 }
 
 /// What upstreams sent lies in the bucket as well, unless the settings say that it should not.

@@ -13,6 +13,18 @@ pub enum Error {
     #[error(transparent)]
     Meta(#[from] meta::Error),
     #[error(transparent)]
+    Keys(#[from] crate::auth::KeyFileError),
+    #[error("the users cannot be written down: {0}")]
+    Users(#[from] crate::auth::EnrolmentError),
+    #[error("policy {name:?} of user {user:?} is refused: {source}")]
+    Policy { user: String, name: String, source: crate::policy::DocumentError },
+    #[error("there is no user {0:?}; `entrepot iam list` shows all")]
+    NoUser(String),
+    #[error("user {0:?} stands in the configuration: change it there")]
+    Declared(String),
+    #[error("the first user's key cannot be written to {path:?}: {source}")]
+    FirstUser { path: std::path::PathBuf, source: std::io::Error },
+    #[error(transparent)]
     Upstream(#[from] upstream::Error),
     #[error("cannot listen on {address}: {source}; is another program using it?")]
     Listen { address: SocketAddr, source: std::io::Error },

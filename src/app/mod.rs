@@ -4,10 +4,13 @@
 
 mod build;
 mod error;
+mod identities;
 mod jobs;
 mod reload;
 mod run;
+mod users;
 
 pub use error::Error;
 pub use jobs::{PREVIEW, RECLAIM, SCRUB, run_job};
 pub use run::run;
+pub use users::{Question, Users};

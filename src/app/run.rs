@@ -11,8 +11,8 @@ use super::build::{self, Core};
 use super::error::Error;
 use super::reload;
 use crate::cache::BlobCache;
-use crate::config::{self, Settings, Watch};
-use crate::http::{Bound, Ops, Readiness, Service, Serving, TlsListener};
+use crate::config::{self, Access, Settings, Watch};
+use crate::http::{Bound, Gate, Ops, Readiness, Service, Serving, TlsListener};
 use crate::meta::Meta;
 use crate::registry::Hosted;
 use crate::telemetry::Logs;
@@ -41,11 +41,17 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         let tls = listener.tls.as_ref().map(TlsListener::load).transpose()?;
         certificates.extend(tls.clone());
         let bound = bind(listener.address, tls)?;
+        let is_required = match listener.auth {
+            Some(access) => access == Access::Required,
+            None => settings.auth.required,
+        };
+        let keeper = is_required.then(|| core.authenticator.clone());
+        let gate = Gate::new(keeper, core.authorizer.clone(), listener.push, listener.tls.is_some());
         let service = Service::new(
             core.registry.clone(),
             core.metrics.clone(),
             settings.telemetry.access,
-            listener.push,
+            gate,
             listener.redirect,
             settings.http.stall_timeout,
         );

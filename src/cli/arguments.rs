@@ -9,6 +9,7 @@ use reqwest::Url;
 
 use super::demo::Demo;
 use super::failure::USAGE;
+use super::iam::{Iam, Policy};
 use super::transfer::{Export, Import};
 use crate::config::Source;
 
@@ -64,6 +65,16 @@ pub(super) enum Command {
     },
     /// Read everything that is kept again, to find what the disk has changed
     Scrub(Maintenance),
+    /// Users, their keys and their policies
+    Iam {
+        #[command(subcommand)]
+        command: Iam,
+    },
+    /// Why somebody may do something, or may not
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
+    },
     /// Copy images of a registry into an OCI layout: a folder or a tar archive
     Export(Box<Export>),
     /// Push the images of an OCI layout to a registry
@@ -220,6 +231,10 @@ mod tests {
             "entrepot completions zsh",
             "entrepot gc --dry-run -o json",
             "entrepot scrub",
+            "entrepot iam list -o json",
+            "entrepot iam create-user ci --policy PowerUser --policy p.json --account 000000000001",
+            "entrepot iam set-password ci",
+            "entrepot policy explain --principal anonymous --action ecr:PutImage --repository team/app",
             "entrepot export -o x.tar --platform linux/amd64 --platform linux/arm/v7 --referrers a:1 b:2",
             "entrepot export --list images --output json -o folder",
             "entrepot import --to team x.tar a:1 --output json",
@@ -236,6 +251,8 @@ mod tests {
             "entrepot client-config docker --url nonsense",
             "entrepot healthcheck --timeout 3",
             "entrepot serve --output json",
+            "entrepot iam create-user ci --account 1",
+            "entrepot policy explain --action ecr:PutImage",
             "entrepot export a:1",
             "entrepot export -o x.tar",
             "entrepot export -o x.tar --platform amd64 a:1",

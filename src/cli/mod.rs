@@ -17,6 +17,7 @@ mod config_init;
 mod config_reference;
 mod config_show;
 mod healthcheck;
+mod iam;
 mod maintenance;
 mod serve;
 

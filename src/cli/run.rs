@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::arguments::{Arguments, Command, ConfigCommand};
 use super::failure::Failure;
 use super::{
-    client_config, completions, config_check, config_init, config_reference, config_show, demo, healthcheck,
+    client_config, completions, config_check, config_init, config_reference, config_show, demo, healthcheck, iam,
     maintenance, output, serve, transfer,
 };
 
@@ -37,6 +37,8 @@ async fn dispatch(arguments: Arguments) -> Result<String, Failure> {
         Command::Healthcheck(healthcheck) => healthcheck::run(&source, &healthcheck).await,
         Command::Gc { dry_run, maintenance } => maintenance::gc(&source, dry_run, &maintenance).await,
         Command::Scrub(wanted) => maintenance::scrub(&source, &wanted).await,
+        Command::Iam { command } => iam::iam(&source, command).await,
+        Command::Policy { command } => iam::policy(&source, command).await,
         Command::Export(wanted) => transfer::export(&wanted).await,
         Command::Import(wanted) => transfer::import(&wanted).await,
         Command::Demo(wanted) => demo::run(&wanted).await,

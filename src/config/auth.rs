@@ -271,9 +271,7 @@ fn read_policies(reader: &Reader<'_>) -> Option<Vec<(String, String)>> {
             continue;
         }
         let path = reader.context().folder.join(&name);
-        let Some(bytes) = reader.contents("policies", &path) else {
-            return None;
-        };
+        let bytes = reader.contents("policies", &path)?;
         match String::from_utf8(bytes) {
             Ok(text) if text.len() <= MAX_POLICY_BYTES => policies.push((name, text)),
             Ok(_) => {

@@ -4,12 +4,14 @@
 //! headers.
 
 mod access_log;
+mod gate;
 mod oci;
 mod ops;
 mod request_body;
 mod service;
 mod transport;
 
+pub use gate::Gate;
 pub use ops::{Ops, Readiness};
 pub use service::Service;
 pub use transport::{Bound, Serving, TlsError, TlsListener};

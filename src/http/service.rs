@@ -6,11 +6,10 @@ use http::{HeaderValue, Request, Response};
 use tracing::Instrument;
 
 use super::access_log::{Logged, Record};
+use super::gate::Gate;
 use super::oci::{self, Conditions, Failure};
 use super::request_body;
 use super::transport::{FileRegions, ResponseBody};
-use crate::auth;
-use crate::policy;
 use crate::registry::{Answer, Incoming, Registry};
 use crate::telemetry::{Metrics, TRACE_TARGET};
 
@@ -20,8 +19,7 @@ pub struct Service {
     registry: Registry,
     metrics: Metrics,
     access_log: bool,
-    /// Whether whoever reaches this listener may push.
-    push: bool,
+    gate: Gate,
     /// Whether its clients may be sent to a bucket.
     redirect: bool,
     /// A body of which the client sends nothing for this long is given up.
@@ -33,11 +31,11 @@ impl Service {
         registry: Registry,
         metrics: Metrics,
         access_log: bool,
-        push: bool,
+        gate: Gate,
         redirect: bool,
         stall_timeout: Duration,
     ) -> Self {
-        Self { registry, metrics, access_log, push, redirect, stall_timeout }
+        Self { registry, metrics, access_log, gate, redirect, stall_timeout }
     }
 
     /// Route, authenticate, authorize, answer, render, log.
@@ -70,11 +68,15 @@ impl Service {
         body: hyper::body::Incoming,
         record: &mut Record,
     ) -> Result<Response<ResponseBody>, Failure> {
+        if let Some(keeper) = self.gate.keeper().filter(|_| request.uri.path() == oci::token::PATH) {
+            let form = request_body::incoming(body, self.stall_timeout).all(oci::token::MAX_FORM_BYTES).await;
+            let form = form.map_err(crate::registry::Error::from)?.unwrap_or_default();
+            return oci::token::answer(request, &form, &self.gate, keeper, &self.registry).await;
+        }
         let action = oci::route(request)?;
-        let identity = auth::authenticate(self.push);
         // A body that comes with a read is not waited for: hyper drains or closes.
         let brings = action.writes();
-        let permit = policy::authorize(identity, action)?;
+        let permit = self.gate.admit(request, action, &self.registry).await?;
         let body = if brings { request_body::incoming(body, self.stall_timeout) } else { Incoming::empty() };
         let answer = self.registry.answer(permit, body, self.redirect).await?;
         note(record, &answer);

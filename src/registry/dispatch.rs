@@ -13,10 +13,11 @@ use super::names::{NameError, Named, Names};
 use super::pull_through::PullThrough;
 use super::{PAGE_ENTRIES, names};
 use crate::action::{Action, Page, RequestedName};
+use crate::auth::Who;
 use crate::cache::BlobCache;
 use crate::config::HostedSettings;
 use crate::meta::Meta;
-use crate::policy::Permit;
+use crate::policy::{About, Permit, Viewer};
 use crate::storage::Depot;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
@@ -60,12 +61,12 @@ impl Registry {
     }
 
     /// Carries out what was permitted. `body` is what the request brings; with `redirect` the client may be sent elsewhere.
-    pub async fn answer(&self, permit: Permit, body: Incoming, redirect: bool) -> Result<Answer, Error> {
-        let (principal, may_push) = (permit.identity().name(), permit.identity().may_push());
-        let action = permit.into_action();
+    pub async fn answer(&self, permit: Permit<Action>, body: Incoming, redirect: bool) -> Result<Answer, Error> {
+        let (action, identity, viewer) = permit.into_parts();
+        let may_push = matches!(identity.who, Who::Open { push: true } | Who::Known(_));
         // A name that could be of one's own: who looks there before the first push is told that nothing is there.
         let may_be_made = may_push && self.is_unclaimed(&action).await?;
-        let answered = self.carry_out(action, principal, body, redirect).await;
+        let answered = self.carry_out(action, identity.name(), &viewer, body, redirect).await;
         if may_be_made { answered.map_err(Error::of_unclaimed) } else { answered }
     }
 
@@ -81,14 +82,15 @@ impl Registry {
     async fn carry_out(
         &self,
         action: Action,
-        principal: &'static str,
+        principal: &str,
+        viewer: &Viewer,
         body: Incoming,
         redirect: bool,
     ) -> Result<Answer, Error> {
         let Shared { pull_through, hosted, .. } = &*self.shared;
         match action {
             Action::Ping => Ok(Answer::of(Body::Pong)),
-            Action::ListRepositories { page } => self.list_repositories(&page).await,
+            Action::ListRepositories { page } => self.list_repositories(&page, viewer).await,
             Action::ListTags { name, page } => match self.find(&name).await? {
                 Place::PullThrough(repository) => pull_through.list_tags(repository, &name, &page).await,
                 Place::Hosted(repository) => hosted.list_tags(&repository, &page).await,
@@ -135,6 +137,26 @@ impl Registry {
                 hosted.delete_manifest(&self.find_own(&name).await?, &reference, principal).await
             }
             Action::DeleteBlob { name, digest } => hosted.delete_blob(&self.find_own(&name).await?, digest).await,
+        }
+    }
+
+    /// What policies call the repository of this name. A name that means nothing is called as it is: the answer says the rest.
+    pub async fn about(&self, name: &RequestedName, writes: bool) -> Result<About, Error> {
+        let own = |repository, exists| About { repository, upstream: None, exists };
+        let of_upstream = |repository: names::Repository| About {
+            upstream: Some(repository.upstream.name().to_string()),
+            repository: repository.local,
+            exists: true,
+        };
+        let (name, otherwise) = match self.shared.names.load().resolve(name) {
+            Err(_) => return Ok(own(name.path.clone(), false)),
+            Ok(Named::Upstream(repository)) => return Ok(of_upstream(repository)),
+            Ok(Named::Own { name, otherwise }) => (name, otherwise),
+        };
+        let exists = self.shared.hosted.repository(&name).await?.is_some();
+        match otherwise {
+            Some(repository) if !writes && !exists => Ok(of_upstream(repository)),
+            _ => Ok(own(name, exists)),
         }
     }
 
@@ -194,12 +216,32 @@ impl Registry {
         found.ok_or_else(|| NameError::Unknown(own).into())
     }
 
-    async fn list_repositories(&self, page: &Page) -> Result<Answer, Error> {
-        let count = page.n.unwrap_or(PAGE_ENTRIES).min(PAGE_ENTRIES);
-        let mut names = self.shared.meta.repositories(page.last.as_deref(), count.saturating_add(1)).await?;
-        let more = count > 0 && names.len() > count as usize;
-        names.truncate(count as usize);
+    /// Those that the viewer may see.
+    async fn list_repositories(&self, page: &Page, viewer: &Viewer) -> Result<Answer, Error> {
+        let count = page.n.unwrap_or(PAGE_ENTRIES).min(PAGE_ENTRIES) as usize;
+        let (mut names, mut last) = (Vec::new(), page.last.clone());
+        while names.len() <= count {
+            let some = self.shared.meta.repositories(last.as_deref(), PAGE_ENTRIES).await?;
+            let is_end = some.len() < PAGE_ENTRIES as usize;
+            last = some.last().cloned();
+            for name in some {
+                if names.len() <= count && self.is_seen(&name, viewer).await? {
+                    names.push(name);
+                }
+            }
+            if is_end {
+                break;
+            }
+        }
+        let more = count > 0 && names.len() > count;
+        names.truncate(count);
         Ok(Answer::of(Body::Repositories { names, more }))
+    }
+
+    async fn is_seen(&self, name: &str, viewer: &Viewer) -> Result<bool, Error> {
+        let Ok(path) = name.parse() else { return Ok(false) };
+        let named = RequestedName { path, namespace: None, host: None };
+        Ok(viewer.may_see(&self.about(&named, false).await?).await?)
     }
 }
 

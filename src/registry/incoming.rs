@@ -27,7 +27,7 @@ impl Incoming {
     }
 
     /// All of it, if it is at most `limit` bytes; `None` if it is longer.
-    pub(super) async fn all(mut self, limit: u64) -> Result<Option<Bytes>, BrokenOff> {
+    pub async fn all(mut self, limit: u64) -> Result<Option<Bytes>, BrokenOff> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut all = Vec::new();
         while let Some(bytes) = self.next().await? {

@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use super::route::RouteError;
 use crate::cache;
+use crate::http::gate::Stopped;
 use crate::oci::{ErrorCode, RepositoryName, UploadId};
 use crate::policy::Denied;
 use crate::registry::{Error, NameError, Object};
@@ -23,6 +24,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The upstream whose credential was refused: who is challenged for it.
     pub challenged_by: Option<String>,
+    /// How to log in here.
+    pub challenge: Option<String>,
     /// Where an upload goes on.
     pub upload: Option<(RepositoryName, UploadId, u64)>,
 }
@@ -141,6 +144,30 @@ impl From<Denied> for Failure {
     }
 }
 
+impl From<crate::meta::Error> for Failure {
+    fn from(error: crate::meta::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Challenged { challenge, message } => Self {
+                challenge: Some(challenge),
+                ..Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message)
+            },
+            Stopped::TooMany(error) => Self {
+                retry_after: Some(error.wait),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, error.to_string())
+            },
+            Stopped::Denied(denied) => denied.into(),
+            Stopped::Registry(error) => error.into(),
+            Stopped::Unavailable(error) => error.into(),
+        }
+    }
+}
+
 /// README.md, "When upstream fails", is this table in words.
 fn upstream_failure(object: &Object, error: &upstream::Error) -> (StatusCode, ErrorCode, Option<Duration>) {
     match &error.kind {
@@ -174,8 +201,8 @@ fn unknown(object: &Object) -> ErrorCode {
 }
 
 impl Failure {
-    fn new(status: StatusCode, code: ErrorCode, message: String) -> Self {
-        Self { status, code, message, retry_after: None, challenged_by: None, upload: None }
+    pub(super) fn new(status: StatusCode, code: ErrorCode, message: String) -> Self {
+        Self { status, code, message, retry_after: None, challenged_by: None, challenge: None, upload: None }
     }
 
     /// The error body; the request's id leads to the log.

@@ -6,6 +6,7 @@ mod error;
 mod ranges;
 mod respond;
 mod route;
+pub mod token;
 
 pub use error::Failure;
 pub use ranges::Conditions;

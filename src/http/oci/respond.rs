@@ -90,6 +90,9 @@ pub fn refuse(failure: &Failure, request_id: &str) -> Response<ResponseBody> {
     if let Some((repository, id, at)) = &failure.upload {
         builder = builder.header(LOCATION, upload_location(repository, id)).header(RANGE, upload_range(*at));
     }
+    if let Some(challenge) = &failure.challenge {
+        builder = builder.header(WWW_AUTHENTICATE, challenge);
+    }
     if let Some(upstream) = &failure.challenged_by {
         // RFC 9110 section 15.5.2 wants a challenge. There is nothing to log in to here: it names whose door is shut.
         builder = builder.header(WWW_AUTHENTICATE, format!("Basic realm=\"upstream {upstream}\""));

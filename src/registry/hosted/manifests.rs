@@ -49,7 +49,7 @@ impl Hosted {
         reference: Reference,
         media_type: Option<MediaType>,
         tags: Vec<Tag>,
-        principal: &'static str,
+        principal: &str,
         body: Incoming,
     ) -> Result<Answer, Error> {
         let settings = &self.inner.settings;
@@ -71,8 +71,9 @@ impl Hosted {
             all_tags.into_iter().map(|tag| TagWrite { immutable: settings.is_immutable(tag.as_str()), tag }).collect();
         let (this, repository) = (self.clone(), repository.clone());
         let (id, name, subject) = (repository.id, repository.name, manifest.subject);
+        let principal = principal.to_owned();
         let put = self.carry_out(async move {
-            let put = this.inner.meta.put_manifest(id, &manifest, &writes, principal, now_ms()).await;
+            let put = this.inner.meta.put_manifest(id, &manifest, &writes, &principal, now_ms()).await;
             this.inner.remembered.changed(id);
             put
         });
@@ -92,14 +93,14 @@ impl Hosted {
         &self,
         repository: &Repository,
         reference: &Reference,
-        principal: &'static str,
+        principal: &str,
     ) -> Result<Answer, Error> {
-        let (this, id, named) = (self.clone(), repository.id, reference.clone());
+        let (this, id, named, principal) = (self.clone(), repository.id, reference.clone(), principal.to_owned());
         let gone = self.carry_out(async move {
             let meta = &this.inner.meta;
             let gone = match &named {
-                Reference::Digest(digest) => meta.delete_manifest(id, digest, principal, now_ms()).await,
-                Reference::Tag(tag) => meta.delete_tag(id, tag, principal, now_ms()).await,
+                Reference::Digest(digest) => meta.delete_manifest(id, digest, &principal, now_ms()).await,
+                Reference::Tag(tag) => meta.delete_tag(id, tag, &principal, now_ms()).await,
             };
             this.inner.remembered.changed(id);
             gone

@@ -1,0 +1,70 @@
+//! Users of the configuration, and the first one where there is none.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::Error;
+use crate::auth::{AccessKey, Enrolment, Keyring, load_keyring};
+use crate::config::{Access, Settings};
+use crate::meta::Meta;
+use crate::policy::{Document, Kind, Preset};
+
+/// Bytes of a policy of a user (IAM allows 6,144 characters without spaces for a managed one).
+pub(super) const MAX_POLICY_BYTES: usize = 64 << 10;
+
+const FIRST_USER: &str = "admin";
+
+pub(super) async fn keyring(settings: &Settings) -> Result<Arc<Keyring>, Error> {
+    let path = settings.auth.key_file.clone().unwrap_or_else(|| settings.data.join("keys"));
+    match tokio::task::spawn_blocking(move || load_keyring(&path)).await {
+        Ok(keyring) => Ok(Arc::new(keyring?)),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Writes the configuration's users into the database. Where listeners want to know who asks and there is nobody, a first user is
+/// made, whose key is written to a file: a log would keep it for everyone who can read logs.
+pub(super) async fn declare(settings: &Settings, meta: &Meta, keyring: &Arc<Keyring>) -> Result<(), Error> {
+    for user in &settings.users {
+        for (name, text) in &user.policies {
+            if Preset::named(name).is_none() {
+                Document::parse(Kind::Identity, text, MAX_POLICY_BYTES).map_err(|source| Error::Policy {
+                    user: user.name.clone(),
+                    name: name.clone(),
+                    source,
+                })?;
+            }
+        }
+    }
+    let enrolment = Enrolment::new(meta.clone(), keyring.clone(), settings.auth.account);
+    enrolment.declare(&settings.users).await?;
+    let is_required =
+        settings.auth.required || settings.listen.iter().any(|listener| listener.auth == Some(Access::Required));
+    if !is_required {
+        return Ok(());
+    }
+    if let Some(key) = enrolment.first_user(FIRST_USER, Preset::FullAccess.name()).await? {
+        let path = settings.data.join("admin-credentials");
+        write_credentials(&path, &key, &settings.auth.region)
+            .map_err(|source| Error::FirstUser { path: path.clone(), source })?;
+        tell(&path);
+    }
+    Ok(())
+}
+
+fn write_credentials(path: &Path, key: &AccessKey, region: &str) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let (id, secret) = (&key.id, &key.secret);
+    write!(file, "[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\nregion = {region}\n")?;
+    file.sync_all()
+}
+
+fn tell(path: &Path) {
+    tracing::warn!(
+        credentials = %path.display(),
+        "nobody was there who may log in: user {FIRST_USER} was made; take the key out of the file and remove it"
+    );
+}

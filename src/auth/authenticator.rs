@@ -1,0 +1,268 @@
+//! Finds out who asks, from what a request shows and what the database knows.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::Semaphore;
+
+use super::directory::{Directory, Known};
+use super::identity::{Identity, Means, Who};
+use super::proof::{
+    AUTHORIZATION_TOKEN_USER, Access, AttemptLimit, AttemptSource, Attempts, BasicCredentials, Claim, Grant, Keyring,
+    PasswordCost, Principal, Purpose, Refusal, TokenRequest, TokenResponse, TokenService, TooManyAttempts, UnixTime,
+    issue_authorization_token, open, open_authorization_token, open_session, verify_nobody, verify_password,
+};
+use crate::config::AuthSettings;
+use crate::meta::{self, Meta};
+use crate::oci::Digest;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Authenticator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keyring: Arc<Keyring>,
+    settings: AuthSettings,
+    service: TokenService,
+    meta: Meta,
+    directory: Directory,
+    attempts: Attempts,
+    /// Passwords that were right a moment ago, by a hash that lives no longer than this process.
+    right: moka::sync::Cache<Digest, Arc<Known>>,
+    salt: [u8; 32],
+    /// Each password that is checked takes 19 MiB and a core for a moment.
+    checking: Semaphore,
+}
+
+/// Why nobody is believed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// There is something, and it is not right.
+    #[error("{0}")]
+    Wrong(String),
+    #[error(transparent)]
+    TooMany(#[from] TooManyAttempts),
+    #[error("it cannot be found out who asks: {0}")]
+    Unavailable(#[from] meta::Error),
+}
+
+/// Bearer tokens are short-lived: what was revoked is over soon wherever epochs are not looked at.
+const BEARER_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How long a right password is remembered.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
+const CHECKED_AT_ONCE: usize = 2;
+
+impl Authenticator {
+    pub fn new(keyring: Arc<Keyring>, settings: AuthSettings, meta: Meta) -> Self {
+        let service = TokenService {
+            issuer: format!("entrepot/{}", settings.account),
+            service: format!("entrepot/{}/{}", settings.account, settings.region),
+            leeway: Duration::from_secs(60),
+        };
+        let limit = AttemptLimit { failures: settings.failed_logins, ..AttemptLimit::default() };
+        let mut salt = [0; 32];
+        if aws_lc_rs::rand::fill(&mut salt).is_err() {
+            fastrand::fill(&mut salt);
+        }
+        let inner = Inner {
+            keyring,
+            service,
+            directory: Directory::new(meta.clone()),
+            meta,
+            attempts: Attempts::new(limit),
+            right: moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REMEMBERED).build(),
+            salt,
+            checking: Semaphore::new(CHECKED_AT_ONCE),
+            settings,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub fn settings(&self) -> &AuthSettings {
+        &self.inner.settings
+    }
+
+    /// `service` of challenges.
+    pub fn service(&self) -> &str {
+        &self.inner.service.service
+    }
+
+    /// By the header `Authorization` of the data plane; without one it is nobody.
+    pub async fn identify(&self, authorization: Option<&str>, source: IpAddr) -> Result<Identity, Refused> {
+        let Some(authorization) = authorization else { return Ok(Identity::anonymous()) };
+        let scheme = authorization.split(' ').next().unwrap_or_default();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            let token = authorization.get(scheme.len()..).unwrap_or_default().trim();
+            return self.limited(source, self.by_bearer(token)).await;
+        }
+        let basic = BasicCredentials::parse(authorization).map_err(wrong)?;
+        self.limited(source, self.by_basic(&basic)).await
+    }
+
+    /// By the signature of a request to the API, whose body has this hash.
+    pub async fn identify_signed(
+        &self,
+        claim: &Claim,
+        body_sha256: &[u8; 32],
+    ) -> Result<Result<Identity, Refusal>, meta::Error> {
+        let now = now();
+        let id = claim.access_key_id();
+        if let Some(token) = claim.session_token() {
+            let Ok(session) = open_session(&self.inner.keyring, id, token, now) else {
+                return Ok(Err(Refusal::InvalidSessionToken));
+            };
+            let known = self.current(&session.principal).await?;
+            let Some(known) = known else { return Ok(Err(Refusal::InvalidSessionToken)) };
+            let verified = claim.verify(&session.secret, body_sha256, now);
+            return Ok(verified.map(|()| Identity::known(known, Means::Signature)));
+        }
+        let Some(key) = self.inner.meta.access_key(id).await? else { return Ok(Err(Refusal::UnknownAccessKey)) };
+        let secret = open(&self.inner.keyring, Purpose::AccessKeySecrets, id.as_bytes(), &key.sealed);
+        let secret = match secret.map(String::from_utf8) {
+            Ok(Ok(secret)) => secret,
+            _ => {
+                tracing::error!(
+                    access_key = id,
+                    "the secret of an access key cannot be opened: the key file is not the one it was sealed with"
+                );
+                return Ok(Err(Refusal::UnknownAccessKey));
+            }
+        };
+        if let Err(refusal) = claim.verify(&secret, body_sha256, now) {
+            return Ok(Err(refusal));
+        }
+        let known = self.inner.directory.by_id(key.principal).await?;
+        Ok(known.map(|known| Identity::known(known, Means::Signature)).ok_or(Refusal::UnknownAccessKey))
+    }
+
+    /// The authorization token of ECR: base64 of `AWS:` and a password, and when it ends.
+    pub fn authorization_token(&self, known: &Known) -> Option<(String, UnixTime)> {
+        let principal = known.in_tokens()?;
+        let lifetime = self.inner.settings.token_lifetime;
+        let (password, ends) = issue_authorization_token(&self.inner.keyring, &principal, now(), lifetime).ok()?;
+        let pair = format!("{AUTHORIZATION_TOKEN_USER}:{password}");
+        Some((base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair), ends))
+    }
+
+    /// Who asks for a bearer token.
+    pub async fn identify_grant(&self, request: &TokenRequest, source: IpAddr) -> Result<Identity, Refused> {
+        match &request.grant {
+            Grant::Anonymous => Ok(Identity::anonymous()),
+            Grant::Password(basic) => self.limited(source, self.by_basic(basic)).await,
+            Grant::RefreshToken(token) => self.limited(source, self.by_refresh_token(token)).await,
+        }
+    }
+
+    /// A bearer token for what was granted.
+    pub fn bearer_token(&self, identity: &Identity, granted: &[Access], with_refresh: bool) -> Option<TokenResponse> {
+        let Inner { keyring, service, .. } = &*self.inner;
+        let principal = match &identity.who {
+            Who::Known(known) => Some(known.in_tokens()?),
+            Who::Open { .. } | Who::Anonymous => None,
+        };
+        let response = service.respond(keyring, principal.as_ref(), granted, now(), BEARER_LIFETIME).ok()?;
+        match principal.filter(|_| with_refresh) {
+            Some(principal) => {
+                let token = service.issue_refresh_token(keyring, &principal, now(), REFRESH_LIFETIME).ok()?;
+                Some(response.with_refresh_token(token))
+            }
+            None => Some(response),
+        }
+    }
+
+    /// Counts what turns out wrong, and looks at nothing where too much has been.
+    async fn limited(
+        &self,
+        source: IpAddr,
+        identify: impl Future<Output = Result<Identity, Refused>>,
+    ) -> Result<Identity, Refused> {
+        let source = AttemptSource::from(source);
+        self.inner.attempts.check(source, Instant::now())?;
+        let identified = identify.await;
+        if matches!(identified, Err(Refused::Wrong(_))) {
+            self.inner.attempts.failed(source, Instant::now());
+        }
+        identified
+    }
+
+    async fn by_bearer(&self, token: &str) -> Result<Identity, Refused> {
+        let claims = self.inner.service.verify(&self.inner.keyring, token, now()).map_err(wrong)?;
+        let mut identity = match &claims.principal {
+            None => Identity::anonymous(),
+            Some(principal) => self.known(principal, Means::BearerToken).await?,
+        };
+        identity.means = Means::BearerToken;
+        identity.access = Some(claims.access.into());
+        Ok(identity)
+    }
+
+    async fn by_refresh_token(&self, token: &str) -> Result<Identity, Refused> {
+        let opened = self.inner.service.open_refresh_token(&self.inner.keyring, token, now()).map_err(wrong)?;
+        self.known(&opened.value, Means::BearerToken).await
+    }
+
+    async fn by_basic(&self, basic: &BasicCredentials) -> Result<Identity, Refused> {
+        if basic.username == AUTHORIZATION_TOKEN_USER {
+            let opened = open_authorization_token(&self.inner.keyring, &basic.password, now()).map_err(wrong)?;
+            return self.known(&opened.value, Means::AuthorizationToken).await;
+        }
+        // Clients that hold a refresh token send it as the password of nobody.
+        if basic.username == "<token>" {
+            return self.by_refresh_token(&basic.password).await;
+        }
+        self.by_password(basic).await
+    }
+
+    async fn by_password(&self, basic: &BasicCredentials) -> Result<Identity, Refused> {
+        let known = self.inner.directory.user(&self.inner.settings.account, &basic.username).await?;
+        let kept = known.as_ref().and_then(|known| known.row().password.clone());
+        let salted = [self.inner.salt.as_slice(), basic.username.as_bytes(), b"\0", basic.password.as_bytes()].concat();
+        let remembered =
+            Digest::of(&[salted.as_slice(), b"\0", kept.as_deref().unwrap_or_default().as_bytes()].concat());
+        if let (Some(_), Some(right)) = (&kept, self.inner.right.get(&remembered)) {
+            return Ok(Identity::known(right, Means::Password));
+        }
+        let password = basic.password.clone();
+        let _turn = self.inner.checking.acquire().await;
+        let checked = tokio::task::spawn_blocking(move || match kept {
+            Some(kept) => verify_password(&password, &kept),
+            // As long as for somebody who is there.
+            None => verify_nobody(&password, PasswordCost::default()),
+        });
+        match (checked.await, known) {
+            (Ok(Ok(true)), Some(known)) => {
+                self.inner.right.insert(remembered, known.clone());
+                Ok(Identity::known(known, Means::Password))
+            }
+            _ => Err(Refused::Wrong("the user name or the password is wrong".to_owned())),
+        }
+    }
+
+    async fn known(&self, principal: &Principal, means: Means) -> Result<Identity, Refused> {
+        match self.current(principal).await? {
+            Some(known) => Ok(Identity::known(known, means)),
+            None => Err(Refused::Wrong("the token was revoked, or whom it was given to is no more".to_owned())),
+        }
+    }
+
+    /// The principal of a token, if the token is of its present epoch.
+    async fn current(&self, principal: &Principal) -> Result<Option<Arc<Known>>, meta::Error> {
+        let known = self.inner.directory.by_arn(principal.id()).await?;
+        Ok(known.filter(|known| known.row().epoch == principal.epoch()))
+    }
+}
+
+fn now() -> UnixTime {
+    SystemTime::now().into()
+}
+
+fn wrong(error: impl std::fmt::Display) -> Refused {
+    Refused::Wrong(error.to_string())
+}

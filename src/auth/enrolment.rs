@@ -1,0 +1,131 @@
+//! Making users and roles, and giving them keys and passwords.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::proof::{
+    AccessKey, AccessKeyKind, Keyring, NoRandomness, PasswordCost, PasswordError, Purpose, SealedError, hash_password,
+    seal,
+};
+use crate::config::UserSettings;
+use crate::meta::{self, AccessKeyRow, Meta, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
+use crate::oci::AccountId;
+
+/// Principals of one step.
+const STEP: u32 = 200;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolmentError {
+    #[error(transparent)]
+    Meta(#[from] meta::Error),
+    #[error("the secret cannot be sealed: {0}")]
+    Sealed(#[from] SealedError),
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    #[error("the password cannot be kept: {0}")]
+    Password(#[from] PasswordError),
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Enrolment {
+    meta: Meta,
+    keyring: Arc<Keyring>,
+    /// The registry's.
+    account: AccountId,
+}
+
+impl Enrolment {
+    pub fn new(meta: Meta, keyring: Arc<Keyring>, account: AccountId) -> Self {
+        Self { meta, keyring, account }
+    }
+
+    /// Makes the database say of users in the configuration what the configuration says, and forget those that left it.
+    pub async fn declare(&self, users: &[UserSettings]) -> Result<(), EnrolmentError> {
+        let mut declared = BTreeSet::new();
+        for user in users {
+            let account = user.account.unwrap_or(self.account);
+            let id = self.put(account, PrincipalKind::User, &user.name, true).await?;
+            declared.insert(id);
+            self.meta.replace_principal_policies(id, &user.policies).await?;
+            let wanted = user.access_key.as_ref().map(|(key, _)| key.as_str());
+            for (key, _) in self.meta.access_keys(id).await? {
+                if wanted != Some(key.as_str()) {
+                    self.meta.remove_access_key(&key).await?;
+                }
+            }
+            if let Some((key, secret)) = &user.access_key {
+                self.put_access_key(id, key, secret.expose()).await?;
+            }
+            let password = user.password.as_ref().map(|password| self.hash(password.expose())).transpose()?;
+            self.meta.put_password(id, password.as_deref()).await?;
+        }
+        for row in self.all().await? {
+            if row.declared && !declared.contains(&row.id) {
+                self.meta.remove_principal(row.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first user, who may do everything. `None` when there is somebody already.
+    pub async fn first_user(&self, name: &str, preset: &str) -> Result<Option<AccessKey>, EnrolmentError> {
+        if !self.meta.principals(None, 1).await?.is_empty() {
+            return Ok(None);
+        }
+        let id = self.put(self.account, PrincipalKind::User, name, false).await?;
+        self.meta.put_principal_policy(id, &(preset.to_owned(), String::new())).await?;
+        Ok(Some(self.make_access_key(id).await?))
+    }
+
+    pub async fn put(
+        &self,
+        account: AccountId,
+        kind: PrincipalKind,
+        name: &str,
+        declared: bool,
+    ) -> Result<PrincipalId, EnrolmentError> {
+        let new = NewPrincipal { account, kind, name: name.to_owned(), declared, tags: BTreeMap::new() };
+        Ok(self.meta.put_principal(&new, now_ms()).await?)
+    }
+
+    /// A new key. Its secret is told here and never again.
+    pub async fn make_access_key(&self, principal: PrincipalId) -> Result<AccessKey, EnrolmentError> {
+        let key = AccessKey::generate(AccessKeyKind::LongTerm)?;
+        self.put_access_key(principal, &key.id, &key.secret).await?;
+        Ok(key)
+    }
+
+    pub async fn put_password(&self, principal: PrincipalId, password: &str) -> Result<(), EnrolmentError> {
+        let hash = self.hash(password)?;
+        Ok(self.meta.put_password(principal, Some(&hash)).await?)
+    }
+
+    pub async fn all(&self) -> Result<Vec<PrincipalRow>, EnrolmentError> {
+        let mut all: Vec<PrincipalRow> = Vec::new();
+        loop {
+            let some = self.meta.principals(all.last(), STEP).await?;
+            let is_end = some.len() < STEP as usize;
+            all.extend(some);
+            if is_end {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn put_access_key(&self, principal: PrincipalId, id: &str, secret: &str) -> Result<(), EnrolmentError> {
+        let sealed = seal(&self.keyring, Purpose::AccessKeySecrets, id.as_bytes(), secret.as_bytes())?;
+        let key = AccessKeyRow { id: id.to_owned(), principal, sealed, created_at_ms: now_ms() };
+        Ok(self.meta.put_access_key(&key).await?)
+    }
+
+    fn hash(&self, password: &str) -> Result<String, EnrolmentError> {
+        Ok(hash_password(password, PasswordCost::default())?)
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,213 @@
+//! Failed logins, limited by where they come from.
+//!
+//! Each source has a debt of time: every failure adds one interval to it, and it is paid off as time passes (the generic
+//! cell rate algorithm). That is one number a source. A source is an IPv4 address or an IPv6 /64, which is what one customer
+//! of a provider has. Where more sources fail than there is room for, those with the least debt are forgotten.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptLimit {
+    /// So many failures at once are borne; none where it is 0.
+    pub failures: u32,
+    /// After so long all of them are forgotten; one of them, after its share of it.
+    pub window: Duration,
+    /// So many sources are remembered, at least one; each takes about 50 bytes.
+    pub max_sources: usize,
+}
+
+/// Which source an address is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AttemptSource(IpAddr);
+
+pub struct Attempts {
+    limit: AttemptLimit,
+    /// When each source's debt is paid.
+    debts: Mutex<HashMap<AttemptSource, Instant>>,
+}
+
+/// Refused without looking at the credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many failed logins from this address: try again in {} seconds", .wait.as_secs().saturating_add(1))]
+pub struct TooManyAttempts {
+    /// For `Retry-After`.
+    pub wait: Duration,
+}
+
+impl Default for AttemptLimit {
+    /// 10 failures a minute, 65,536 sources.
+    fn default() -> Self {
+        Self { failures: 10, window: Duration::from_secs(60), max_sources: 1 << 16 }
+    }
+}
+
+impl From<IpAddr> for AttemptSource {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        })
+    }
+}
+
+impl Attempts {
+    pub fn new(limit: AttemptLimit) -> Self {
+        Self { limit, debts: Mutex::default() }
+    }
+
+    /// Ask before credentials are looked at.
+    pub fn check(&self, source: AttemptSource, now: Instant) -> Result<(), TooManyAttempts> {
+        let known = self.debts.lock().unwrap_or_else(PoisonError::into_inner).get(&source).copied();
+        let debt = known.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
+        let bearable = self.limit.window.saturating_sub(self.interval());
+        match debt.checked_sub(bearable) {
+            Some(wait) if !wait.is_zero() => Err(TooManyAttempts { wait }),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn failed(&self, source: AttemptSource, now: Instant) {
+        let mut debts = self.debts.lock().unwrap_or_else(PoisonError::into_inner);
+        if debts.len() >= self.limit.max_sources && !debts.contains_key(&source) {
+            forget(&mut debts, self.limit.max_sources, now);
+        }
+        let paid = debts.get(&source).copied().filter(|paid| *paid > now).unwrap_or(now);
+        // Failures that were already under way when the limit was reached add no more than one window.
+        let most = now.checked_add(self.limit.window);
+        if let Some(paid) = paid.checked_add(self.interval()).and_then(|paid| most.map(|most| paid.min(most))) {
+            debts.insert(source, paid);
+        }
+    }
+
+    /// A success pays the whole debt: people mistype, and a fleet behind one address has one robot with an old password.
+    pub fn succeeded(&self, source: AttemptSource) {
+        self.debts.lock().unwrap_or_else(PoisonError::into_inner).remove(&source);
+    }
+
+    fn interval(&self) -> Duration {
+        self.limit.window / self.limit.failures.max(1)
+    }
+}
+
+/// Those who paid, and then those with the least debt until a quarter of the room is free, so that it happens seldom.
+fn forget(debts: &mut HashMap<AttemptSource, Instant>, max_sources: usize, now: Instant) {
+    debts.retain(|_, paid| *paid > now);
+    let mut excess = debts.len().saturating_sub(max_sources / 4 * 3);
+    let Some(last) = excess.checked_sub(1) else { return };
+    let mut times: Vec<_> = debts.values().copied().collect();
+    let limit = *times.select_nth_unstable(last).1;
+    debts.retain(|_, paid| {
+        let goes = *paid <= limit && excess > 0;
+        excess -= usize::from(goes);
+        !goes
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    const LIMIT: AttemptLimit = AttemptLimit { failures: 10, window: Duration::from_secs(60), max_sources: 100 };
+
+    fn source(text: &str) -> AttemptSource {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn ten_at_once_then_one_in_six_seconds() {
+        let (attempts, start, here) = (Attempts::new(LIMIT), Instant::now(), source("192.0.2.1"));
+        for _ in 0..10 {
+            assert_eq!(attempts.check(here, start), Ok(()));
+            attempts.failed(here, start);
+        }
+        assert_eq!(attempts.check(here, start), Err(TooManyAttempts { wait: Duration::from_secs(6) }));
+        assert_eq!(attempts.check(source("192.0.2.2"), start), Ok(()));
+        let later = start + Duration::from_secs(6);
+        assert!(attempts.check(here, later - Duration::from_millis(1)).is_err());
+        assert_eq!(attempts.check(here, later), Ok(()));
+        attempts.failed(here, later);
+        assert!(attempts.check(here, later).is_err());
+        attempts.succeeded(here);
+        assert_eq!(attempts.check(here, later), Ok(()));
+    }
+
+    #[test]
+    fn what_was_under_way_adds_one_window_at_most() {
+        let (attempts, start, here) = (Attempts::new(LIMIT), Instant::now(), source("192.0.2.1"));
+        for _ in 0..10_000 {
+            attempts.failed(here, start);
+        }
+        assert_eq!(attempts.check(here, start).unwrap_err().wait, Duration::from_secs(6));
+        assert_eq!(attempts.check(here, start + Duration::from_secs(60)), Ok(()));
+    }
+
+    #[test]
+    fn sources() {
+        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:ffff:ffff:ffff"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_worst_are_kept() {
+        let (attempts, start, worst) = (Attempts::new(LIMIT), Instant::now(), source("203.0.113.9"));
+        for _ in 0..10 {
+            attempts.failed(worst, start);
+        }
+        for n in 0..10_000_u32 {
+            attempts.failed(IpAddr::from(n.to_be_bytes()).into(), start);
+            assert!(attempts.debts.lock().unwrap().len() <= LIMIT.max_sources);
+        }
+        assert!(attempts.check(worst, start).is_err());
+    }
+
+    #[test]
+    fn odd_limits() {
+        let (start, here) = (Instant::now(), source("192.0.2.1"));
+        for limit in [
+            AttemptLimit { failures: 0, ..LIMIT },
+            AttemptLimit { failures: 1, window: Duration::ZERO, max_sources: 0 },
+            AttemptLimit { window: Duration::MAX, ..LIMIT },
+        ] {
+            let attempts = Attempts::new(limit);
+            for _ in 0..20 {
+                attempts.failed(here, start);
+                let _ = attempts.check(here, start);
+            }
+            assert!(attempts.debts.lock().unwrap().len() <= 1);
+        }
+    }
+
+    proptest::proptest! {
+        /// Against a model that remembers every failure: never are more let through in a window than twice the limit, and
+        /// never fewer at once than the limit after a quiet window.
+        #[test]
+        fn against_a_model(gaps in proptest::collection::vec(0_u64..9_000, 1..200)) {
+            let (attempts, here, mut now) = (Attempts::new(LIMIT), source("192.0.2.1"), Instant::now());
+            let mut recent: VecDeque<Instant> = VecDeque::new();
+            for gap in gaps {
+                now += Duration::from_millis(gap);
+                while recent.front().is_some_and(|then| now.duration_since(*then) >= LIMIT.window) {
+                    recent.pop_front();
+                }
+                match attempts.check(here, now) {
+                    Ok(()) => {
+                        attempts.failed(here, now);
+                        recent.push_back(now);
+                        proptest::prop_assert!(recent.len() <= 20);
+                    }
+                    Err(TooManyAttempts { wait }) => {
+                        proptest::prop_assert!(recent.len() >= 10 && wait <= LIMIT.window);
+                        proptest::prop_assert_eq!(attempts.check(here, now + wait), Ok(()));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! `entrepot iam` and `entrepot policy`: users, their keys and policies, and why somebody may or may not.
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::arguments::{Format, Output};
+use super::failure::Failure;
+use super::output;
+use crate::app::{Question, Users};
+use crate::config::{PRESETS, Source};
+use crate::oci::{AccountId, RepositoryName};
+
+#[derive(Debug, Subcommand)]
+pub enum Iam {
+    /// All users, their policies and the ids of their keys
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Make a user, with an access key that is told only now
+    CreateUser {
+        #[command(flatten)]
+        user: User,
+        /// FullAccess, PowerUser, ReadOnly, PullOnly, or a file with a policy in IAM's form
+        #[arg(long = "policy", value_name = "POLICY")]
+        policies: Vec<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Remove a user with its keys and policies
+    DeleteUser {
+        #[command(flatten)]
+        user: User,
+    },
+    /// Give a user one more access key
+    CreateAccessKey {
+        #[command(flatten)]
+        user: User,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Take an access key away
+    DeleteAccessKey { id: String },
+    /// Set the password for `docker login`; it is read from standard input
+    SetPassword {
+        #[command(flatten)]
+        user: User,
+    },
+    /// Give a user a policy, or change it
+    PutPolicy {
+        #[command(flatten)]
+        user: User,
+        /// FullAccess, PowerUser, ReadOnly, PullOnly, or a file with a policy in IAM's form
+        policy: String,
+    },
+    /// Take a policy from a user
+    DeletePolicy {
+        #[command(flatten)]
+        user: User,
+        policy: String,
+    },
+    /// Make every token that a user was given worthless
+    Revoke {
+        #[command(flatten)]
+        user: User,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct User {
+    #[arg(value_name = "USER")]
+    pub name: String,
+    /// The account that the user belongs to [default: the registry's own]
+    #[arg(long, value_name = "ID")]
+    pub account: Option<AccountId>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Tell which statement decides whether somebody may do something
+    Explain(Explain),
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Such as arn:aws:iam::000000000000:user/ci, or `anonymous`
+    #[arg(long, value_name = "ARN")]
+    pub principal: String,
+    /// Such as ecr:PutImage
+    #[arg(long)]
+    pub action: String,
+    /// Such as team/app, or docker.io/library/nginx
+    #[arg(long, value_name = "NAME")]
+    pub repository: Option<RepositoryName>,
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// The client's address
+    #[arg(long, value_name = "IP")]
+    pub source_ip: Option<IpAddr>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// A password is no longer than this.
+const MAX_PASSWORD_BYTES: u64 = 1024;
+
+pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure> {
+    let users = open(source).await?;
+    match command {
+        Iam::List { output } => {
+            let list = users.list().await.map_err(runtime)?;
+            if output.format == Format::Json { output::json(&list) } else { Ok(lines(&list)) }
+        }
+        Iam::CreateUser { user, policies, output } => {
+            let policies = policies.iter().map(|policy| read_policy(policy)).collect::<Result<Vec<_>, _>>()?;
+            let row = users.create(user.account, &user.name).await.map_err(runtime)?;
+            for (name, document) in policies {
+                users.put_policy(&row, &name, &document).await.map_err(runtime)?;
+            }
+            told(&users.make_access_key(&row).await.map_err(runtime)?, output.format)
+        }
+        Iam::DeleteUser { user } => {
+            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
+            users.remove(&row).await.map_err(runtime)?;
+            Ok(format!("user {} is gone, with its keys and policies", user.name))
+        }
+        Iam::CreateAccessKey { user, output } => {
+            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
+            told(&users.make_access_key(&row).await.map_err(runtime)?, output.format)
+        }
+        Iam::DeleteAccessKey { id } => {
+            if users.remove_access_key(&id).await.map_err(runtime)? {
+                Ok(format!("access key {id} is gone"))
+            } else {
+                Err(Failure::Runtime(format!("there is no access key {id}")))
+            }
+        }
+        Iam::SetPassword { user } => {
+            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
+            users.put_password(&row, &read_password()?).await.map_err(runtime)?;
+            Ok(format!("{} can log in with the password", user.name))
+        }
+        Iam::PutPolicy { user, policy } => {
+            let (name, document) = read_policy(&policy)?;
+            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
+            users.put_policy(&row, &name, &document).await.map_err(runtime)?;
+            Ok(format!("{} has policy {name}", user.name))
+        }
+        Iam::DeletePolicy { user, policy } => {
+            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
+            if users.remove_policy(&row, &policy).await.map_err(runtime)? {
+                Ok(format!("{} no longer has policy {policy}", user.name))
+            } else {
+                Err(Failure::Runtime(format!("{} has no policy {policy}", user.name)))
+            }
+        }
+        Iam::Revoke { user } => {
+            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
+            users.revoke(&row).await.map_err(runtime)?;
+            Ok(format!("tokens that {} was given before are worthless within seconds", user.name))
+        }
+    }
+}
+
+pub(super) async fn policy(source: &Source, command: Policy) -> Result<String, Failure> {
+    let Policy::Explain(wanted) = command;
+    let users = open(source).await?;
+    let question = Question {
+        principal: wanted.principal,
+        action: wanted.action,
+        repository: wanted.repository,
+        tag: wanted.tag,
+        source: wanted.source_ip,
+    };
+    let explained = users.explain(question).await.map_err(runtime)?;
+    if wanted.output.format == Format::Json {
+        return output::json(&explained);
+    }
+    Ok(explained.get("text").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
+async fn open(source: &Source) -> Result<Users, Failure> {
+    let settings = source.load().map_err(Failure::Configuration)?;
+    Users::open(settings).await.map_err(runtime)
+}
+
+fn runtime(error: impl std::fmt::Display) -> Failure {
+    Failure::Runtime(error.to_string())
+}
+
+/// A policy that comes with the program has no document of its own.
+fn read_policy(policy: &str) -> Result<(String, String), Failure> {
+    if PRESETS.contains(&policy) {
+        return Ok((policy.to_owned(), String::new()));
+    }
+    let path = PathBuf::from(policy);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Failure::Usage(format!(
+            "policy {policy} is none of {}, and no file that can be read: {error}",
+            PRESETS.join(", ")
+        ))
+    })?;
+    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(policy);
+    Ok((name.to_owned(), text))
+}
+
+fn read_password() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin().take(MAX_PASSWORD_BYTES).read_to_string(&mut text).map_err(runtime)?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(Failure::Usage("the password is read from standard input, and nothing came".to_owned()));
+    }
+    Ok(password.to_owned())
+}
+
+fn told(key: &crate::auth::AccessKey, format: Format) -> Result<String, Failure> {
+    if format == Format::Json {
+        return output::json(&json!({ "access_key_id": key.id, "secret_access_key": key.secret }));
+    }
+    Ok(format!("AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}", key.id, key.secret))
+}
+
+fn lines(list: &Value) -> String {
+    let text = |user: &Value, key: &str| match user.get(key) {
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+        Some(value) => value.as_str().unwrap_or_default().to_owned(),
+        None => String::new(),
+    };
+    let line = |user: &Value| {
+        let declared =
+            if user.get("declared").and_then(Value::as_bool) == Some(true) { " (configuration)" } else { "" };
+        format!(
+            "{}{declared}  policies: {}  keys: {}",
+            text(user, "arn"),
+            text(user, "policies"),
+            text(user, "access_keys")
+        )
+    };
+    list.as_array().into_iter().flatten().map(line).collect::<Vec<_>>().join("\n")
+}

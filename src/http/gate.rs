@@ -1,0 +1,177 @@
+//! The door of a listener: who comes in, and what they may do there.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::SystemTime;
+
+use http::header::{AUTHORIZATION, HOST, USER_AGENT};
+use http::request::Parts;
+
+use crate::action::{Action, RequestedName};
+use crate::auth::{Authenticator, Identity, Means, Refused, Who};
+use crate::config::Challenge;
+use crate::policy::{Authorizer, Circumstances, Denied, Permit};
+use crate::registry::{self, Registry};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Gate {
+    /// `None` on an open listener.
+    keeper: Option<Authenticator>,
+    authorizer: Authorizer,
+    /// Whether whoever reaches an open listener may push.
+    push: bool,
+    /// Whether the listener speaks TLS.
+    secure: bool,
+}
+
+/// Why a request does not come in.
+#[derive(Debug)]
+pub enum Stopped {
+    /// Whoever it is has to log in, or to log in otherwise. The text is the challenge.
+    Challenged {
+        challenge: String,
+        message: String,
+    },
+    TooMany(crate::auth::TooManyAttempts),
+    Denied(Denied),
+    Registry(registry::Error),
+    Unavailable(crate::meta::Error),
+}
+
+impl Gate {
+    pub fn new(keeper: Option<Authenticator>, authorizer: Authorizer, push: bool, secure: bool) -> Self {
+        Self { keeper, authorizer, push, secure }
+    }
+
+    /// `None` on a listener that wants to know nothing.
+    pub fn keeper(&self) -> Option<&Authenticator> {
+        self.keeper.as_ref()
+    }
+
+    pub fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
+    }
+
+    /// Lets the request's action in, or says why not.
+    pub async fn admit(&self, request: &Parts, action: Action, registry: &Registry) -> Result<Permit<Action>, Stopped> {
+        let circumstances = self.circumstances(request);
+        let Some(keeper) = &self.keeper else {
+            let identity = Identity::open(self.push);
+            let permit = self.authorizer.authorize(identity, action, None, None, &circumstances).await;
+            return permit.map_err(Stopped::Denied);
+        };
+        let scope = scope(&action);
+        let challenge = |error| self.challenge(request, keeper, scope.as_deref(), error);
+        let identity = match keeper.identify(authorization(request), source(request)).await {
+            Ok(identity) => identity,
+            Err(Refused::Wrong(message)) => {
+                return Err(Stopped::Challenged { challenge: challenge(Some("invalid_token")), message });
+            }
+            Err(Refused::TooMany(wait)) => return Err(Stopped::TooMany(wait)),
+            Err(Refused::Unavailable(error)) => return Err(Stopped::Unavailable(error)),
+        };
+        // Clients learn here how to log in; one that has got an anonymous token goes on with it.
+        if matches!(action, Action::Ping) && matches!(identity.who, Who::Anonymous) && identity.means == Means::Nothing
+        {
+            let message = "log in, or ask for a token".to_owned();
+            return Err(Stopped::Challenged { challenge: challenge(None), message });
+        }
+        let about = match action.repository() {
+            Some(name) => Some(registry.about(name, action.writes()).await.map_err(Stopped::Registry)?),
+            None => None,
+        };
+        let from = match mount_source(&action) {
+            Some(name) => Some(registry.about(&name, false).await.map_err(Stopped::Registry)?),
+            None => None,
+        };
+        let is_anonymous = matches!(identity.who, Who::Anonymous);
+        let permit = self.authorizer.authorize(identity, action, about.as_ref(), from.as_ref(), &circumstances).await;
+        permit.map_err(|denied| match denied {
+            Denied::Token(_) => {
+                let message = denied.to_string();
+                Stopped::Challenged { challenge: challenge(Some("insufficient_scope")), message }
+            }
+            Denied::Policy { .. } if is_anonymous => {
+                Stopped::Challenged { challenge: challenge(None), message: denied.to_string() }
+            }
+            Denied::Unavailable(error) => Stopped::Unavailable(error),
+            denied => Stopped::Denied(denied),
+        })
+    }
+
+    pub fn circumstances(&self, request: &Parts) -> Circumstances {
+        let user_agent = request.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+        Circumstances {
+            source: Some(source(request)),
+            secure: self.secure,
+            user_agent: user_agent.map(str::to_owned),
+            now: SystemTime::now(),
+        }
+    }
+
+    /// Where clients reach the registry.
+    pub fn url(&self, request: &Parts) -> String {
+        if let Some(url) = self.keeper.as_ref().and_then(|keeper| keeper.settings().url.as_ref()) {
+            return url.as_str().trim_end_matches('/').to_owned();
+        }
+        let told = request.uri.authority().map(http::uri::Authority::as_str);
+        let host = told.or_else(|| request.headers.get(HOST)?.to_str().ok()).unwrap_or("localhost");
+        // What stands between quotes in the challenge.
+        let plain = |c: &u8| c.is_ascii_alphanumeric() || b".-_:[]".contains(c);
+        let host = if host.as_bytes().iter().all(plain) { host } else { "localhost" };
+        format!("{}://{host}", if self.secure { "https" } else { "http" })
+    }
+
+    /// RFC 6750 section 3, and distribution's "token authentication"; RFC 7617 for Basic.
+    pub fn challenge(
+        &self,
+        request: &Parts,
+        keeper: &Authenticator,
+        scope: Option<&str>,
+        error: Option<&str>,
+    ) -> String {
+        let (url, service) = (self.url(request), keeper.service());
+        match keeper.settings().challenge {
+            Challenge::Basic => format!("Basic realm=\"{url}/\",service=\"{service}\""),
+            Challenge::Bearer => {
+                let mut challenge = format!("Bearer realm=\"{url}/token\",service=\"{service}\"");
+                if let Some(scope) = scope {
+                    challenge += &format!(",scope=\"{scope}\"");
+                }
+                if let Some(error) = error {
+                    challenge += &format!(",error=\"{error}\"");
+                }
+                challenge
+            }
+        }
+    }
+}
+
+pub fn source(request: &Parts) -> IpAddr {
+    let peer = request.extensions.get::<SocketAddr>().map(SocketAddr::ip);
+    peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+fn authorization(request: &Parts) -> Option<&str> {
+    // What is no text is nobody's credential.
+    request.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"))
+}
+
+/// What a token would have to be for.
+fn scope(action: &Action) -> Option<String> {
+    let Some(name) = action.repository() else {
+        return matches!(action, Action::ListRepositories { .. }).then(|| "registry:catalog:*".to_owned());
+    };
+    let actions = match action {
+        Action::DeleteBlob { .. } | Action::DeleteManifest { .. } => "delete",
+        action if action.writes() => "pull,push",
+        _ => "pull",
+    };
+    Some(format!("repository:{}:{actions}", name.path))
+}
+
+fn mount_source(action: &Action) -> Option<RequestedName> {
+    let Action::StartUpload { name, start } = action else { return None };
+    let from = start.mount.as_ref()?.from.clone()?;
+    Some(RequestedName { path: from, namespace: None, host: name.host.clone() })
+}

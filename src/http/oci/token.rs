@@ -1,0 +1,130 @@
+//! The token endpoint (distribution's "token" and "oauth" specifications): who one is goes in, a bearer token comes out.
+
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode};
+
+use super::error::Failure;
+use crate::action::RequestedName;
+use crate::auth::{Access, Authenticator, Identity, Refused, ResourceType, TokenRequest};
+use crate::http::gate::{Gate, source};
+use crate::http::transport::ResponseBody;
+use crate::oci::ErrorCode;
+use crate::policy::Denied;
+use crate::registry::Registry;
+
+pub const PATH: &str = "/token";
+
+/// Bytes of a form.
+pub const MAX_FORM_BYTES: u64 = 64 << 10;
+
+/// `form` is the body of a POST.
+pub async fn answer(
+    request: &Parts,
+    form: &[u8],
+    gate: &Gate,
+    keeper: &Authenticator,
+    registry: &Registry,
+) -> Result<Response<ResponseBody>, Failure> {
+    let header = |name| request.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let asked = match request.method {
+        Method::GET => TokenRequest::from_query(request.uri.query().unwrap_or_default(), header(AUTHORIZATION)),
+        Method::POST => TokenRequest::from_form(header(CONTENT_TYPE), form),
+        _ => {
+            let message = "the token endpoint knows GET and POST".to_owned();
+            return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, message));
+        }
+    };
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(error) => {
+            let status = if error.oauth_error() == "invalid_client" {
+                StatusCode::UNAUTHORIZED
+            } else {
+                StatusCode::BAD_REQUEST
+            };
+            return Ok(refusal(status, error.oauth_error(), &error.to_string(), None, None));
+        }
+    };
+    let identity = match keeper.identify_grant(&asked, source(request)).await {
+        Ok(identity) => identity,
+        Err(Refused::Wrong(message)) => {
+            let challenge = format!("Basic realm=\"{}\"", gate.url(request));
+            return Ok(refusal(StatusCode::UNAUTHORIZED, "invalid_grant", &message, Some(&challenge), None));
+        }
+        Err(Refused::TooMany(error)) => {
+            let wait = error.wait.as_secs().saturating_add(1);
+            return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "slow_down", &error.to_string(), None, Some(wait)));
+        }
+        Err(Refused::Unavailable(error)) => return Err(error.into()),
+    };
+    let mut granted = Vec::new();
+    for access in &asked.access {
+        granted.push(grant(request, gate, registry, &identity, access).await?);
+    }
+    granted.retain(|access| !access.actions.is_empty());
+    let Some(token) = keeper.bearer_token(&identity, &granted, asked.wants_refresh_token) else {
+        let message = "no token can be made".to_owned();
+        return Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, message));
+    };
+    Ok(json(StatusCode::OK, serde_json::json!(token).to_string()))
+}
+
+async fn grant(
+    request: &Parts,
+    gate: &Gate,
+    registry: &Registry,
+    identity: &Identity,
+    access: &Access,
+) -> Result<Access, Failure> {
+    let about = match access.kind {
+        ResourceType::Registry => None,
+        // What is no name can be asked for, and is not given.
+        ResourceType::Repository => match access.name.parse() {
+            Err(_) => return Ok(Access { actions: Vec::new(), ..access.clone() }),
+            Ok(path) => {
+                let name = RequestedName { path, namespace: None, host: None };
+                Some(registry.about(&name, false).await?)
+            }
+        },
+    };
+    let granted = gate.authorizer().grant(identity, access, about.as_ref(), &gate.circumstances(request)).await;
+    granted.map_err(|denied| match denied {
+        Denied::Unavailable(error) => error.into(),
+        denied => denied.into(),
+    })
+}
+
+/// RFC 6749 section 5.2.
+fn refusal(
+    status: StatusCode,
+    error: &str,
+    message: &str,
+    challenge: Option<&str>,
+    wait: Option<u64>,
+) -> Response<ResponseBody> {
+    let document = serde_json::json!({
+        "error": error,
+        "error_description": message,
+        // Clients of the registry show these.
+        "details": message,
+        "errors": [{ "code": "UNAUTHORIZED", "message": message }],
+    });
+    let mut response = json(status, document.to_string());
+    if let Some(value) = challenge.and_then(|challenge| HeaderValue::from_str(challenge).ok()) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+    if let Some(wait) = wait {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait));
+    }
+    response
+}
+
+fn json(status: StatusCode, document: String) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(document.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,88 @@
+//! When a statement holds: every operator and every key of it must.
+//!
+//! A key that the request lacks is no match, so a plain operator fails and a negated one holds; `IfExists` makes both hold.
+//! `ForAllValues:` holds for a key without values and `ForAnyValue:` does not, whatever their suffix. Without either, several values of
+//! the request are asked like `ForAnyValue:` by a plain operator, and a negated one wants that none of them matches.
+//!
+//! A value whose policy variable has no value matches nothing, so a negated operator holds on it, as AWS documents.
+//!
+//! *Never* here: where a key's values come from.
+
+mod operand;
+mod operator;
+
+use operand::Operand;
+use operator::{Operator, Quantifier};
+
+use super::context::lower_key;
+use super::error::{DocumentError, Refusal};
+use super::json::{Node, Place};
+use super::question::Question;
+
+/// One operator on one key.
+#[derive(Clone, Debug)]
+pub(super) struct Condition {
+    operator: Operator,
+    /// In lower case.
+    key: Box<str>,
+    written_operator: Box<str>,
+    written_key: Box<str>,
+    operand: Operand,
+}
+
+pub(super) fn parse(node: &Node, place: &Place<'_>, variables: bool) -> Result<Box<[Condition]>, DocumentError> {
+    let mut conditions = Vec::new();
+    for (written_operator, keys) in node.members(place)? {
+        let place = place.member(written_operator);
+        let operator = Operator::parse(written_operator).map_err(|reason| place.refuse(reason))?;
+        let keys = keys.members(&place)?;
+        if keys.is_empty() {
+            return Err(place.refuse(Refusal::Empty("condition key")));
+        }
+        for (key, values) in keys {
+            let place = place.member(key);
+            if !key.split_once(':').is_some_and(|(prefix, name)| !prefix.is_empty() && !name.is_empty()) {
+                return Err(place.refuse(Refusal::ConditionKey(key.to_owned())));
+            }
+            conditions.push(Condition {
+                operator,
+                key: lower_key(key.into()).into(),
+                written_operator: written_operator.as_str().into(),
+                written_key: key.as_str().into(),
+                operand: Operand::parse(operator.test, values, &place, variables)?,
+            });
+        }
+    }
+    Ok(conditions.into())
+}
+
+impl Condition {
+    pub fn holds(&self, question: &Question<'_>) -> bool {
+        let Operator { quantifier, negated, if_exists, .. } = self.operator;
+        let found = question.values(&self.key);
+        let values = found.as_slice();
+        if let Operand::Absent(wanted) = &self.operand {
+            return wanted.contains(&values.is_empty());
+        }
+        let matches = |value| self.operand.matches(value, question);
+        match (quantifier, values) {
+            (Quantifier::Plain, []) => if_exists || negated,
+            (Quantifier::Plain, values) => values.iter().any(matches) != negated,
+            (Quantifier::All, values) => values.iter().all(|value| matches(value) != negated),
+            (Quantifier::Any, values) => values.iter().any(|value| matches(value) != negated),
+        }
+    }
+
+    pub fn written_operator(&self) -> &str {
+        &self.written_operator
+    }
+
+    pub fn written_key(&self) -> &str {
+        &self.written_key
+    }
+
+    /// The request's values of the key.
+    pub fn seen(&self, question: &Question<'_>) -> Vec<String> {
+        question.values(&self.key).as_slice().iter().map(|value| value.text().into_owned()).collect()
+    }
+}

@@ -1,0 +1,56 @@
+//! The resources of a statement.
+//!
+//! A resource is compared as a whole text with case, and a star may reach over slashes and colons, as AWS documents it. An ARN that
+//! leaves out its last parts has any in their place. Variables may stand only behind the fifth colon.
+
+use super::error::{DocumentError, Refusal};
+use super::json::{Node, Place};
+use super::question::Question;
+use super::variables::{Style, Template};
+
+const COLONS: usize = 5;
+
+#[derive(Clone, Debug)]
+pub(super) struct ResourceSet {
+    /// `NotResource`: everything but these.
+    negated: bool,
+    templates: Box<[Template]>,
+}
+
+impl ResourceSet {
+    pub fn parse(node: &Node, place: &Place<'_>, negated: bool, variables: bool) -> Result<Self, DocumentError> {
+        let mut templates = Vec::new();
+        node.each(place, "resource", &mut |node, place| {
+            let text = node.text(place)?;
+            templates.push(template(text, variables).map_err(|reason| place.refuse(reason))?);
+            Ok(())
+        })?;
+        Ok(Self { negated, templates: templates.into() })
+    }
+
+    /// An exception whose variable has no value excepts nothing we could name. `doubtful` is the answer then: no for an Allow, yes
+    /// for a Deny, so that a missing tag never widens what is allowed.
+    pub fn holds(&self, question: &Question<'_>, doubtful: bool) -> bool {
+        let listed = self.templates.iter().any(|template| template.matches(question.resource(), question));
+        if !self.negated {
+            return listed;
+        }
+        let resolved = self.templates.iter().all(|template| template.resolves(question));
+        if resolved { !listed } else { doubtful && !listed }
+    }
+}
+
+fn template(text: &str, variables: bool) -> Result<Template, Refusal> {
+    let star = !text.is_empty() && text.bytes().all(|byte| byte == b'*');
+    let colons = text.bytes().filter(|byte| *byte == b':').count();
+    if !star && (!text.starts_with("arn:") || text.chars().any(|c| c.is_control())) {
+        return Err(Refusal::Resource(text.to_owned()));
+    }
+    if variables && text.splitn(COLONS + 1, ':').take(COLONS).any(|part| part.contains("${")) {
+        return Err(Refusal::EarlyVariable(text.to_owned()));
+    }
+    if star || colons >= COLONS {
+        return Template::parse(text, Style::Wild, variables);
+    }
+    Template::parse(&format!("{text}{}", ":*".repeat(COLONS - colons)), Style::Wild, variables)
+}

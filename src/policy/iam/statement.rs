@@ -1,0 +1,145 @@
+//! One statement: whom it is about, what, on which resources and when.
+//!
+//! [`Statement::examine`] is the only matching code. It asks the cheapest question first and says what did not match, which costs
+//! nothing until somebody prints it.
+
+use serde::Serialize;
+
+use super::action_set::ActionSet;
+use super::condition::{self, Condition};
+use super::document::Kind;
+use super::error::{DocumentError, Refusal};
+use super::grantee_set::{self, GranteeSet, Named};
+use super::json::{Node, Place, member};
+use super::question::Question;
+use super::resource_set::ResourceSet;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Effect {
+    Allow,
+    Deny,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    sid: Option<Box<str>>,
+    effect: Effect,
+    actions: ActionSet,
+    /// None in a policy of an identity.
+    grantees: Option<GranteeSet>,
+    /// None in a policy of a repository that leaves them out.
+    resources: Option<ResourceSet>,
+    conditions: Box<[Condition]>,
+}
+
+/// The first thing that did not match.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Miss<'s> {
+    Action,
+    Principal,
+    Resource,
+    Condition(&'s Condition),
+}
+
+const MEMBERS: [&str; 9] =
+    ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
+
+impl Statement {
+    pub fn parse(node: &Node, place: &Place<'_>, kind: Kind, variables: bool) -> Result<Self, DocumentError> {
+        let members = node.known_members(place, &MEMBERS)?;
+        let sid = match member(members, "Sid") {
+            None => None,
+            Some(sid) => Some(sid.text(&place.member("Sid"))?.into()),
+        };
+        let effect = effect(members, place)?;
+        let pair = |name, not_name| either(members, place, name, not_name);
+
+        let (node, place_of, negated) =
+            pair("Action", "NotAction")?.ok_or_else(|| place.refuse(Refusal::Missing("Action")))?;
+        let actions = ActionSet::parse(node, &place.member(place_of), negated, kind)?;
+
+        let grantees = match pair("Principal", "NotPrincipal")? {
+            Some((_, name, _)) if !grantee_set::wanted_by(kind) => {
+                let why = "its principal is the user or role that it is attached to";
+                return Err(place.member(name).refuse(Refusal::NotHere { kind, why }));
+            }
+            Some((_, name, true)) if effect == Effect::Allow => {
+                return Err(place.member(name).refuse(Refusal::NotPrincipalAllows));
+            }
+            Some((node, name, negated)) => Some(GranteeSet::parse(node, &place.member(name), negated)?),
+            None if grantee_set::wanted_by(kind) => return Err(place.refuse(Refusal::Missing("Principal"))),
+            None => None,
+        };
+
+        let resources = match pair("Resource", "NotResource")? {
+            Some((node, name, negated)) => Some(ResourceSet::parse(node, &place.member(name), negated, variables)?),
+            None if kind == Kind::Repository => None,
+            None => return Err(place.refuse(Refusal::Missing("Resource"))),
+        };
+
+        let conditions = match member(members, "Condition") {
+            None => Box::default(),
+            Some(node) => condition::parse(node, &place.member("Condition"), variables)?,
+        };
+        Ok(Self { sid, effect, actions, grantees, resources, conditions })
+    }
+
+    pub fn sid(&self) -> Option<&str> {
+        self.sid.as_deref()
+    }
+
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// Whether the statement says whom it is about.
+    pub fn names_grantees(&self) -> bool {
+        self.grantees.is_some()
+    }
+
+    /// `limited` says that the asker has a permissions boundary.
+    pub fn examine(&self, question: &Question<'_>, limited: bool) -> Result<Named, Miss<'_>> {
+        if !self.actions.holds(question.action()) {
+            return Err(Miss::Action);
+        }
+        let named = match &self.grantees {
+            None => Named::Directly,
+            Some(grantees) => grantees.naming(question.principal(), limited).ok_or(Miss::Principal)?,
+        };
+        let doubtful = self.effect == Effect::Deny;
+        if self.resources.as_ref().is_some_and(|resources| !resources.holds(question, doubtful)) {
+            return Err(Miss::Resource);
+        }
+        match self.conditions.iter().find(|condition| !condition.holds(question)) {
+            Some(condition) => Err(Miss::Condition(condition)),
+            None => Ok(named),
+        }
+    }
+}
+
+fn effect(members: &[(String, Node)], place: &Place<'_>) -> Result<Effect, DocumentError> {
+    let node = member(members, "Effect").ok_or_else(|| place.refuse(Refusal::Missing("Effect")))?;
+    let place = place.member("Effect");
+    match node.text(&place)? {
+        "Allow" => Ok(Effect::Allow),
+        "Deny" => Ok(Effect::Deny),
+        other => Err(place.refuse(Refusal::Effect(other.to_owned()))),
+    }
+}
+
+type Chosen<'n> = Option<(&'n Node, &'static str, bool)>;
+
+/// The member of this name or of its negation, and which of them it is.
+fn either<'n>(
+    members: &'n [(String, Node)],
+    place: &Place<'_>,
+    name: &'static str,
+    not_name: &'static str,
+) -> Result<Chosen<'n>, DocumentError> {
+    match (member(members, name), member(members, not_name)) {
+        (Some(_), Some(_)) => Err(place.refuse(Refusal::Both(name, not_name))),
+        (Some(node), None) => Ok(Some((node, name, false))),
+        (None, Some(node)) => Ok(Some((node, not_name, true))),
+        (None, None) => Ok(None),
+    }
+}
