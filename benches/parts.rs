@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use entrepot::action::RequestedName;
-use entrepot::oci::{Algorithm, Digest, Hasher, Manifest, RangeRequest, Reference, RepositoryName};
+use entrepot::oci::{AccountId, Algorithm, Digest, Hasher, Manifest, RangeRequest, Reference, RepositoryName};
+use entrepot::policy::iam::{Context, Document, Kind, Policies, Principal, Question, decide};
 use entrepot::registry::Names;
 use entrepot::telemetry::Metrics;
 use entrepot::upstream::{Upstream, parse_challenges};
@@ -115,5 +116,48 @@ fn names() -> Option<Names> {
     Some(Names::new(upstreams.collect::<Result<_, _>>().ok()?))
 }
 
-criterion_group!(parts, parsing, hashing, evicting, resolving);
+/// A hundred statements of the usual forms, of which only the last one matches.
+fn deciding(criterion: &mut Criterion) {
+    let Ok(account) = "111122223333".parse::<AccountId>() else { return };
+    let Ok(principal) = Principal::session("arn:aws:iam::111122223333:role/ci", "run1") else { return };
+    let Ok(document) = Document::parse(Kind::Repository, &repository_policy(99), 1 << 20) else { return };
+    let policies = Policies { repository: Some(&document), ..Policies::default() };
+    let mut context = Context::with_capacity(8);
+    context.add("aws:SourceIp", std::net::IpAddr::from([192, 0, 2, 9]));
+    context.add("aws:SecureTransport", true);
+    context.add("aws:UserAgent", "docker/29.0.1 go/go1.25 git-commit/abcdef kernel/6.12 os/linux arch/amd64");
+    context.add("aws:ResourceTag/team", "core");
+    let resource = "arn:aws:ecr:eu-west-1:111122223333:repository/team/app";
+    let question = Question::new(&principal, "ecr:PutImage", resource, account, &context);
+    assert!(decide(&policies, &question).is_allowed());
+    criterion.bench_function("decide by 100 statements", |bencher| {
+        bencher.iter(|| decide(black_box(&policies), black_box(&question)).is_allowed());
+    });
+}
+
+fn repository_policy(others: usize) -> String {
+    let mut statements: Vec<String> = (0..others)
+        .map(|at| match at % 4 {
+            0 => format!(
+                r#"{{"Effect":"Allow","Principal":{{"AWS":["arn:aws:iam::111122223333:role/node-{at}","222233334444"]}},
+                    "Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer","ecr:PutImage"]}}"#
+            ),
+            1 => format!(
+                r#"{{"Effect":"Allow","Principal":"*","Action":"ecr:*Image","Resource":"arn:aws:ecr:*:*:repository/other-{at}/*"}}"#
+            ),
+            2 => r#"{"Effect":"Deny","Principal":"*","Action":"ecr:*",
+                    "Condition":{"NotIpAddress":{"aws:SourceIp":["192.0.2.0/24","198.51.100.0/24","2001:db8::/48"]}}}"#
+                .to_owned(),
+            _ => r#"{"Effect":"Deny","Principal":"*","Action":["ecr:Delete*","ecr:BatchDeleteImage","ecr:Put*"],
+                    "Condition":{"StringLike":{"aws:UserAgent":["curl/*","*python*requests*"]}}}"#
+                .to_owned(),
+        })
+        .collect();
+    statements.push(
+        r#"{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/ci"},"Action":"ecr:*"}"#.to_owned(),
+    );
+    format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","))
+}
+
+criterion_group!(parts, parsing, hashing, evicting, resolving, deciding);
 criterion_main!(parts);

@@ -10,7 +10,7 @@ use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::Meta;
 use crate::policy::Authorizer;
-use crate::registry::{Names, Registry};
+use crate::registry::{Registry, Upstreams};
 use crate::storage::{Bucket, Depot, Storage};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
@@ -46,10 +46,13 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
     let keyring = identities::keyring(settings).await?;
     identities::declare(settings, &meta, &keyring).await?;
-    let authenticator = Authenticator::new(keyring, settings.auth.clone(), meta.clone());
+    let authenticator = Authenticator::new(keyring, settings.auth.clone(), &settings.oidc, meta.clone())?;
     let authorizer = Authorizer::new(settings.auth.clone(), meta.clone());
-    let names = names(&settings.upstreams, &metrics)?;
-    let registry = Registry::new(names, cache.clone(), pushed, settings.hosted.clone(), meta.clone(), metrics.clone());
+    let declared = declared(&settings.upstreams, &metrics)?;
+    let upstreams = Upstreams::new(declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
+    upstreams.read_rules().await?;
+    let registry =
+        Registry::new(upstreams, cache.clone(), pushed, settings.hosted.clone(), meta.clone(), metrics.clone());
     Ok(Core { metrics, meta, cache, registry, authenticator, authorizer })
 }
 
@@ -67,10 +70,10 @@ fn shared(settings: &StorageSettings, depot: &Depot, meta: &Meta) -> Option<Shar
     Some(Shared::new(bucket.clone(), meta.clone(), depot.holder(), settings.fetch_wait, settings.pulled))
 }
 
-pub(super) fn names(settings: &[UpstreamSettings], metrics: &Metrics) -> Result<Names, Error> {
-    let upstreams: Result<Vec<Arc<Upstream>>, _> =
-        settings.iter().map(|settings| Upstream::new(settings.clone(), metrics.clone())).collect();
-    Ok(Names::new(upstreams?))
+/// The upstreams of the configuration.
+fn declared(settings: &[UpstreamSettings], metrics: &Metrics) -> Result<Vec<Arc<Upstream>>, Error> {
+    let make = |settings: &UpstreamSettings| Upstream::new(settings.clone(), metrics.clone());
+    Ok(settings.iter().map(make).collect::<Result<_, _>>()?)
 }
 
 async fn blocking<T: Send + 'static, E: Send + 'static>(

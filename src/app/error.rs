@@ -14,10 +14,14 @@ pub enum Error {
     Meta(#[from] meta::Error),
     #[error(transparent)]
     Keys(#[from] crate::auth::KeyFileError),
+    #[error(transparent)]
+    Oidc(#[from] crate::auth::OidcError),
     #[error("the users cannot be written down: {0}")]
     Users(#[from] crate::auth::EnrolmentError),
     #[error("policy {name:?} of user {user:?} is refused: {source}")]
     Policy { user: String, name: String, source: crate::policy::DocumentError },
+    #[error("the audit log {path:?} cannot be written: {source}")]
+    Audit { path: std::path::PathBuf, source: std::io::Error },
     #[error("there is no user {0:?}; `entrepot iam list` shows all")]
     NoUser(String),
     #[error("user {0:?} stands in the configuration: change it there")]

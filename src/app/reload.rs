@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::build::Core;
 use crate::config::{Settings, UpstreamSettings, Watch};
 use crate::http::TlsListener;
-use crate::registry::Names;
 use crate::upstream::Upstream;
 
 /// Applies each change, for ever. A bad one is refused whole and what is there keeps serving.
@@ -56,7 +55,7 @@ fn apply(new: &Settings, changed: &[PathBuf], core: &Core, certificates: &[TlsLi
     for listener in certificates {
         listener.reload().map_err(|error| error.to_string())?;
     }
-    core.registry.apply(Names::new(upstreams));
+    core.registry.declare(upstreams);
     core.cache.apply(&new.cache);
     Ok(())
 }

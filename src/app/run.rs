@@ -15,7 +15,7 @@ use crate::config::{self, Access, Settings, Watch};
 use crate::http::{Bound, Gate, Ops, Readiness, Service, Serving, TlsListener};
 use crate::meta::Meta;
 use crate::registry::Hosted;
-use crate::telemetry::Logs;
+use crate::telemetry::{Audit, Logs};
 
 /// Time between writes of when blobs were used.
 const FLUSH_EVERY: Duration = Duration::from_secs(30);
@@ -36,17 +36,19 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let stop = CancellationToken::new();
     let background = TaskTracker::new();
 
+    let audit = match &settings.telemetry.audit {
+        Some(path) => Audit::to_file(path).map_err(|source| Error::Audit { path: path.clone(), source })?,
+        None => Audit::default(),
+    };
     let mut certificates = Vec::new();
     for listener in &settings.listen {
         let tls = listener.tls.as_ref().map(TlsListener::load).transpose()?;
         certificates.extend(tls.clone());
         let bound = bind(listener.address, tls)?;
-        let is_required = match listener.auth {
-            Some(access) => access == Access::Required,
-            None => settings.auth.required,
-        };
-        let keeper = is_required.then(|| core.authenticator.clone());
-        let gate = Gate::new(keeper, core.authorizer.clone(), listener.push, listener.tls.is_some());
+        let usual = if settings.auth.required { Access::Required } else { Access::Open };
+        let is_open = listener.auth.unwrap_or(usual) == Access::Open;
+        let (authenticator, authorizer) = (core.authenticator.clone(), core.authorizer.clone());
+        let gate = Gate::new(authenticator, authorizer, is_open, listener.push, listener.tls.is_some(), audit.clone());
         let service = Service::new(
             core.registry.clone(),
             core.metrics.clone(),
@@ -72,6 +74,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     }
     let (registry, stopped) = (core.registry.clone(), stop.clone());
     background.spawn(async move { registry.refresh_in_background(stopped).await });
+    let (registry, stopped) = (core.registry.clone(), stop.clone());
+    background.spawn(async move { registry.follow_rules(stopped).await });
     background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
     background.spawn(flush_pulls(core.registry.hosted().clone(), stop.clone()));
     let clock = jobs.clone();

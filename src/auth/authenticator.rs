@@ -8,12 +8,14 @@ use tokio::sync::Semaphore;
 
 use super::directory::{Directory, Known};
 use super::identity::{Identity, Means, Who};
+use super::issuers::{Issuers, OidcError};
 use super::proof::{
     AUTHORIZATION_TOKEN_USER, Access, AttemptLimit, AttemptSource, Attempts, BasicCredentials, Claim, Grant, Keyring,
     PasswordCost, Principal, Purpose, Refusal, TokenRequest, TokenResponse, TokenService, TooManyAttempts, UnixTime,
     issue_authorization_token, open, open_authorization_token, open_session, verify_nobody, verify_password,
 };
-use crate::config::AuthSettings;
+use super::recent::Recent;
+use crate::config::{AuthSettings, OidcSettings};
 use crate::meta::{self, Meta};
 use crate::oci::Digest;
 
@@ -29,7 +31,10 @@ struct Inner {
     service: TokenService,
     meta: Meta,
     directory: Directory,
+    issuers: Issuers,
     attempts: Attempts,
+    /// Who showed this header a moment ago. Whatever is revoked is over when that moment is.
+    recent: Recent<Identity>,
     /// Passwords that were right a moment ago, by a hash that lives no longer than this process.
     right: moka::sync::Cache<Digest, Arc<Known>>,
     salt: [u8; 32],
@@ -54,13 +59,25 @@ const BEARER_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// What was right is right for so long, for so many headers.
+const RECENT: Duration = Duration::from_secs(3);
+const MAX_RECENT: u64 = 10_000;
+
 /// How long a right password is remembered.
 const REMEMBERED: Duration = Duration::from_secs(30);
+
+/// The user whose password is an ID token.
+const ID_TOKEN_USER: &str = "oidc";
 
 const CHECKED_AT_ONCE: usize = 2;
 
 impl Authenticator {
-    pub fn new(keyring: Arc<Keyring>, settings: AuthSettings, meta: Meta) -> Self {
+    pub fn new(
+        keyring: Arc<Keyring>,
+        settings: AuthSettings,
+        oidc: &[OidcSettings],
+        meta: Meta,
+    ) -> Result<Self, OidcError> {
         let service = TokenService {
             issuer: format!("entrepot/{}", settings.account),
             service: format!("entrepot/{}/{}", settings.account, settings.region),
@@ -75,14 +92,16 @@ impl Authenticator {
             keyring,
             service,
             directory: Directory::new(meta.clone()),
+            issuers: Issuers::new(oidc, &settings.account)?,
             meta,
             attempts: Attempts::new(limit),
+            recent: Recent::new(MAX_RECENT, RECENT),
             right: moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REMEMBERED).build(),
             salt,
             checking: Semaphore::new(CHECKED_AT_ONCE),
             settings,
         };
-        Self { inner: Arc::new(inner) }
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     pub fn settings(&self) -> &AuthSettings {
@@ -97,6 +116,15 @@ impl Authenticator {
     /// By the header `Authorization` of the data plane; without one it is nobody.
     pub async fn identify(&self, authorization: Option<&str>, source: IpAddr) -> Result<Identity, Refused> {
         let Some(authorization) = authorization else { return Ok(Identity::anonymous()) };
+        if let Some(identity) = self.inner.recent.get(authorization) {
+            return Ok(identity);
+        }
+        let identity = self.look_closely(authorization, source).await?;
+        self.inner.recent.insert(authorization, identity.clone());
+        Ok(identity)
+    }
+
+    async fn look_closely(&self, authorization: &str, source: IpAddr) -> Result<Identity, Refused> {
         let scheme = authorization.split(' ').next().unwrap_or_default();
         if scheme.eq_ignore_ascii_case("bearer") {
             let token = authorization.get(scheme.len()..).unwrap_or_default().trim();
@@ -192,7 +220,11 @@ impl Authenticator {
         identified
     }
 
+    /// One of ours, or an ID token of an issuer that is believed.
     async fn by_bearer(&self, token: &str) -> Result<Identity, Refused> {
+        if let Some(identity) = self.by_id_token(token).await? {
+            return Ok(identity);
+        }
         let claims = self.inner.service.verify(&self.inner.keyring, token, now()).map_err(wrong)?;
         let mut identity = match &claims.principal {
             None => Identity::anonymous(),
@@ -201,6 +233,17 @@ impl Authenticator {
         identity.means = Means::BearerToken;
         identity.access = Some(claims.access.into());
         Ok(identity)
+    }
+
+    /// `None` when it is of no issuer that is believed.
+    async fn by_id_token(&self, token: &str) -> Result<Option<Identity>, Refused> {
+        let assumed = match self.inner.issuers.assume(token, now()).await {
+            None => return Ok(None),
+            Some(assumed) => assumed.map_err(Refused::Wrong)?,
+        };
+        let known = self.inner.directory.in_role(&assumed.role_arn, &assumed.session_name).await?;
+        let known = known.ok_or_else(|| Refused::Wrong("the role that the ID token assumes is no more".to_owned()))?;
+        Ok(Some(Identity::known(known, Means::IdToken)))
     }
 
     async fn by_refresh_token(&self, token: &str) -> Result<Identity, Refused> {
@@ -216,6 +259,11 @@ impl Authenticator {
         // Clients that hold a refresh token send it as the password of nobody.
         if basic.username == "<token>" {
             return self.by_refresh_token(&basic.password).await;
+        }
+        if basic.username == ID_TOKEN_USER {
+            let identity = self.by_id_token(&basic.password).await?;
+            return identity
+                .ok_or_else(|| Refused::Wrong("the ID token is of no issuer that is believed here".to_owned()));
         }
         self.by_password(basic).await
     }

@@ -19,17 +19,31 @@ pub struct Directory {
     by_arn: moka::sync::Cache<String, Option<Arc<Known>>>,
 }
 
-/// A principal that the database knows.
+/// A principal that the database knows: a user, or somebody in a role.
 #[derive(Debug)]
 pub struct Known {
     row: PrincipalRow,
     arn: String,
+    /// Who acts in the role.
+    session: Option<String>,
 }
 
 impl Known {
     pub fn new(row: PrincipalRow) -> Self {
         let arn = format!("arn:aws:iam::{}:{}/{}", row.account, row.kind.name(), row.name);
-        Self { row, arn }
+        Self { row, arn, session: None }
+    }
+
+    /// Somebody in the role.
+    fn in_role(row: PrincipalRow, session: &str) -> Self {
+        let arn = format!("arn:aws:sts::{}:assumed-role/{}/{session}", row.account, row.name);
+        Self { row, arn, session: Some(session.to_owned()) }
+    }
+
+    /// The ARN of the role, and who acts in it.
+    pub fn role(&self) -> Option<(String, &str)> {
+        let session = self.session.as_deref()?;
+        Some((format!("arn:aws:iam::{}:role/{}", self.row.account, self.row.name), session))
     }
 
     pub fn row(&self) -> &PrincipalRow {
@@ -57,10 +71,16 @@ impl Directory {
             return Ok(known);
         }
         let found = match parse(arn) {
-            Some((account, kind, name)) => self.meta.principal(&account, kind, name).await?,
+            Some((account, kind, name, session)) => {
+                let row = self.meta.principal(&account, kind, name).await?;
+                row.map(|row| match session {
+                    Some(session) => Known::in_role(row, session),
+                    None => Known::new(row),
+                })
+            }
             None => None,
         };
-        let known = found.map(|row| Arc::new(Known::new(row)));
+        let known = found.map(Arc::new);
         self.by_arn.insert(arn.to_owned(), known.clone());
         Ok(known)
     }
@@ -69,12 +89,24 @@ impl Directory {
         self.by_arn(&format!("arn:aws:iam::{account}:user/{name}")).await
     }
 
+    /// Somebody in the role of this ARN.
+    pub async fn in_role(&self, role: &str, session: &str) -> Result<Option<Arc<Known>>, meta::Error> {
+        let Some((account, PrincipalKind::Role, name, None)) = parse(role) else { return Ok(None) };
+        self.by_arn(&format!("arn:aws:sts::{account}:assumed-role/{name}/{session}")).await
+    }
+
     pub async fn by_id(&self, id: PrincipalId) -> Result<Option<Arc<Known>>, meta::Error> {
         Ok(self.meta.principal_by_id(id).await?.map(|row| Arc::new(Known::new(row))))
     }
 }
 
-fn parse(arn: &str) -> Option<(AccountId, PrincipalKind, &str)> {
+/// Account, kind, name, and the session in a role.
+fn parse(arn: &str) -> Option<(AccountId, PrincipalKind, &str, Option<&str>)> {
+    if let Some(rest) = arn.strip_prefix("arn:aws:sts::") {
+        let (account, entity) = rest.split_once(':')?;
+        let (role, session) = entity.strip_prefix("assumed-role/")?.split_once('/')?;
+        return Some((account.parse().ok()?, PrincipalKind::Role, role, Some(session)));
+    }
     let (account, entity) = arn.strip_prefix("arn:aws:iam::")?.split_once(':')?;
     let (kind, name) = entity.split_once('/')?;
     let kind = match kind {
@@ -82,5 +114,5 @@ fn parse(arn: &str) -> Option<(AccountId, PrincipalKind, &str)> {
         "role" => PrincipalKind::Role,
         _ => return None,
     };
-    Some((account.parse().ok()?, kind, name))
+    Some((account.parse().ok()?, kind, name, None))
 }

@@ -8,8 +8,8 @@ use super::proof::{
     AccessKey, AccessKeyKind, Keyring, NoRandomness, PasswordCost, PasswordError, Purpose, SealedError, hash_password,
     seal,
 };
-use crate::config::UserSettings;
-use crate::meta::{self, AccessKeyRow, Meta, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
+use crate::config::{OidcSettings, UserSettings};
+use crate::meta::{self, AccessKeyRow, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
 use crate::oci::AccountId;
 
 /// Principals of one step.
@@ -41,8 +41,8 @@ impl Enrolment {
         Self { meta, keyring, account }
     }
 
-    /// Makes the database say of users in the configuration what the configuration says, and forget those that left it.
-    pub async fn declare(&self, users: &[UserSettings]) -> Result<(), EnrolmentError> {
+    /// Makes the database say of users and roles in the configuration what the configuration says, and forget those that left it.
+    pub async fn declare(&self, users: &[UserSettings], oidc: &[OidcSettings]) -> Result<(), EnrolmentError> {
         let mut declared = BTreeSet::new();
         for user in users {
             let account = user.account.unwrap_or(self.account);
@@ -60,6 +60,16 @@ impl Enrolment {
             }
             let password = user.password.as_ref().map(|password| self.hash(password.expose())).transpose()?;
             self.meta.put_password(id, password.as_deref()).await?;
+        }
+        // Rules may share a role: it has the policies of all of them.
+        let mut roles: BTreeMap<&str, Vec<NamedPolicy>> = BTreeMap::new();
+        for rule in oidc {
+            roles.entry(&rule.role).or_default().extend(rule.policies.iter().cloned());
+        }
+        for (name, policies) in roles {
+            let id = self.put(self.account, PrincipalKind::Role, name, true).await?;
+            declared.insert(id);
+            self.meta.replace_principal_policies(id, &policies).await?;
         }
         for row in self.all().await? {
             if row.declared && !declared.contains(&row.id) {

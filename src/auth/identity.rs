@@ -32,6 +32,7 @@ pub enum Means {
     AuthorizationToken,
     Password,
     BearerToken,
+    IdToken,
 }
 
 impl Identity {
@@ -65,6 +66,7 @@ impl Means {
             Self::AuthorizationToken => "authorization-token",
             Self::Password => "password",
             Self::BearerToken => "bearer-token",
+            Self::IdToken => "id-token",
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::oci::AccountId;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuthSettings {
-    /// Whether listeners that do not say otherwise want to know who asks. Default: where there is a `[[user]]`.
+    /// Whether listeners that do not say otherwise want to know who asks. Default: where there is a `[[user]]` or an `[[oidc]]`.
     pub required: bool,
     /// The account that the registry belongs to. Default 000000000000.
     pub account: AccountId,
@@ -73,7 +73,7 @@ pub(super) static SECTION: Section = Section {
         Key {
             name: "required",
             kind: Kind::Flag,
-            fallback: Fallback::Follows("`true` where the file has a `[[user]]`"),
+            fallback: Fallback::Follows("`true` where the file has a `[[user]]` or an `[[oidc]]`"),
             meaning: "Whether listeners that do not say otherwise (`auth`) want to know who asks, and let policies decide.",
         },
         Key {
@@ -262,7 +262,7 @@ fn read_user(reader: &Reader<'_>) -> Option<UserSettings> {
 }
 
 /// A preset has no text here: the policy room knows it.
-fn read_policies(reader: &Reader<'_>) -> Option<Vec<(String, String)>> {
+pub(super) fn read_policies(reader: &Reader<'_>) -> Option<Vec<(String, String)>> {
     let named = reader.list("policies", value::element)?.unwrap_or_default();
     let mut policies = Vec::new();
     for (_, name) in named {
@@ -315,13 +315,13 @@ fn region(key: &Key, node: &super::tree::Value) -> Result<String, String> {
     }
 }
 
-fn user_name(key: &Key, node: &super::tree::Value) -> Result<String, String> {
+pub(super) fn user_name(key: &Key, node: &super::tree::Value) -> Result<String, String> {
     let text = value::text(key, node)?;
     let right = |c: u8| c.is_ascii_alphanumeric() || b"+=,.@_-".contains(&c);
-    if text.len() <= 64 && text.bytes().all(right) && text != "AWS" {
+    if text.len() <= 64 && text.bytes().all(right) && !["AWS", "oidc"].contains(&text.as_str()) {
         Ok(text)
     } else {
-        Err(format!("{text:?} is no name of a user: at most 64 letters, digits and +=,.@_-, and not AWS"))
+        Err(format!("{text:?} is no name of a user: at most 64 letters, digits and +=,.@_-, and neither AWS nor oidc"))
     }
 }
 

@@ -17,6 +17,7 @@ mod cache;
 mod hosted;
 mod http;
 mod meta;
+mod oidc;
 mod storage;
 mod telemetry;
 
@@ -49,6 +50,7 @@ pub use credential::{Credential, Secret};
 pub use hosted::{HostedSettings, TagMutability};
 pub use http::{Access, HttpSettings, Listener, ListenerTls};
 pub use meta::MetaSettings;
+pub use oidc::OidcSettings;
 pub use problem::{ConfigErrors, Place, Problem};
 pub use quantity::parse_duration;
 pub use reference::reference;
@@ -59,6 +61,7 @@ pub use storage::{BucketSettings, Encryption, StorageSettings};
 pub use telemetry::{LogFormat, TelemetrySettings};
 pub use upstream::{OnNotFound, UpstreamName, UpstreamSettings};
 pub use watch::{Trigger, Watch};
+pub use well_known::upstream_for_rule;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use super::hosted::{self, HostedSettings};
 use super::http::{self, HttpSettings, LISTENER, Listener};
 use super::key::{Fallback, Key, Kind, Section};
 use super::meta::{self, MetaSettings};
+use super::oidc::{self, OidcSettings};
 use super::problem::Place;
 use super::reader::{Context, Reader};
 use super::storage::{self, StorageSettings};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// `[[user]]`.
     pub users: Vec<UserSettings>,
+    /// `[[oidc]]`, in the order of the file.
+    pub oidc: Vec<OidcSettings>,
     pub telemetry: TelemetrySettings,
     /// `[[upstream]]`, in the order of the file; the well-known ones where the file names none.
     pub upstreams: Vec<UpstreamSettings>,
@@ -101,6 +104,12 @@ pub(super) static SECTION: Section = Section {
         Key { name: "auth", kind: Kind::Table(&auth::SECTION), fallback: Fallback::Unset, meaning: "Who may come in." },
         Key { name: "user", kind: Kind::Tables(&auth::USER), fallback: Fallback::Unset, meaning: "Users." },
         Key {
+            name: "oidc",
+            kind: Kind::Tables(&oidc::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "Identity providers.",
+        },
+        Key {
             name: "log",
             kind: Kind::Table(&telemetry::SECTION),
             fallback: Fallback::Unset,
@@ -127,6 +136,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &meta::SECTION,
         &auth::SECTION,
         &auth::USER,
+        &oidc::SECTION,
         &LISTENER,
         &http::TLS,
         &http::SECTION,
@@ -153,9 +163,12 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
     let upstreams = nodes(&mut reader, "upstream").and_then(|nodes| upstream::read(nodes, context));
     let users = nodes(&mut reader, "user");
-    let has_users = users.as_ref().is_some_and(|users| !users.is_empty());
+    let oidc = nodes(&mut reader, "oidc");
+    let is_any = |nodes: &Option<Vec<Node>>| nodes.as_ref().is_some_and(|nodes| !nodes.is_empty());
+    let has_users = is_any(&users) || is_any(&oidc);
     let auth = reader.table("auth", &auth::SECTION).and_then(|reader| auth::read(&reader, has_users));
     let users = users.and_then(|nodes| auth::read_users(nodes, context));
+    let oidc = oidc.and_then(|nodes| oidc::read(nodes, context));
     if let (Some(reader), Some(admin), Some(listen)) = (&admin_reader, &admin, &listen) {
         report_shared_address(reader, admin, listen);
     }
@@ -171,6 +184,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         meta: meta?,
         auth: auth?,
         users: users?,
+        oidc: oidc?,
         telemetry: telemetry?,
         upstreams: upstreams?,
     })
@@ -228,9 +242,11 @@ impl Settings {
             ("storage", self.storage == new.storage),
             ("meta", self.meta == new.meta),
             ("auth", self.auth == new.auth),
+            ("oidc", self.oidc == new.oidc),
             ("hosted", self.hosted == new.hosted),
             ("log.format", self.telemetry.format == new.telemetry.format),
             ("log.level", self.telemetry.level == new.telemetry.level),
+            ("log.audit", self.telemetry.audit == new.telemetry.audit),
             ("log.access", self.telemetry.access == new.telemetry.access),
             ("http.max_connections", self.http.max_connections == new.http.max_connections),
             ("http.header_timeout", self.http.header_timeout == new.http.header_timeout),

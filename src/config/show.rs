@@ -15,6 +15,7 @@ use super::credential::{Credential, Secret};
 use super::hosted::HostedSettings;
 use super::http::{HttpSettings, Listener};
 use super::meta::MetaSettings;
+use super::oidc::OidcSettings;
 use super::quantity::{format_duration, format_size};
 use super::settings::Settings;
 use super::storage::{Encryption, StorageSettings};
@@ -36,6 +37,8 @@ struct Document<'a> {
     auth: &'a AuthSettings,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     user: &'a [UserSettings],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    oidc: &'a [OidcSettings],
     log: &'a TelemetrySettings,
     upstream: &'a [UpstreamSettings],
 }
@@ -80,6 +83,7 @@ impl Settings {
             meta: &self.meta,
             auth: &self.auth,
             user: &self.users,
+            oidc: &self.oidc,
             log: &self.telemetry,
             upstream: &self.upstreams,
         }

@@ -1,5 +1,7 @@
 //! `[log]`: what is written, and how.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
@@ -23,6 +25,9 @@ pub struct TelemetrySettings {
     pub level: LevelFilter,
     /// `log.access`: one line a request; default true.
     pub access: bool,
+    /// `log.audit`: a file for changes and refusals; `None` writes them to the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<PathBuf>,
 }
 
 pub(super) static SECTION: Section = Section {
@@ -47,6 +52,13 @@ pub(super) static SECTION: Section = Section {
             fallback: Fallback::Value("true"),
             meaning: "Whether every request gets a line.",
         },
+        Key {
+            name: "audit",
+            kind: Kind::Path,
+            fallback: Fallback::Follows("the log itself"),
+            meaning: "A file that gets a JSON object a line for each change through the ECR API and each request that was refused: who, how it was \
+                      proven, what, and which statement decided.",
+        },
     ],
 };
 
@@ -54,9 +66,11 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<TelemetrySettings> {
     let format = reader.get("format", value::choice);
     let level = reader.get("level", value::choice);
     let access = reader.get("access", value::flag);
+    let audit = if reader.has("audit") { reader.path("audit") } else { Some(None) };
     Some(TelemetrySettings {
         format: if format? == "json" { LogFormat::Json } else { LogFormat::Text },
         level: level?.parse().ok()?,
         access: access?,
+        audit: audit?,
     })
 }

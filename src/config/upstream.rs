@@ -36,6 +36,9 @@ pub struct UpstreamSettings {
     /// One-component repository names get this first component (Docker Hub: `library`).
     #[serde(serialize_with = "show::library")]
     pub library: Option<String>,
+    /// What stands before every repository's name at upstream and not in ours. Only a pull-through rule has one.
+    #[serde(skip)]
+    pub repository_prefix: Option<RepositoryName>,
     /// How long a tag is served without asking. Default 60 s.
     #[serde(serialize_with = "show::duration")]
     pub tag_ttl: Duration,
@@ -350,6 +353,7 @@ fn read_one(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
         urls: urls?,
         default: default?.unwrap_or(false),
         library: library?.flatten(),
+        repository_prefix: None,
         tag_ttl: tag_ttl?,
         stale_while_revalidate: stale_while_revalidate?,
         stale_if_error: stale_if_error?,

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use super::host;
 use super::problem::Place;
 use super::tree::{Entry, Node, Table, Value};
+use super::upstream::{UpstreamName, UpstreamSettings};
 
 /// What differs from the defaults. `ns` is the name unless it says more.
 struct WellKnown {
@@ -45,6 +47,33 @@ const WELL_KNOWN: &[WellKnown] = &[
 
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     WELL_KNOWN.iter().map(|known| known.name)
+}
+
+/// The upstream of a pull-through rule: with every default, and what is known of the registry at `address`, which is a host
+/// with or without `https://`. It is named by hosts only where it has the registry's own name. The error says what is wrong
+/// with the address.
+pub fn upstream_for_rule(name: UpstreamName, address: &str) -> Result<UpstreamSettings, String> {
+    let rest = address.strip_prefix("https://").unwrap_or(address);
+    if rest.contains("://") {
+        return Err(format!("{address:?} is not reached by https"));
+    }
+    let url = host::parse_url(&format!("https://{rest}"))?;
+    let known = WELL_KNOWN.iter().find(|known| known.url == url.as_str().trim_end_matches('/'));
+    let own_name = known.map_or(url.host_str().unwrap_or_default(), |known| known.name);
+    let is_whole = name.as_str() == own_name && url.port().is_none();
+    let mut settings =
+        UpstreamSettings::new(name, url.clone()).ok_or_else(|| format!("{address:?} is not a registry's address"))?;
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    match known {
+        _ if !is_whole => settings.ns.clear(),
+        Some(known) if !known.ns.is_empty() => settings.ns = texts(known.ns),
+        _ => {}
+    }
+    if let Some(known) = known {
+        settings.realms = texts(known.realms);
+        settings.library = known.library.map(str::to_owned);
+    }
+    Ok(settings)
 }
 
 /// Fills in what written upstreams of well-known names leave open, and adds the others if `all`.
@@ -125,5 +154,37 @@ fn value_of<'a>(node: &'a Node, key: &str) -> Option<&'a Value> {
     match &node.value {
         Value::Table(table) => table.get(key).map(|entry| &entry.node.value),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(name: &str, address: &str) -> Result<UpstreamSettings, String> {
+        upstream_for_rule(UpstreamName::new(name), address)
+    }
+
+    #[test]
+    fn a_rule_knows_what_is_well_known() {
+        let hub = rule("hub", "registry-1.docker.io").unwrap();
+        assert_eq!((hub.library.as_deref(), hub.realms.len(), hub.ns.len()), (Some("library"), 1, 0));
+        let gitlab = rule("gitlab", "https://registry.gitlab.com/").unwrap();
+        assert_eq!((gitlab.library, gitlab.realms), (None, vec!["gitlab.com".to_owned()]));
+        assert_eq!(rule("docker.io", "registry-1.docker.io").unwrap().ns.len(), 3);
+        assert_eq!(rule("quay.io", "quay.io").unwrap().ns, ["quay.io"]);
+        assert_eq!(rule("harbor.example", "harbor.example").unwrap().ns, ["harbor.example"]);
+        assert!(rule("ghcr.io", "harbor.example").unwrap().ns.is_empty());
+        let other = rule("harbor", "Harbor.example:8443/base").unwrap();
+        assert_eq!(other.urls[0].as_str(), "https://harbor.example:8443/base");
+        assert!(!other.default && other.library.is_none());
+    }
+
+    #[test]
+    fn addresses_that_are_none() {
+        for address in ["", "http://a.example", "ftp://a.example", "https://u:p@a.example", "a b", "a.example?x", "::"]
+        {
+            assert!(rule("a", address).is_err(), "{address}");
+        }
     }
 }

@@ -11,17 +11,20 @@ use crate::auth::{Authenticator, Identity, Means, Refused, Who};
 use crate::config::Challenge;
 use crate::policy::{Authorizer, Circumstances, Denied, Permit};
 use crate::registry::{self, Registry};
+use crate::telemetry::{Audit, AuditLine, rfc_3339};
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Gate {
-    /// `None` on an open listener.
-    keeper: Option<Authenticator>,
+    authenticator: Authenticator,
+    /// Whoever reaches the listener comes in.
+    open: bool,
     authorizer: Authorizer,
     /// Whether whoever reaches an open listener may push.
     push: bool,
     /// Whether the listener speaks TLS.
     secure: bool,
+    audit: Audit,
 }
 
 /// Why a request does not come in.
@@ -39,13 +42,25 @@ pub enum Stopped {
 }
 
 impl Gate {
-    pub fn new(keeper: Option<Authenticator>, authorizer: Authorizer, push: bool, secure: bool) -> Self {
-        Self { keeper, authorizer, push, secure }
+    pub fn new(
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        open: bool,
+        push: bool,
+        secure: bool,
+        audit: Audit,
+    ) -> Self {
+        Self { authenticator, open, authorizer, push, secure, audit }
     }
 
     /// `None` on a listener that wants to know nothing.
     pub fn keeper(&self) -> Option<&Authenticator> {
-        self.keeper.as_ref()
+        Some(&self.authenticator).filter(|_| !self.open)
+    }
+
+    /// The API wants to know on every listener.
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
     }
 
     pub fn authorizer(&self) -> &Authorizer {
@@ -53,9 +68,15 @@ impl Gate {
     }
 
     /// Lets the request's action in, or says why not.
-    pub async fn admit(&self, request: &Parts, action: Action, registry: &Registry) -> Result<Permit<Action>, Stopped> {
+    pub async fn admit(
+        &self,
+        request: &Parts,
+        action: Action,
+        registry: &Registry,
+        request_id: &str,
+    ) -> Result<Permit<Action>, Stopped> {
         let circumstances = self.circumstances(request);
-        let Some(keeper) = &self.keeper else {
+        let Some(keeper) = self.keeper() else {
             let identity = Identity::open(self.push);
             let permit = self.authorizer.authorize(identity, action, None, None, &circumstances).await;
             return permit.map_err(Stopped::Denied);
@@ -85,7 +106,13 @@ impl Gate {
             None => None,
         };
         let is_anonymous = matches!(identity.who, Who::Anonymous);
+        let (principal, means) = (identity.name().to_owned(), identity.means);
         let permit = self.authorizer.authorize(identity, action, about.as_ref(), from.as_ref(), &circumstances).await;
+        if let Err(denied) = &permit
+            && !is_anonymous
+        {
+            self.note(request, request_id, &principal, means, denied);
+        }
         permit.map_err(|denied| match denied {
             Denied::Token(_) => {
                 let message = denied.to_string();
@@ -109,9 +136,30 @@ impl Gate {
         }
     }
 
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Writes down who was refused what. Somebody who is only sent for a token is not refused.
+    pub fn note(&self, request: &Parts, request_id: &str, principal: &str, means: Means, denied: &Denied) {
+        let Denied::Policy { action, resource, why, .. } = denied else { return };
+        self.audit.write(&AuditLine {
+            at: rfc_3339(SystemTime::now()),
+            request_id,
+            source: source(request).to_string(),
+            principal,
+            means: means.name(),
+            action,
+            resource,
+            decision: "denied",
+            because: why,
+            fault: None,
+        });
+    }
+
     /// Where clients reach the registry.
     pub fn url(&self, request: &Parts) -> String {
-        if let Some(url) = self.keeper.as_ref().and_then(|keeper| keeper.settings().url.as_ref()) {
+        if let Some(url) = &self.authenticator.settings().url {
             return url.as_str().trim_end_matches('/').to_owned();
         }
         let told = request.uri.authority().map(http::uri::Authority::as_str);

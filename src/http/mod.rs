@@ -4,6 +4,7 @@
 //! headers.
 
 mod access_log;
+mod ecr;
 mod gate;
 mod oci;
 mod ops;

@@ -6,6 +6,7 @@ use http::{HeaderValue, Request, Response};
 use tracing::Instrument;
 
 use super::access_log::{Logged, Record};
+use super::ecr;
 use super::gate::Gate;
 use super::oci::{self, Conditions, Failure};
 use super::request_body;
@@ -73,10 +74,18 @@ impl Service {
             let form = form.map_err(crate::registry::Error::from)?.unwrap_or_default();
             return oci::token::answer(request, &form, &self.gate, keeper, &self.registry).await;
         }
+        if ecr::is_for(request) {
+            let body = request_body::incoming(body, self.stall_timeout);
+            let answered = ecr::answer(request, body, &self.gate, &self.registry, record.request_id()).await;
+            if let Some(fault) = answered.fault {
+                record.failed(&fault);
+            }
+            return Ok(answered.response);
+        }
         let action = oci::route(request)?;
         // A body that comes with a read is not waited for: hyper drains or closes.
         let brings = action.writes();
-        let permit = self.gate.admit(request, action, &self.registry).await?;
+        let permit = self.gate.admit(request, action, &self.registry, record.request_id()).await?;
         let body = if brings { request_body::incoming(body, self.stall_timeout) } else { Incoming::empty() };
         let answer = self.registry.answer(permit, body, self.redirect).await?;
         note(record, &answer);

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::denied::Denied;
@@ -10,9 +11,9 @@ use super::iam::{
 };
 use super::permit::Permit;
 use crate::action::Action;
-use crate::auth::{Access, AccessAction, Identity, Known, ResourceType, Who};
+use crate::auth::{Access, AccessAction, Identity, Known, Recent, ResourceType, Who};
 use crate::config::AuthSettings;
-use crate::meta::{self, DocumentKind, Meta, PrincipalId};
+use crate::meta::{self, DocumentKind, Meta};
 use crate::oci::RepositoryName;
 
 /// A change by another process is seen after this.
@@ -35,10 +36,15 @@ pub struct Authorizer {
 struct Inner {
     meta: Meta,
     settings: AuthSettings,
-    rights: moka::sync::Cache<PrincipalId, Arc<Rights>>,
-    repositories: moka::sync::Cache<RepositoryName, Arc<Facts>>,
-    registry: moka::sync::Cache<(), Arc<Option<Document>>>,
+    /// By ARN.
+    rights: moka::sync::Cache<String, Arc<Rights>>,
+    /// Counts changes. What was read before one is kept under the count before it, and not found after it.
+    changes: AtomicU64,
+    repositories: moka::sync::Cache<(u64, RepositoryName), Arc<Facts>>,
+    registry: moka::sync::Cache<u64, Arc<Option<Document>>>,
     nobody: Rights,
+    /// What was allowed a moment ago, in the same circumstances.
+    allowed: Recent<()>,
 }
 
 /// A principal with its own policies.
@@ -55,7 +61,7 @@ struct Facts {
 }
 
 /// What a request is about, by the name that policies know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct About {
     pub repository: RepositoryName,
     /// The upstream that it belongs to.
@@ -65,7 +71,7 @@ pub struct About {
 }
 
 /// One action on one thing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Ask<'a> {
     /// As `ecr:PutImage`.
     pub action: &'a str,
@@ -94,8 +100,10 @@ impl Authorizer {
             meta,
             settings,
             rights: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
+            changes: AtomicU64::new(0),
             repositories: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
             registry: moka::sync::Cache::builder().max_capacity(1).time_to_live(REMEMBERED).build(),
+            allowed: Recent::new(MAX_REMEMBERED, REMEMBERED),
             nobody: Rights { principal: Principal::anonymous(), policies: Vec::new() },
         };
         Self { inner: Arc::new(inner) }
@@ -125,7 +133,7 @@ impl Authorizer {
                 if !push && action.writes() {
                     return Err(Denied::Listener(action.iam_name().unwrap_or("writing")));
                 }
-                return Ok(Permit { identity, action, viewer: Viewer::of_all() });
+                return Ok(Permit { identity, action, viewer: Viewer::of_all(), because: String::new() });
             }
             Who::Anonymous | Who::Known(_) => {}
         }
@@ -157,7 +165,7 @@ impl Authorizer {
             }
         }
         let viewer = Viewer(Some((self.clone(), identity.clone(), circumstances.clone())));
-        Ok(Permit { identity, action, viewer })
+        Ok(Permit { identity, action, viewer, because: String::new() })
     }
 
     /// May they do this on the control plane?
@@ -168,11 +176,18 @@ impl Authorizer {
         asks: &[Ask<'_>],
         circumstances: &Circumstances,
     ) -> Result<Permit<A>, Denied> {
+        let mut because = String::new();
         for ask in asks {
             self.ask(&identity, *ask, circumstances).await?;
+            if because.is_empty() {
+                self.consult(&identity, *ask, circumstances, |policies, question| {
+                    because = decide(policies, question).to_string();
+                })
+                .await?;
+            }
         }
         let viewer = Viewer(Some((self.clone(), identity.clone(), circumstances.clone())));
-        Ok(Permit { identity, action, viewer })
+        Ok(Permit { identity, action, viewer, because })
     }
 
     /// What of the access that a token is asked for may be given.
@@ -208,11 +223,18 @@ impl Authorizer {
     }
 
     /// A repository's policy or tags, or the registry's policy, are others now.
-    pub fn forget(&self, repository: Option<&RepositoryName>) {
-        match repository {
-            Some(repository) => self.inner.repositories.invalidate(repository),
-            None => self.inner.registry.invalidate_all(),
-        }
+    pub fn policies_changed(&self) {
+        self.inner.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether a repository's new policy, by itself, denies this to somebody.
+    pub fn would_be_denied(&self, known: &Known, action: &str, repository: &RepositoryName, policy: &Document) -> bool {
+        let Ok(principal) = Principal::from_arn(known.arn()) else { return false };
+        let about = About { repository: repository.clone(), upstream: None, exists: true };
+        let (resource, context) = (self.arn(Some(&about)), Context::new());
+        let question = Question::new(&principal, action, &resource, self.inner.settings.account, &context);
+        let policies = Policies { repository: Some(policy), ..Policies::default() };
+        matches!(decide(&policies, &question), Decision::Denied { .. })
     }
 
     /// Which statement decides, and what became of the others: for people.
@@ -232,6 +254,12 @@ impl Authorizer {
     }
 
     async fn ask(&self, identity: &Identity, ask: Ask<'_>, circumstances: &Circumstances) -> Result<(), Denied> {
+        let changes = self.inner.changes.load(Ordering::Acquire);
+        let same =
+            (changes, identity.name(), ask, circumstances.source, circumstances.secure, &circumstances.user_agent);
+        if self.inner.allowed.get(&same).is_some() {
+            return Ok(());
+        }
         let mut why = None;
         self.consult(identity, ask, circumstances, |policies, question| {
             why = match decide(policies, question) {
@@ -240,7 +268,10 @@ impl Authorizer {
             };
         })
         .await?;
-        let Some(why) = why else { return Ok(()) };
+        let Some(why) = why else {
+            self.inner.allowed.insert(&same, ());
+            return Ok(());
+        };
         let principal = match &identity.who {
             Who::Known(known) => Some(known.arn().to_owned()),
             Who::Open { .. } | Who::Anonymous => None,
@@ -283,12 +314,12 @@ impl Authorizer {
 
     async fn rights(&self, known: &Known) -> Result<Arc<Rights>, meta::Error> {
         let id = known.row().id;
-        if let Some(rights) = self.inner.rights.get(&id) {
+        if let Some(rights) = self.inner.rights.get(known.arn()) {
             return Ok(rights);
         }
-        let principal = match known.row().kind {
-            meta::PrincipalKind::User => Principal::from_arn(known.arn()),
-            meta::PrincipalKind::Role => Principal::session(known.arn(), "entrepot"),
+        let principal = match known.role() {
+            None => Principal::from_arn(known.arn()),
+            Some((role, session)) => Principal::session(&role, session),
         };
         let principal = principal.unwrap_or_else(|error| {
             tracing::error!(%error, "a principal's name cannot be read; it is treated as anonymous");
@@ -311,12 +342,13 @@ impl Authorizer {
             }
         }
         let rights = Arc::new(Rights { principal, policies });
-        self.inner.rights.insert(id, rights.clone());
+        self.inner.rights.insert(known.arn().to_owned(), rights.clone());
         Ok(rights)
     }
 
     async fn facts(&self, name: &RepositoryName) -> Result<Arc<Facts>, meta::Error> {
-        if let Some(facts) = self.inner.repositories.get(name) {
+        let key = (self.inner.changes.load(Ordering::Acquire), name.clone());
+        if let Some(facts) = self.inner.repositories.get(&key) {
             return Ok(facts);
         }
         let facts = match self.inner.meta.repository_row(name).await? {
@@ -327,17 +359,18 @@ impl Authorizer {
             },
         };
         let facts = Arc::new(facts);
-        self.inner.repositories.insert(name.clone(), facts.clone());
+        self.inner.repositories.insert(key, facts.clone());
         Ok(facts)
     }
 
     async fn registry_policy(&self) -> Result<Arc<Option<Document>>, meta::Error> {
-        if let Some(policy) = self.inner.registry.get(&()) {
+        let key = self.inner.changes.load(Ordering::Acquire);
+        if let Some(policy) = self.inner.registry.get(&key) {
             return Ok(policy);
         }
         let row = self.inner.meta.document(DocumentKind::RegistryPolicy, "").await?;
         let policy = Arc::new(row.map(|row| stored(Kind::Registry, &row.document, "the registry")));
-        self.inner.registry.insert((), policy.clone());
+        self.inner.registry.insert(key, policy.clone());
         Ok(policy)
     }
 }

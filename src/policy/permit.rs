@@ -8,6 +8,7 @@ pub struct Permit<A> {
     pub(super) identity: Identity,
     pub(super) action: A,
     pub(super) viewer: Viewer,
+    pub(super) because: String,
 }
 
 impl<A> Permit<A> {
@@ -17,6 +18,11 @@ impl<A> Permit<A> {
 
     pub fn action(&self) -> &A {
         &self.action
+    }
+
+    /// The statement that allowed it, where that was asked for.
+    pub fn because(&self) -> &str {
+        &self.because
     }
 
     /// What it is for, whom it is for, and what they may see of lists.

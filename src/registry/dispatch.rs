@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Body};
 use super::error::Error;
 use super::hosted::{Hosted, Repository as HostedRepository, no_referrers};
 use super::incoming::Incoming;
-use super::names::{NameError, Named, Names};
+use super::names::{NameError, Named};
 use super::pull_through::PullThrough;
+use super::upstreams::Upstreams;
 use super::{PAGE_ENTRIES, names};
 use crate::action::{Action, Page, RequestedName};
 use crate::auth::Who;
@@ -29,7 +29,7 @@ pub struct Registry {
 }
 
 struct Shared {
-    names: ArcSwap<Names>,
+    upstreams: Upstreams,
     pull_through: PullThrough,
     hosted: Hosted,
     meta: Meta,
@@ -44,7 +44,7 @@ enum Place {
 impl Registry {
     /// `pushed` is where what is pushed is kept.
     pub fn new(
-        names: Names,
+        upstreams: Upstreams,
         cache: BlobCache,
         pushed: Depot,
         settings: HostedSettings,
@@ -52,7 +52,7 @@ impl Registry {
         metrics: Metrics,
     ) -> Self {
         let shared = Shared {
-            names: ArcSwap::from_pointee(names),
+            upstreams,
             pull_through: PullThrough::new(cache.clone(), meta.clone(), metrics.clone()),
             hosted: Hosted::new(pushed, cache, meta.clone(), settings, metrics),
             meta,
@@ -73,7 +73,7 @@ impl Registry {
     /// Whether the action is about a name that belongs to the default upstream only as long as nobody pushes to it.
     async fn is_unclaimed(&self, action: &Action) -> Result<bool, Error> {
         let Some(name) = action.repository().filter(|_| !action.writes()) else { return Ok(false) };
-        match self.shared.names.load().resolve(name)? {
+        match self.shared.upstreams.names().resolve(name)? {
             Named::Own { name, otherwise: Some(_) } => Ok(self.shared.hosted.repository(&name).await?.is_none()),
             _ => Ok(false),
         }
@@ -148,7 +148,7 @@ impl Registry {
             repository: repository.local,
             exists: true,
         };
-        let (name, otherwise) = match self.shared.names.load().resolve(name) {
+        let (name, otherwise) = match self.shared.upstreams.names().resolve(name) {
             Err(_) => return Ok(own(name.path.clone(), false)),
             Ok(Named::Upstream(repository)) => return Ok(of_upstream(repository)),
             Ok(Named::Own { name, otherwise }) => (name, otherwise),
@@ -160,18 +160,38 @@ impl Registry {
         }
     }
 
-    /// Puts other upstreams in place. Requests under way end with those that they began with.
-    pub fn apply(&self, names: Names) {
-        self.shared.names.store(Arc::new(names));
+    /// Puts other upstreams of the configuration in place. Requests under way end with those that they began with.
+    pub fn declare(&self, upstreams: Vec<Arc<Upstream>>) {
+        self.shared.upstreams.declare(upstreams);
     }
 
+    /// Sees the pull-through rules that other processes make, until `stop`.
+    pub async fn follow_rules(&self, stop: CancellationToken) {
+        self.shared.upstreams.follow_rules(stop).await;
+    }
+
+    /// Those of the configuration and those of rules.
     pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
-        self.shared.names.load().upstreams().to_vec()
+        self.shared.upstreams.names().upstreams().to_vec()
     }
 
     /// Asks upstreams again, before somebody has to wait, until `stop`.
     pub async fn refresh_in_background(&self, stop: CancellationToken) {
         self.shared.pull_through.refresh_in_background(stop).await;
+    }
+
+    /// Whether a repository of this name is one's own.
+    pub(super) fn is_own(&self, name: &crate::oci::RepositoryName) -> bool {
+        let name = RequestedName { path: name.clone(), namespace: None, host: None };
+        matches!(self.shared.upstreams.names().resolve(&name), Ok(Named::Own { .. }))
+    }
+
+    pub(super) fn sources(&self) -> &Upstreams {
+        &self.shared.upstreams
+    }
+
+    pub(super) fn meta(&self) -> &Meta {
+        &self.shared.meta
     }
 
     /// What was pushed here.
@@ -187,7 +207,7 @@ impl Registry {
 
     /// Where a name is read: a repository of our own goes before the default upstream.
     async fn find(&self, name: &RequestedName) -> Result<Place, Error> {
-        let named = self.shared.names.load().resolve(name)?;
+        let named = self.shared.upstreams.names().resolve(name)?;
         let (own, otherwise) = match named {
             Named::Upstream(repository) => return Ok(Place::PullThrough(repository)),
             Named::Own { name, otherwise } => (name, otherwise),
@@ -201,7 +221,7 @@ impl Registry {
 
     /// A name that may be written to.
     fn own(&self, name: &RequestedName) -> Result<crate::oci::RepositoryName, Error> {
-        match self.shared.names.load().resolve(name)? {
+        match self.shared.upstreams.names().resolve(name)? {
             Named::Own { name, .. } => Ok(name),
             Named::Upstream(repository) => {
                 let upstream = repository.upstream.name().to_string();

@@ -6,19 +6,24 @@
 //! *Never* here: status codes and headers, files by their paths, SQL, or an answer without a permit.
 
 mod answer;
+mod control;
 mod dispatch;
 mod error;
 mod hosted;
 mod incoming;
 mod names;
 mod pull_through;
+mod templates;
+mod upstreams;
 
 pub use answer::{Answer, Body, Staleness, UploadState};
+pub use control::Endpoint;
 pub use dispatch::Registry;
 pub use error::{Error, Object};
 pub use hosted::{Hosted, Reclaimed, Scrubbed};
 pub use incoming::{BrokenOff, Incoming};
 pub use names::{NameError, Names, Repository};
+pub use upstreams::Upstreams;
 
 /// Entries of one page of a list where the client names no number.
 const PAGE_ENTRIES: u32 = 10_000;

@@ -51,12 +51,13 @@ pub struct Names {
 }
 
 impl Names {
+    /// Where two upstreams have a host, it is the first one's.
     pub fn new(upstreams: Vec<Arc<Upstream>>) -> Self {
         let mut by_host = HashMap::new();
         let mut by_prefix = HashMap::new();
         for upstream in &upstreams {
             for host in &upstream.settings().ns {
-                by_host.insert(host.clone(), upstream.clone());
+                by_host.entry(host.clone()).or_insert_with(|| upstream.clone());
                 by_prefix.entry(host.clone()).or_insert_with(|| upstream.clone());
             }
         }
@@ -77,23 +78,26 @@ impl Names {
         if let Some(namespace) = &name.namespace {
             let known = self.by_host(namespace);
             let upstream = known.ok_or_else(|| NameError::UnknownNamespace(namespace.clone()))?;
-            return Ok(Named::Upstream(repository(upstream, name.path.as_str(), &name.path)));
+            return Ok(Named::Upstream(repository(upstream, name.path.as_str(), &name.path)?));
         }
         if let Some(upstream) = name.host.as_deref().and_then(|host| self.by_virtual_host(host)) {
-            return Ok(Named::Upstream(repository(upstream, name.path.as_str(), &name.path)));
+            return Ok(Named::Upstream(repository(upstream, name.path.as_str(), &name.path)?));
         }
         let path = name.path.as_str();
         let ends = path.match_indices('/').map(|(at, _)| at).take(self.longest_prefix).collect::<Vec<_>>();
         for end in ends.into_iter().rev() {
             let (prefix, rest) = path.split_at(end);
             if let Some(upstream) = self.by_prefix.get(prefix) {
-                return Ok(Named::Upstream(repository(upstream, rest.trim_start_matches('/'), &name.path)));
+                return Ok(Named::Upstream(repository(upstream, rest.trim_start_matches('/'), &name.path)?));
             }
         }
         if self.by_prefix.contains_key(path) {
             return Err(NameError::NoRepository(name.path.clone()));
         }
-        let otherwise = self.default.as_ref().map(|upstream| (upstream, repository(upstream, path, &name.path)));
+        let otherwise = match &self.default {
+            Some(upstream) => Some((upstream, repository(upstream, path, &name.path)?)),
+            None => None,
+        };
         match otherwise {
             // Nobody may put something of their own in the place of the default upstream's official images.
             Some((upstream, repository)) if is_official(upstream, path) => Ok(Named::Upstream(repository)),
@@ -123,14 +127,20 @@ fn is_official(upstream: &Upstream, path: &str) -> bool {
 }
 
 /// `path` is a part of `whole`, cut between components, so it is a name, too.
-fn repository(upstream: &Arc<Upstream>, path: &str, whole: &RepositoryName) -> Repository {
-    let named = match &upstream.settings().library {
+fn repository(upstream: &Arc<Upstream>, path: &str, whole: &RepositoryName) -> Result<Repository, NameError> {
+    let settings = upstream.settings();
+    let named = match &settings.library {
         Some(library) if !path.contains('/') => format!("{library}/{path}").parse(),
         _ => path.parse(),
     };
-    let remote = named.unwrap_or_else(|_| whole.clone());
-    let local = RepositoryName::under(upstream.name().as_str(), &remote);
-    Repository { upstream: upstream.clone(), remote, local }
+    let named: RepositoryName = named.unwrap_or_else(|_| whole.clone());
+    let local = RepositoryName::under(upstream.name().as_str(), &named);
+    let remote = match &settings.repository_prefix {
+        // What would be too long with the prefix cannot be there.
+        Some(prefix) => format!("{prefix}/{named}").parse().map_err(|_| NameError::NoRepository(whole.clone()))?,
+        None => named,
+    };
+    Ok(Repository { upstream: upstream.clone(), remote, local })
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 //! Metrics are fields of one struct that is handed down, so that a reader finds every name in one file and no label can
 //! grow without bound. *Never* here: repository names, digests, tags or client addresses as labels; secrets anywhere.
 
+mod audit;
 mod logs;
 mod metrics;
 mod traces;
 
+pub use audit::{Audit, AuditLine, rfc_3339};
 pub use logs::Logs;
 pub use metrics::{CacheOutcome, Metrics, ObjectKind};
 pub use traces::TARGET as TRACE_TARGET;

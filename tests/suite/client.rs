@@ -57,6 +57,11 @@ impl Client {
         Self { address, host: address.to_string(), receive_buffer: None }
     }
 
+    /// The `Host` header.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The same server under another `Host`.
     pub fn as_host(&self, host: &str) -> Self {
         Self { host: host.to_owned(), ..self.clone() }

@@ -14,6 +14,7 @@ mod upstream;
 mod auth;
 mod bucket;
 mod chaos;
+mod edge;
 mod failures;
 mod fill;
 mod kills;

@@ -170,6 +170,20 @@ impl Meta {
         Ok(found.is_some())
     }
 
+    /// Whether a manifest of the repository refers to the blob.
+    pub async fn is_referred_to(&self, repository: RepositoryId, digest: &Digest) -> Result<bool, Error> {
+        let found: Option<String> = sqlx::query_scalar(
+            "SELECT digest FROM manifest_reference \
+             WHERE repository_id = $1 AND target = $2 AND kind = 'blob' LIMIT 1",
+        )
+        .bind(repository.0)
+        .bind(digest.to_string())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        Ok(found.is_some())
+    }
+
     /// Takes a blob out of a repository, unless one of its manifests refers to it.
     pub async fn unlink_blob(&self, repository: RepositoryId, digest: &Digest) -> Result<Unlinked, Error> {
         let mut writing = self.write().await?;

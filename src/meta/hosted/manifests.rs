@@ -191,28 +191,9 @@ impl Meta {
         now_ms: i64,
     ) -> Result<bool, Error> {
         let mut writing = self.write().await?;
-        let text = digest.to_string();
-        let tags: Vec<String> =
-            sqlx::query_scalar("DELETE FROM tag WHERE repository_id = $1 AND digest = $2 RETURNING name")
-                .bind(repository.0)
-                .bind(text.as_str())
-                .fetch_all(writing.connection())
-                .await
-                .map_err(Error::Query)?;
-        for tag in &tags {
-            note_move(&mut writing, repository, tag, Some(&text), None, principal, now_ms).await?;
-        }
-        let statements = [
-            "DELETE FROM manifest_reference WHERE repository_id = $1 AND digest = $2",
-            "DELETE FROM manifest WHERE repository_id = $1 AND digest = $2",
-        ];
-        let mut gone = 0;
-        for statement in statements {
-            let query = sqlx::query(statement).bind(repository.0).bind(text.as_str());
-            gone = query.execute(writing.connection()).await.map_err(Error::Query)?.rows_affected();
-        }
+        let gone = remove_manifest(&mut writing, repository, digest, principal, now_ms).await?;
         writing.commit().await?;
-        Ok(gone > 0)
+        Ok(gone.is_some())
     }
 
     /// Notes when manifests were pulled.
@@ -269,6 +250,38 @@ async fn check_references(
         }
     }
     Ok(Some(Put::Missing(missing)).filter(|put| !matches!(put, Put::Missing(missing) if missing.is_empty())))
+}
+
+/// The names of the tags that went with it; `None` when there is no such manifest.
+pub(super) async fn remove_manifest(
+    writing: &mut Writing,
+    repository: RepositoryId,
+    digest: &Digest,
+    principal: &str,
+    now_ms: i64,
+) -> Result<Option<Vec<String>>, Error> {
+    let text = digest.to_string();
+    let mut tags: Vec<String> =
+        sqlx::query_scalar("DELETE FROM tag WHERE repository_id = $1 AND digest = $2 RETURNING name")
+            .bind(repository.0)
+            .bind(text.as_str())
+            .fetch_all(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+    tags.sort_unstable();
+    for tag in &tags {
+        note_move(writing, repository, tag, Some(&text), None, principal, now_ms).await?;
+    }
+    let statements = [
+        "DELETE FROM manifest_reference WHERE repository_id = $1 AND digest = $2",
+        "DELETE FROM manifest WHERE repository_id = $1 AND digest = $2",
+    ];
+    let mut gone = 0;
+    for statement in statements {
+        let query = sqlx::query(statement).bind(repository.0).bind(text.as_str());
+        gone = query.execute(writing.connection()).await.map_err(Error::Query)?.rows_affected();
+    }
+    Ok(Some(tags).filter(|_| gone > 0))
 }
 
 async fn insert_manifest(

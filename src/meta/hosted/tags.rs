@@ -28,6 +28,30 @@ impl Meta {
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
+    /// Tags in order, after `last`, with the manifests that they stand for.
+    pub async fn tags_with_digests(
+        &self,
+        repository: RepositoryId,
+        last: Option<&Tag>,
+        limit: u32,
+    ) -> Result<Vec<(Tag, Digest)>, Error> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT name, digest FROM tag WHERE repository_id = $1 AND name > $2 ORDER BY name LIMIT $3",
+        )
+        .bind(repository.0)
+        .bind(last.map(Tag::as_str).unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        rows.into_iter()
+            .map(|(text, found)| {
+                let tag = text.parse().map_err(|_| Error::Malformed { what: "a tag", text })?;
+                Ok((tag, digest(found)?))
+            })
+            .collect()
+    }
+
     /// False when there is no such tag.
     pub async fn delete_tag(
         &self,

@@ -5,8 +5,9 @@ ALTER TABLE link RENAME TO upstream_link;
 ALTER TABLE listing RENAME TO upstream_listing;
 
 -- Repositories of one's own.
+-- An id is never given again: a request may still hold that of a repository that is gone.
 CREATE TABLE repository (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
     created_at_ms INTEGER NOT NULL,
     -- Whether tags can be moved, in JSON; none is as the configuration says.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Hosted, Repository, lock, now_ms};
 use crate::action::Want;
-use crate::meta::{self, ManifestRow, NewManifest, Put, TagWrite};
+use crate::meta::{self, ManifestRow, NewManifest, Put, RepositoryId, TagWrite};
 use crate::oci::{Digest, Manifest, MediaType, Reference, Tag};
 use crate::registry::{Answer, Body, Error, Incoming, Object};
 
@@ -67,8 +67,10 @@ impl Hosted {
         let manifest = read(digest, media_type, content, settings.require_references)
             .map_err(|reason| Error::ManifestInvalid { object: object.clone(), reason })?;
         let all_tags: Vec<Tag> = reference.tag().into_iter().cloned().chain(tags.iter().cloned()).collect();
-        let writes: Vec<TagWrite> =
-            all_tags.into_iter().map(|tag| TagWrite { immutable: settings.is_immutable(tag.as_str()), tag }).collect();
+        let mut writes = Vec::with_capacity(all_tags.len());
+        for tag in all_tags {
+            writes.push(TagWrite { immutable: self.is_immutable(repository, &tag).await?, tag });
+        }
         let (this, repository) = (self.clone(), repository.clone());
         let (id, name, subject) = (repository.id, repository.name, manifest.subject);
         let principal = principal.to_owned();
@@ -110,6 +112,29 @@ impl Hosted {
         } else {
             Err(Error::Unknown(Object::Manifest(repository.name.clone(), reference.clone())))
         }
+    }
+
+    /// As ECR deletes: a manifest with its tags, of which the names are told; or one tag, and the manifest if that was its last.
+    /// `None`, and nothing is changed, when there is no such manifest or tag, or when an index has the manifest as a child.
+    pub(in crate::registry) async fn delete_image(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+        tag: Option<Tag>,
+        principal: &str,
+    ) -> Result<Option<Vec<Tag>>, Error> {
+        let (this, id, principal) = (self.clone(), repository.id, principal.to_owned());
+        let gone = self.carry_out(async move {
+            let gone = this.inner.meta.delete_image(id, &digest, tag.as_ref(), &principal, now_ms()).await;
+            this.inner.remembered.changed(id);
+            gone
+        });
+        Ok(gone.await?)
+    }
+
+    /// When the manifest was pulled, if that was since pulls were last written down.
+    pub(in crate::registry) fn recent_pull_ms(&self, repository: RepositoryId, digest: Digest) -> Option<i64> {
+        lock(&self.inner.pulls).get(&(repository, digest)).copied()
     }
 }
 

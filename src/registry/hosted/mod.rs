@@ -6,6 +6,7 @@
 
 mod blobs;
 mod manifests;
+mod mutability;
 mod reclaim;
 mod referrers;
 mod remembered;
@@ -22,13 +23,16 @@ use tokio_util::task::TaskTracker;
 use self::remembered::Remembered;
 use self::uploads::Session;
 use super::error::Error;
+use super::templates;
 use crate::cache::BlobCache;
 use crate::config::HostedSettings;
+use crate::ecr::AppliedFor;
 use crate::meta::{Meta, RepositoryId};
 use crate::oci::{Digest, RepositoryName, UploadId};
 use crate::storage::Depot;
 use crate::telemetry::Metrics;
 
+pub(super) use self::mutability::{of_repository, stored};
 pub use self::reclaim::Reclaimed;
 pub(super) use self::referrers::no_referrers;
 pub use self::scrub::Scrubbed;
@@ -84,15 +88,33 @@ impl Hosted {
         Ok(id.map(|id| Repository { id, name: name.clone() }))
     }
 
-    /// The repository, made if it is missing and pushing may make one.
+    pub(super) fn repository_was_made(&self) {
+        self.inner.remembered.repository_was_made();
+    }
+
+    pub(super) fn repository_is_gone(&self, id: RepositoryId) {
+        self.inner.remembered.repository_was_made();
+        self.inner.remembered.changed(id);
+        lock(&self.inner.pulls).retain(|(repository, _), _| *repository != id);
+    }
+
+    /// The repository, made if it is missing and pushing may make one: anywhere, or where a template is for it. A template says
+    /// how it is set up.
     pub(super) async fn make_repository(&self, name: RepositoryName) -> Result<Repository, Error> {
         if let Some(repository) = self.repository(&name).await? {
             return Ok(repository);
         }
-        if !self.inner.settings.create_on_push {
-            return Err(Error::NotCreated(name));
-        }
-        let id = self.inner.meta.create_repository(&name, now_ms()).await?;
+        let (meta, now_ms) = (&self.inner.meta, now_ms());
+        let made = match templates::settings_for(meta, &name, AppliedFor::CreateOnPush).await? {
+            Some(settings) => meta.add_repository(&name, &settings, now_ms).await?,
+            None if self.inner.settings.create_on_push => None,
+            None => return Err(Error::NotCreated(name)),
+        };
+        let id = match made {
+            Some(id) => id,
+            // Without a template, or somebody else has just made it.
+            None => meta.create_repository(&name, now_ms).await?,
+        };
         self.inner.remembered.repository_was_made();
         Ok(Repository { id, name })
     }
@@ -131,7 +153,7 @@ impl Hosted {
     }
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

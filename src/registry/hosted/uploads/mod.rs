@@ -43,7 +43,6 @@ impl Hosted {
         }
         let id = new_id();
         let algorithm = start.digest.map_or(start.algorithm, |digest| digest.algorithm());
-        let staged = self.inner.depot.upload(id.as_str()).await?;
         let row = UploadRow {
             id: id.to_string(),
             repository: repository.id,
@@ -52,7 +51,9 @@ impl Hosted {
             bytes: 0,
             digest: None,
         };
+        // The row goes first: a file without one is a stray.
         self.inner.meta.begin_upload(&row, now_ms()).await?;
+        let staged = self.inner.depot.upload(id.as_str()).await?;
         let open = Open { writer: Writer::new(staged.outlasting(), algorithm), in_pieces: 0 };
         lock(&self.inner.uploads).insert(id.clone(), Arc::new(Session::new(open)));
         match start.digest {
@@ -71,6 +72,24 @@ impl Hosted {
         let elsewhere = row.holder != self.inner.depot.holder() && self.inner.depot.is_shared();
         let bytes = if elsewhere { row.bytes } else { self.session(&upload).await?.bytes() };
         Ok(answer(upload, bytes, UploadState::Known))
+    }
+
+    /// How many bytes have come, and their digest by the upload's algorithm.
+    pub(in crate::registry) async fn measure_upload(
+        &self,
+        repository: &Repository,
+        id: &UploadId,
+    ) -> Result<(u64, Digest), Error> {
+        let upload = Upload { repository: repository.clone(), id: id.clone() };
+        let row = self.upload_row(&upload).await?;
+        let elsewhere = row.holder != self.inner.depot.holder() && self.inner.depot.is_shared();
+        if let (true, Some(digest)) = (elsewhere, row.digest) {
+            return Ok((row.bytes, digest));
+        }
+        let session = self.session(&upload).await?;
+        let place = session.take(&upload)?;
+        let open = place.as_ref().ok_or_else(|| gone(&upload))?;
+        Ok((open.writer.staged.len(), open.writer.hasher.clone().finish()))
     }
 
     pub(in crate::registry) async fn append_upload(

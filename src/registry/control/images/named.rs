@@ -1,0 +1,40 @@
+//! From an image as a client names it to the digest that it stands for.
+
+use crate::ecr::{Fault, ImageFailureCode, ImageSelector, RequestedImage};
+use crate::meta::RepositoryId;
+use crate::oci::{Digest, RepositoryName};
+use crate::registry::control::{Control, failed};
+use crate::registry::hosted::Repository;
+
+/// The repository of a batch of images, as the database and as the data plane know it.
+pub(super) struct Place {
+    pub(super) id: RepositoryId,
+    pub(super) repository: Repository,
+}
+
+/// The digest, or why this one image of a batch fails.
+pub(super) type Found = Result<Digest, ImageFailureCode>;
+
+impl Control<'_> {
+    pub(super) async fn place(&self, name: &RepositoryName) -> Result<Place, Fault> {
+        Ok(Place { id: self.row(name).await?.id, repository: self.repository(name).await? })
+    }
+
+    /// A tag is looked up, and must agree with a digest beside it. Whether a digest alone is here is not asked.
+    pub(super) async fn digest_of(&self, repository: RepositoryId, image: &RequestedImage) -> Result<Found, Fault> {
+        let selector = match image.meaning() {
+            Ok(ImageSelector::Digest(digest)) => return Ok(Ok(*digest)),
+            Ok(selector) => selector,
+            Err(code) => return Ok(Err(code)),
+        };
+        let tagged = match selector.tag() {
+            Some(tag) => self.meta.tag_digest(repository, tag).await.map_err(failed)?,
+            None => None,
+        };
+        Ok(match (tagged, selector.digest()) {
+            (None, _) => Err(ImageFailureCode::ImageNotFound),
+            (Some(found), Some(wanted)) if found != *wanted => Err(ImageFailureCode::ImageTagDoesNotMatchDigest),
+            (Some(found), _) => Ok(found),
+        })
+    }
+}

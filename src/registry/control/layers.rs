@@ -1,0 +1,207 @@
+//! Layers: whether they are there, uploading and downloading one.
+
+use futures_util::stream;
+
+use super::{Control, failed, unexpected};
+use crate::action::{Chunk, UploadStart, Want};
+use crate::ecr::{
+    BatchCheckLayerAvailability, BatchCheckLayerAvailabilityOutput, CompleteLayerUpload, CompleteLayerUploadOutput,
+    Fault, GetDownloadUrlForLayer, GetDownloadUrlForLayerOutput, InitiateLayerUploadOutput, Layer, LayerAvailability,
+    LayerDigest, LayerFailure, Output, PartPlace, RepositoryTarget, UploadLayerPart, UploadLayerPartOutput,
+};
+use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
+use crate::registry::hosted::Repository;
+use crate::registry::{Answer, Body, Error, Incoming};
+
+/// Bytes that a part should have, as ECR tells its clients.
+const PART_BYTES: u64 = 10 << 20;
+
+impl Control<'_> {
+    pub(super) async fn batch_check_layer_availability(
+        &self,
+        input: BatchCheckLayerAvailability,
+    ) -> Result<Output, Fault> {
+        let repository = self.repository(&input.repository.name).await?;
+        let mut output = BatchCheckLayerAvailabilityOutput::default();
+        for layer in input.layers {
+            match layer.digest {
+                Ok(digest) => output.layers.push(self.layer(&repository, digest).await?),
+                Err(code) => output.failures.push(LayerFailure::new(layer.written, code)),
+            }
+        }
+        Ok(Output::BatchCheckLayerAvailability(output))
+    }
+
+    pub(super) async fn initiate_layer_upload(&self, input: RepositoryTarget) -> Result<Output, Fault> {
+        let repository = self.repository(&input.name).await?;
+        let start = UploadStart { digest: None, algorithm: Algorithm::Sha256, mount: None };
+        let started = self.hosted.start_upload(repository, start, Incoming::empty()).await;
+        match started.map_err(|error| unexpected(&error))?.body {
+            Body::Upload { id, .. } => {
+                let output = InitiateLayerUploadOutput { upload_id: id, part_size: PART_BYTES };
+                Ok(Output::InitiateLayerUpload(output))
+            }
+            _ => Err(Fault::server()),
+        }
+    }
+
+    pub(super) async fn upload_layer_part(&self, input: UploadLayerPart) -> Result<Output, Fault> {
+        let is_consistent = input.is_consistent();
+        let (name, id) = (input.repository.name, input.upload_id);
+        let repository = self.repository(&name).await?;
+        if !is_consistent {
+            let read = self.hosted.read_upload(&repository, &id).await;
+            let bytes = uploaded(read).map_err(|error| self.upload_fault(error, &name, &id))?;
+            let message = format!(
+                "The part has {} bytes, which are not those from {} to {}",
+                input.blob.len(),
+                input.first_byte,
+                input.last_byte
+            );
+            return Err(Fault::invalid_layer_part(message, &self.part_place(&name, &id, bytes)));
+        }
+        let length = u64::try_from(input.blob.len()).ok();
+        let chunk = Chunk { start: Some(input.first_byte), length };
+        let body = Incoming::new(stream::iter([Ok(input.blob)]));
+        let appended = self.hosted.append_upload(repository, id.clone(), chunk, body).await;
+        uploaded(appended).map_err(|error| self.upload_fault(error, &name, &id))?;
+        Ok(Output::UploadLayerPart(UploadLayerPartOutput {
+            registry_id: self.endpoint.account,
+            repository_name: name,
+            upload_id: id,
+            last_byte_received: input.last_byte,
+        }))
+    }
+
+    pub(super) async fn complete_layer_upload(&self, input: CompleteLayerUpload) -> Result<Output, Fault> {
+        let (name, id) = (input.repository.name, input.upload_id);
+        let repository = self.repository(&name).await?;
+        let refused = |error| self.upload_fault(error, &name, &id);
+        let (bytes, computed) = self.hosted.measure_upload(&repository, &id).await.map_err(refused)?;
+        if bytes == 0 {
+            return Err(Fault::empty_upload(&id));
+        }
+        let Some(digest) = choose(&input.layer_digests, &computed) else { return Err(Fault::invalid_layer(&computed)) };
+        if digest == computed && self.layer_size(&repository, digest).await?.is_some() {
+            // The bytes are here already, so those of the upload are not needed.
+            self.hosted.cancel_upload(&repository, &id).await.map_err(refused)?;
+            return Err(Fault::layer_already_exists(&digest, &name, &self.endpoint.account));
+        }
+        let chunk = Chunk { start: None, length: Some(0) };
+        let finished = self.hosted.finish_upload(repository, id.clone(), digest, chunk, Incoming::empty()).await;
+        finished.map_err(refused)?;
+        Ok(Output::CompleteLayerUpload(CompleteLayerUploadOutput {
+            registry_id: self.endpoint.account,
+            repository_name: name,
+            upload_id: id,
+            layer_digest: digest,
+        }))
+    }
+
+    pub(super) async fn get_download_url_for_layer(&self, input: GetDownloadUrlForLayer) -> Result<Output, Fault> {
+        let (name, layer_digest) = (input.repository.name, input.layer_digest);
+        let id = self.row(&name).await?.id;
+        let repository = self.repository(&name).await?;
+        let not_found = || Fault::layer_not_found(&layer_digest, &name, &self.endpoint.account);
+        let Some(digest) = layer_digest.digest().copied() else { return Err(not_found()) };
+        if self.layer_size(&repository, digest).await?.is_none() {
+            return Err(not_found());
+        }
+        if !self.meta.is_referred_to(id, &digest).await.map_err(failed)? {
+            return Err(Fault::layer_inaccessible(&layer_digest, &name, &self.endpoint.account));
+        }
+        let read = self.hosted.read_blob(&repository, digest, Want::Body, true).await;
+        let download_url = match read.map_err(|error| unexpected(&error))?.body {
+            Body::Elsewhere { url, .. } => url,
+            // Without a bucket nothing can be signed for others. Whoever may ask for this URL may read the blob, and logs in to
+            // do so as for any pull.
+            _ => format!("{}/v2/{name}/blobs/{digest}", self.endpoint.url),
+        };
+        Ok(Output::GetDownloadUrlForLayer(GetDownloadUrlForLayerOutput { download_url, layer_digest }))
+    }
+
+    /// What no digest of ours can name is not here.
+    async fn layer(&self, repository: &Repository, digest: LayerDigest) -> Result<Layer, Fault> {
+        let size = match digest.digest() {
+            Some(known) => self.layer_size(repository, *known).await?,
+            None => None,
+        };
+        Ok(match size {
+            None => Layer::unavailable(digest),
+            size => Layer {
+                layer_digest: digest,
+                layer_availability: LayerAvailability::Available,
+                layer_size: size,
+                media_type: None,
+            },
+        })
+    }
+
+    /// Bytes of a layer that the repository has. From now on it is not taken for forgotten for a while.
+    async fn layer_size(&self, repository: &Repository, digest: Digest) -> Result<Option<u64>, Fault> {
+        match self.hosted.read_blob(repository, digest, Want::Head, false).await {
+            Ok(Answer { body: Body::BlobHead { size, .. }, .. }) => Ok(size),
+            Ok(_) => Err(Fault::server()),
+            Err(Error::Unknown(_)) => Ok(None),
+            Err(error) => Err(unexpected(&error)),
+        }
+    }
+
+    /// Why an upload does not go on or end.
+    fn upload_fault(&self, error: Error, name: &RepositoryName, id: &UploadId) -> Fault {
+        match error {
+            Error::NoSuchUpload { .. } => Fault::upload_not_found(id, name, &self.endpoint.account),
+            Error::OutOfOrder { at, .. } => {
+                let message = format!("The next part begins at byte {at}");
+                Fault::invalid_layer_part(message, &self.part_place(name, id, at))
+            }
+            Error::WrongDigest { found, .. } => Fault::invalid_layer(&found),
+            // A client that gave up too early sends a part again while it is being written: it is to come back in a moment.
+            Error::UploadBusy { .. } => Fault::throttling(),
+            error => unexpected(&error),
+        }
+    }
+
+    fn part_place(&self, name: &RepositoryName, id: &UploadId, bytes: u64) -> PartPlace {
+        PartPlace {
+            registry_id: self.endpoint.account,
+            repository_name: name.clone(),
+            upload_id: id.clone(),
+            last_valid_byte_received: bytes.checked_sub(1),
+        }
+    }
+}
+
+/// Bytes of an upload that have come.
+fn uploaded(answer: Result<Answer, Error>) -> Result<u64, Error> {
+    match answer?.body {
+        Body::Upload { bytes, .. } => Ok(bytes),
+        _ => Ok(0),
+    }
+}
+
+/// The one of the client's digests that the upload ends with: that of the bytes if it is among them, else one by another algorithm
+/// than the upload's, which is computed at the end, else one that will not hold.
+fn choose(given: &[LayerDigest], computed: &Digest) -> Option<Digest> {
+    let digests = || given.iter().filter_map(LayerDigest::digest);
+    let right = digests().find(|digest| *digest == computed);
+    let other = || digests().find(|digest| digest.algorithm() != computed.algorithm());
+    right.or_else(other).or_else(|| digests().next()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_that_an_upload_ends_with() {
+        let computed = Digest::of(b"layer");
+        let [wrong, long] = [Digest::of(b"other"), Digest::compute(Algorithm::Sha512, b"layer")];
+        let unknown = LayerDigest::parse("tarsum.v1+sha256:abc").unwrap();
+        let given = |digests: &[Digest]| digests.iter().map(|digest| LayerDigest::from(*digest)).collect::<Vec<_>>();
+        assert_eq!(choose(&given(&[wrong, long, computed]), &computed), Some(computed));
+        assert_eq!(choose(&given(&[wrong, long]), &computed), Some(long));
+        assert_eq!(choose(&given(&[wrong]), &computed), Some(wrong));
+        assert_eq!(choose(&[unknown], &computed), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! Policies of repositories and of the registry.
+
+use super::{Control, failed, now_ms};
+use crate::auth::Who;
+use crate::ecr::{
+    Fault, Output, PutRegistryPolicy, RegistryPolicyOutput, RepositoryPolicyOutput, RepositoryTarget,
+    SetRepositoryPolicy,
+};
+use crate::meta::{DocumentKind, RepositoryColumn};
+use crate::oci::RepositoryName;
+use crate::policy::{Document, DocumentError, Kind};
+
+/// ECR's limit, in bytes of UTF-8.
+const MAX_BYTES: usize = 40_960;
+
+impl Control<'_> {
+    pub(super) async fn set_repository_policy(&self, input: SetRepositoryPolicy) -> Result<Output, Fault> {
+        let name = input.repository.name;
+        let row = self.row(&name).await?;
+        let document = Document::parse(Kind::Repository, &input.policy_text, MAX_BYTES).map_err(|e| refused(&e))?;
+        if !input.force && self.locks_out(&name, &document) {
+            return Err(Fault::repository_policy_locks_out());
+        }
+        let change = RepositoryColumn::Policy(Some(input.policy_text.clone()));
+        self.meta.change_repository(row.id, &change).await.map_err(failed)?;
+        self.authorizer.policies_changed();
+        Ok(self.repository_policy(name, input.policy_text))
+    }
+
+    pub(super) async fn get_repository_policy(&self, target: RepositoryTarget) -> Result<Output, Fault> {
+        let row = self.row(&target.name).await?;
+        match row.settings.policy {
+            Some(text) => Ok(self.repository_policy(target.name, text)),
+            None => Err(Fault::repository_policy_not_found(&target.name, &self.endpoint.account)),
+        }
+    }
+
+    pub(super) async fn delete_repository_policy(&self, target: RepositoryTarget) -> Result<Output, Fault> {
+        let row = self.row(&target.name).await?;
+        let Some(text) = row.settings.policy else {
+            return Err(Fault::repository_policy_not_found(&target.name, &self.endpoint.account));
+        };
+        self.meta.change_repository(row.id, &RepositoryColumn::Policy(None)).await.map_err(failed)?;
+        self.authorizer.policies_changed();
+        Ok(self.repository_policy(target.name, text))
+    }
+
+    pub(super) async fn put_registry_policy(&self, input: PutRegistryPolicy) -> Result<Output, Fault> {
+        Document::parse(Kind::Registry, &input.policy_text, MAX_BYTES).map_err(|e| refused(&e))?;
+        let put = self.meta.put_document(DocumentKind::RegistryPolicy, "", &input.policy_text, now_ms());
+        put.await.map_err(failed)?;
+        self.authorizer.policies_changed();
+        Ok(self.registry_policy(input.policy_text))
+    }
+
+    pub(super) async fn get_registry_policy(&self) -> Result<Output, Fault> {
+        match self.meta.document(DocumentKind::RegistryPolicy, "").await.map_err(failed)? {
+            Some(row) => Ok(self.registry_policy(row.document)),
+            None => Err(Fault::registry_policy_not_found(&self.endpoint.account)),
+        }
+    }
+
+    pub(super) async fn delete_registry_policy(&self) -> Result<Output, Fault> {
+        match self.meta.remove_document(DocumentKind::RegistryPolicy, "").await.map_err(failed)? {
+            Some(row) => {
+                self.authorizer.policies_changed();
+                Ok(self.registry_policy(row.document))
+            }
+            None => Err(Fault::registry_policy_not_found(&self.endpoint.account)),
+        }
+    }
+
+    /// Whether whoever sets the policy could not set another afterwards.
+    fn locks_out(&self, name: &RepositoryName, document: &Document) -> bool {
+        let Who::Known(known) = &self.identity.who else { return false };
+        self.authorizer.would_be_denied(known, "ecr:SetRepositoryPolicy", name, document)
+    }
+
+    fn repository_policy(&self, repository_name: RepositoryName, policy_text: String) -> Output {
+        let registry_id = self.endpoint.account;
+        Output::RepositoryPolicy(RepositoryPolicyOutput { registry_id, repository_name, policy_text })
+    }
+
+    fn registry_policy(&self, policy_text: String) -> Output {
+        Output::RegistryPolicy(RegistryPolicyOutput { registry_id: self.endpoint.account, policy_text })
+    }
+}
+
+fn refused(error: &DocumentError) -> Fault {
+    Fault::invalid_parameter("policyText", &format!("Invalid repository policy provided: {error}"))
+}

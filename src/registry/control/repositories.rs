@@ -1,0 +1,140 @@
+//! Repositories: making, describing and removing them, and what is set on one.
+
+use super::{Control, failed, now_ms, timestamp};
+use crate::ecr::{
+    CreateRepository, DeleteRepository, DescribeRepositories, DescribeRepositoriesOutput, EncryptionConfiguration,
+    EncryptionType, Fault, ImageScanningConfiguration, Output, Page, PutImageScanningConfiguration,
+    PutImageScanningConfigurationOutput, PutImageTagMutability, PutImageTagMutabilityOutput, Repository,
+    RepositoryOutput, Selection, TagMutability,
+};
+use crate::meta::{RepositoryColumn, RepositoryRow, RepositorySettings};
+
+use crate::policy::About;
+use crate::registry::hosted::{of_repository, stored};
+
+/// Rows of one step of a list of which not everything may be seen.
+const STEP: u32 = 500;
+
+impl Control<'_> {
+    pub(super) async fn create_repository(&self, input: CreateRepository) -> Result<Output, Fault> {
+        let name = input.repository.name;
+        if input.encryption.encryption_type != EncryptionType::Aes256 {
+            return Err(Fault::kms("keys of a key service cannot be used here: choose AES256", None));
+        }
+        if !self.registry.is_own(&name) {
+            let detail = format!("{name} belongs to an upstream: its repositories are made by pulling");
+            return Err(Fault::invalid_parameter("repositoryName", &detail));
+        }
+        let settings = RepositorySettings {
+            mutability: Some(stored(&input.tag_mutability)),
+            scan_on_push: input.scan_on_push,
+            encryption: None,
+            policy: None,
+            resource_tags: input.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+        };
+        let now_ms = now_ms();
+        match self.meta.add_repository(&name, &settings, now_ms).await.map_err(failed)? {
+            None => Err(Fault::repository_already_exists(&name, &self.endpoint.account)),
+            Some(id) => {
+                self.hosted.repository_was_made();
+                self.authorizer.policies_changed();
+                let row = RepositoryRow { id, name, created_at_ms: now_ms, settings };
+                Ok(Output::Repository(RepositoryOutput { repository: self.describe(row)? }))
+            }
+        }
+    }
+
+    pub(super) async fn describe_repositories(&self, input: DescribeRepositories) -> Result<Output, Fault> {
+        let (repositories, next_token) = match input.repositories {
+            Selection::Named(names) => {
+                let mut found = Vec::with_capacity(names.len());
+                for name in names {
+                    found.push(self.describe(self.row(&name).await?)?);
+                }
+                (found, None)
+            }
+            Selection::All(page) => {
+                let (rows, more) = self.visible(&page).await?;
+                let next_token = rows.last().filter(|_| more).map(|row| page.next_token(row.name.as_str()));
+                (rows.into_iter().map(|row| self.describe(row)).collect::<Result<_, _>>()?, next_token)
+            }
+        };
+        Ok(Output::DescribeRepositories(DescribeRepositoriesOutput { repositories, next_token }))
+    }
+
+    pub(super) async fn delete_repository(&self, input: DeleteRepository) -> Result<Output, Fault> {
+        let row = self.row(&input.repository.name).await?;
+        if !self.meta.remove_repository(row.id, input.force).await.map_err(failed)? {
+            return Err(Fault::repository_not_empty(&row.name, &self.endpoint.account));
+        }
+        self.hosted.repository_is_gone(row.id);
+        self.authorizer.policies_changed();
+        Ok(Output::Repository(RepositoryOutput { repository: self.describe(row)? }))
+    }
+
+    pub(super) async fn put_image_tag_mutability(&self, input: PutImageTagMutability) -> Result<Output, Fault> {
+        let row = self.row(&input.repository.name).await?;
+        let change = RepositoryColumn::Mutability(Some(stored(&input.tag_mutability)));
+        self.meta.change_repository(row.id, &change).await.map_err(failed)?;
+        Ok(Output::PutImageTagMutability(PutImageTagMutabilityOutput {
+            registry_id: self.endpoint.account,
+            repository_name: row.name,
+            tag_mutability: input.tag_mutability,
+        }))
+    }
+
+    pub(super) async fn put_image_scanning_configuration(
+        &self,
+        input: PutImageScanningConfiguration,
+    ) -> Result<Output, Fault> {
+        let row = self.row(&input.repository.name).await?;
+        let change = RepositoryColumn::ScanOnPush(input.scan_on_push);
+        self.meta.change_repository(row.id, &change).await.map_err(failed)?;
+        Ok(Output::PutImageScanningConfiguration(PutImageScanningConfigurationOutput {
+            registry_id: self.endpoint.account,
+            repository_name: row.name,
+            image_scanning_configuration: ImageScanningConfiguration { scan_on_push: input.scan_on_push },
+        }))
+    }
+
+    /// A page of those that the caller may see, and whether others follow.
+    async fn visible(&self, page: &Page) -> Result<(Vec<RepositoryRow>, bool), Fault> {
+        let (mut rows, mut last) = (Vec::new(), page.after.clone());
+        loop {
+            let some = self.meta.repository_rows(last.as_deref(), STEP).await.map_err(failed)?;
+            let is_end = some.len() < STEP as usize;
+            last = some.last().map(|row| row.name.to_string());
+            for row in some {
+                let about = About { repository: row.name.clone(), upstream: None, exists: true };
+                if self.viewer.may_see(&about).await.map_err(failed)? {
+                    if rows.len() == page.limit {
+                        return Ok((rows, true));
+                    }
+                    rows.push(row);
+                }
+            }
+            if is_end {
+                return Ok((rows, false));
+            }
+        }
+    }
+
+    fn describe(&self, row: RepositoryRow) -> Result<Repository, Fault> {
+        let repository_arn = self.arn(&row.name).ok_or_else(Fault::server)?;
+        Ok(Repository {
+            repository_arn,
+            registry_id: self.endpoint.account,
+            repository_uri: format!("{}/{}", self.host(), row.name),
+            created_at: timestamp(row.created_at_ms),
+            tag_mutability: self.mutability(&row.settings),
+            image_scanning_configuration: ImageScanningConfiguration { scan_on_push: row.settings.scan_on_push },
+            encryption_configuration: EncryptionConfiguration::default(),
+            repository_name: row.name,
+        })
+    }
+
+    /// What is set on the repository, else what the configuration says.
+    fn mutability(&self, settings: &RepositorySettings) -> TagMutability {
+        of_repository(settings).unwrap_or_else(|| self.hosted.usual_mutability())
+    }
+}

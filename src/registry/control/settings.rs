@@ -1,0 +1,71 @@
+//! What holds for the registry as a whole: its description, account settings, principals whose pulls do not count.
+
+use super::{Control, failed, now_ms, timestamp};
+use crate::ecr::{
+    AccountSettingOutput, DescribeRegistryOutput, ExclusionOutput, Fault, GetAccountSetting, LaterOperation,
+    ListPullTimeUpdateExclusions, ListPullTimeUpdateExclusionsOutput, Output, PullTimeUpdateExclusion,
+    PutAccountSetting, ReplicationConfiguration, Word,
+};
+use crate::meta::DocumentKind;
+
+/// Principals that can be excluded.
+const MAX_EXCLUSIONS: u64 = 100;
+
+impl Control<'_> {
+    pub(super) fn describe_registry(&self) -> Result<Output, Fault> {
+        let replication_configuration = ReplicationConfiguration::default();
+        let registry_id = self.endpoint.account;
+        Ok(Output::DescribeRegistry(DescribeRegistryOutput { registry_id, replication_configuration }))
+    }
+
+    pub(super) async fn get_account_setting(&self, input: GetAccountSetting) -> Result<Output, Fault> {
+        let row = self.meta.document(DocumentKind::Setting, input.name.word()).await.map_err(failed)?;
+        let value = row.and_then(|row| input.name.value(&row.document)).unwrap_or_else(|| input.name.default_value());
+        Ok(Output::AccountSetting(AccountSettingOutput { name: input.name, value }))
+    }
+
+    pub(super) async fn put_account_setting(&self, input: PutAccountSetting) -> Result<Output, Fault> {
+        let put = self.meta.put_document(DocumentKind::Setting, input.name.word(), input.value, now_ms());
+        put.await.map_err(failed)?;
+        Ok(Output::AccountSetting(AccountSettingOutput { name: input.name, value: input.value }))
+    }
+
+    pub(super) async fn register_exclusion(&self, input: PullTimeUpdateExclusion) -> Result<Output, Fault> {
+        let (kind, now_ms, arn) = (DocumentKind::PullTimeExclusion, now_ms(), input.principal_arn);
+        if self.meta.count_documents(kind).await.map_err(failed)? >= MAX_EXCLUSIONS {
+            return Err(Fault::limit_exceeded(format!("there are {MAX_EXCLUSIONS} exclusions already")));
+        }
+        if !self.meta.add_document(kind, &arn, "{}", now_ms).await.map_err(failed)? {
+            return Err(Fault::exclusion_already_exists(&arn));
+        }
+        Ok(Output::Exclusion(ExclusionOutput { principal_arn: arn, created_at: Some(timestamp(now_ms)) }))
+    }
+
+    pub(super) async fn deregister_exclusion(&self, input: PullTimeUpdateExclusion) -> Result<Output, Fault> {
+        let arn = input.principal_arn;
+        match self.meta.remove_document(DocumentKind::PullTimeExclusion, &arn).await.map_err(failed)? {
+            Some(_) => Ok(Output::Exclusion(ExclusionOutput { principal_arn: arn, created_at: None })),
+            None => Err(Fault::exclusion_not_found(&arn)),
+        }
+    }
+
+    pub(super) async fn list_exclusions(&self, input: ListPullTimeUpdateExclusions) -> Result<Output, Fault> {
+        let page = input.page;
+        let limit = u32::try_from(page.limit).unwrap_or(u32::MAX);
+        let rows = self.meta.documents(DocumentKind::PullTimeExclusion, page.after.as_deref(), limit.saturating_add(1));
+        let mut arns: Vec<String> = rows.await.map_err(failed)?.into_iter().map(|row| row.name).collect();
+        let more = arns.len() > page.limit;
+        arns.truncate(page.limit);
+        let next_token = arns.last().filter(|_| more).map(|last| page.next_token(last));
+        let output = ListPullTimeUpdateExclusionsOutput { pull_time_update_exclusions: arns, next_token };
+        Ok(Output::ListPullTimeUpdateExclusions(output))
+    }
+
+    /// What a later version carries out answers as if nothing of it were configured.
+    pub(super) async fn later(&self, operation: &LaterOperation) -> Result<Output, Fault> {
+        for name in &operation.repositories {
+            self.row(name).await?;
+        }
+        Err(operation.fault(&self.endpoint.account))
+    }
+}

@@ -1,0 +1,201 @@
+//! Repository creation templates: how a repository that is made by a push is set up.
+
+use super::{Control, failed, now_ms, timestamp};
+use crate::ecr::{
+    CreateRepositoryCreationTemplate, DeleteRepositoryCreationTemplate, DescribeRepositoryCreationTemplates,
+    DescribeRepositoryCreationTemplatesOutput, EncryptionConfiguration, EncryptionType, Fault, Output, Prefix,
+    RepositoryCreationTemplate, RepositoryCreationTemplateOutput, Selection, TemplateSettings,
+    UpdateRepositoryCreationTemplate,
+};
+use crate::meta::{DocumentKind, DocumentRow};
+use crate::policy::{Document, Kind};
+use crate::registry::templates::{key, read};
+
+/// Templates of one registry.
+const MAX_TEMPLATES: u64 = 500;
+
+/// Of a repository's policy, in bytes of UTF-8.
+const MAX_POLICY_BYTES: usize = 40_960;
+
+impl Control<'_> {
+    pub(super) async fn create_template(&self, input: CreateRepositoryCreationTemplate) -> Result<Output, Fault> {
+        check(&input.settings)?;
+        let (now_ms, meta) = (now_ms(), self.meta);
+        if meta.count_documents(DocumentKind::Template).await.map_err(failed)? >= MAX_TEMPLATES {
+            return Err(Fault::limit_exceeded(format!(
+                "there are {MAX_TEMPLATES} repository creation templates already"
+            )));
+        }
+        let template = self.describe_template(input, now_ms, now_ms);
+        let (name, document) = (key(&template.prefix), document(&template)?);
+        if !meta.add_document(DocumentKind::Template, name, &document, now_ms).await.map_err(failed)? {
+            return Err(Fault::template_already_exists(&template.prefix, &self.endpoint.account));
+        }
+        Ok(self.template(template))
+    }
+
+    pub(super) async fn update_template(&self, input: UpdateRepositoryCreationTemplate) -> Result<Output, Fault> {
+        check(&input.settings)?;
+        let (row, mut kept) = self.kept_template(&input.prefix).await?;
+        change(&mut kept.settings, input.settings);
+        kept.applied_for = input.applied_for.unwrap_or(kept.applied_for);
+        let now_ms = now_ms();
+        let template = self.describe_template(kept, row.created_at_ms, now_ms);
+        let document = document(&template)?;
+        self.meta.put_document(DocumentKind::Template, &row.name, &document, now_ms).await.map_err(failed)?;
+        Ok(self.template(template))
+    }
+
+    pub(super) async fn delete_template(&self, input: DeleteRepositoryCreationTemplate) -> Result<Output, Fault> {
+        let (row, kept) = self.kept_template(&input.prefix).await?;
+        match self.meta.remove_document(DocumentKind::Template, &row.name).await.map_err(failed)? {
+            Some(row) => Ok(self.template(self.describe_template(kept, row.created_at_ms, row.updated_at_ms))),
+            None => Err(Fault::template_not_found(&input.prefix, &self.endpoint.account)),
+        }
+    }
+
+    pub(super) async fn describe_templates(&self, input: DescribeRepositoryCreationTemplates) -> Result<Output, Fault> {
+        let (rows, next_token) = match input.templates {
+            Selection::Named(prefixes) => {
+                let mut rows = Vec::with_capacity(prefixes.len());
+                for prefix in prefixes {
+                    rows.push(self.kept_template(&prefix).await?.0);
+                }
+                (rows, None)
+            }
+            Selection::All(page) => {
+                let limit = u32::try_from(page.limit).unwrap_or(u32::MAX).saturating_add(1);
+                let rows = self.meta.documents(DocumentKind::Template, page.after.as_deref(), limit);
+                let mut rows = rows.await.map_err(failed)?;
+                let more = rows.len() > page.limit;
+                rows.truncate(page.limit);
+                let next_token = rows.last().filter(|_| more).map(|row| page.next_token(&row.name));
+                (rows, next_token)
+            }
+        };
+        let describe =
+            |row: &DocumentRow| Some(self.describe_template(read(row)?, row.created_at_ms, row.updated_at_ms));
+        Ok(Output::DescribeRepositoryCreationTemplates(DescribeRepositoryCreationTemplatesOutput {
+            registry_id: self.endpoint.account,
+            repository_creation_templates: rows.iter().filter_map(describe).collect(),
+            next_token,
+        }))
+    }
+
+    async fn kept_template(&self, prefix: &Prefix) -> Result<(DocumentRow, CreateRepositoryCreationTemplate), Fault> {
+        let row = self.meta.document(DocumentKind::Template, key(prefix)).await.map_err(failed)?;
+        let kept = row.and_then(|row| read(&row).map(|template| (row, template)));
+        kept.ok_or_else(|| Fault::template_not_found(prefix, &self.endpoint.account))
+    }
+
+    fn template(&self, repository_creation_template: RepositoryCreationTemplate) -> Output {
+        let registry_id = self.endpoint.account;
+        Output::RepositoryCreationTemplate(RepositoryCreationTemplateOutput {
+            registry_id,
+            repository_creation_template,
+        })
+    }
+
+    /// Empty text is none. Whether tags may move is as the configuration says where the template does not.
+    fn describe_template(
+        &self,
+        template: CreateRepositoryCreationTemplate,
+        created_at_ms: i64,
+        updated_at_ms: i64,
+    ) -> RepositoryCreationTemplate {
+        let CreateRepositoryCreationTemplate { prefix, applied_for, settings } = template;
+        let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+        RepositoryCreationTemplate {
+            prefix,
+            description: some(settings.description),
+            encryption_configuration: EncryptionConfiguration::default(),
+            resource_tags: settings.resource_tags.unwrap_or_default(),
+            tag_mutability: settings.tag_mutability.unwrap_or_else(|| self.hosted.usual_mutability()),
+            repository_policy: some(settings.repository_policy),
+            lifecycle_policy: some(settings.lifecycle_policy),
+            applied_for,
+            custom_role_arn: some(settings.custom_role_arn),
+            created_at: timestamp(created_at_ms),
+            updated_at: timestamp(updated_at_ms),
+        }
+    }
+}
+
+/// What of the new settings is given takes the place of the old.
+fn change(old: &mut TemplateSettings, new: TemplateSettings) {
+    let TemplateSettings {
+        description,
+        encryption,
+        resource_tags,
+        tag_mutability,
+        repository_policy,
+        lifecycle_policy,
+        custom_role_arn,
+    } = new;
+    old.description = description.or(old.description.take());
+    old.encryption = encryption.or(old.encryption.take());
+    old.resource_tags = resource_tags.or(old.resource_tags.take());
+    old.tag_mutability = tag_mutability.or(old.tag_mutability.take());
+    old.repository_policy = repository_policy.or(old.repository_policy.take());
+    old.lifecycle_policy = lifecycle_policy.or(old.lifecycle_policy.take());
+    old.custom_role_arn = custom_role_arn.or(old.custom_role_arn.take());
+}
+
+/// A repository must be able to take on what its template says.
+fn check(settings: &TemplateSettings) -> Result<(), Fault> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    if settings.encryption.as_ref().is_some_and(|said| said.encryption_type != EncryptionType::Aes256) {
+        let detail = "keys of a key service cannot be used here: choose AES256";
+        return Err(Fault::invalid_parameter("encryptionConfiguration.encryptionType", detail));
+    }
+    if let Some(text) = given(&settings.repository_policy) {
+        Document::parse(Kind::Repository, &text, MAX_POLICY_BYTES).map_err(|error| {
+            Fault::invalid_parameter("repositoryPolicy", &format!("Invalid repository policy provided: {error}"))
+        })?;
+    }
+    if let Some(text) = given(&settings.lifecycle_policy)
+        && serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text).is_err()
+    {
+        return Err(Fault::invalid_parameter("lifecyclePolicy", "Member must be a JSON object"));
+    }
+    Ok(())
+}
+
+fn document(template: &RepositoryCreationTemplate) -> Result<String, Fault> {
+    serde_json::to_string(template).map_err(|_| Fault::server())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let text = |text: &str| Some(text.to_owned());
+        let mut settings = TemplateSettings {
+            description: text("old"),
+            repository_policy: text("policy"),
+            ..TemplateSettings::default()
+        };
+        let new = TemplateSettings { repository_policy: text(""), ..TemplateSettings::default() };
+        change(&mut settings, new);
+        assert_eq!((settings.description, settings.repository_policy), (text("old"), text("")));
+    }
+
+    #[test]
+    fn what_no_repository_could_take_on() {
+        let key = |encryption_type| Some(EncryptionConfiguration { encryption_type, kms_key: None });
+        let settings = |policy: &str, encryption| TemplateSettings {
+            repository_policy: Some(policy.to_owned()),
+            encryption,
+            ..TemplateSettings::default()
+        };
+        assert!(check(&settings("", key(EncryptionType::Aes256))).is_ok());
+        assert!(check(&settings("", key(EncryptionType::Kms))).is_err());
+        assert!(check(&settings("{}", None)).is_err());
+        let lifecycle =
+            |text: &str| TemplateSettings { lifecycle_policy: Some(text.to_owned()), ..TemplateSettings::default() };
+        assert!(check(&lifecycle("{\"rules\":[]}")).is_ok() && check(&lifecycle("")).is_ok());
+        assert!(check(&lifecycle("rules")).is_err());
+    }
+}

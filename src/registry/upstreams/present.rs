@@ -1,0 +1,261 @@
+//! What is declared and what rules say, kept together and put in place as one table of names.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::rule::{self, Rule};
+use super::{MAX_RULES, SecretError, secret};
+use crate::config::{Credential, UpstreamName, UpstreamSettings};
+use crate::ecr::Prefix;
+use crate::meta::{DocumentKind, Error, Meta};
+use crate::registry::names::Names;
+use crate::telemetry::Metrics;
+use crate::upstream::Upstream;
+
+/// A rule that another process changed, and a secret that changed, are seen after this.
+const FOLLOW_EVERY: Duration = Duration::from_secs(5);
+
+pub struct Upstreams {
+    names: ArcSwap<Names>,
+    known: Mutex<Known>,
+    /// One reads the rules at a time, so that the last to read is the last to put them in place.
+    turn: Semaphore,
+    meta: Meta,
+    /// The folder of the rules' credentials.
+    secrets: PathBuf,
+    metrics: Metrics,
+    /// When what is declared was read first.
+    started_at_ms: i64,
+}
+
+#[derive(Default)]
+struct Known {
+    declared: Vec<Arc<Upstream>>,
+    rules: Vec<Arc<Upstream>>,
+    /// What was wrong when the rules were read last; each is told once.
+    problems: Vec<String>,
+}
+
+/// Why a prefix is not to be had for a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is the name of an upstream of the configuration.
+    Declared,
+    /// It is a host of this upstream of the configuration.
+    Host(UpstreamName),
+    /// This upstream of the configuration is the default already.
+    Default(UpstreamName),
+    /// It is how the upstream of the rule `ROOT` is called.
+    NameOfRoot,
+}
+
+impl Upstreams {
+    /// With what the configuration declares; rules are not read yet.
+    pub fn new(declared: Vec<Arc<Upstream>>, secrets: PathBuf, meta: Meta, metrics: Metrics) -> Self {
+        let known = Known { declared: declared.clone(), ..Known::default() };
+        Self {
+            names: ArcSwap::from_pointee(Names::new(declared)),
+            known: Mutex::new(known),
+            turn: Semaphore::new(1),
+            meta,
+            secrets,
+            metrics,
+            started_at_ms: crate::registry::hosted::now_ms(),
+        }
+    }
+
+    pub(in crate::registry) fn names(&self) -> Guard<Arc<Names>> {
+        self.names.load()
+    }
+
+    pub(in crate::registry) fn started_at_ms(&self) -> i64 {
+        self.started_at_ms
+    }
+
+    pub(in crate::registry) fn declared(&self) -> Vec<Arc<Upstream>> {
+        self.lock().declared.clone()
+    }
+
+    /// Takes others from the configuration. Requests under way end with those that they began with.
+    pub(in crate::registry) fn declare(&self, declared: Vec<Arc<Upstream>>) {
+        let mut known = self.lock();
+        known.declared = declared;
+        self.put_in_place(&known);
+    }
+
+    /// Reads the rules again and puts them in place. An upstream that did not change keeps its tokens, connections and circuit
+    /// breakers.
+    pub async fn read_rules(&self) -> Result<(), Error> {
+        let _turn = self.turn.acquire().await;
+        let rows = self.meta.documents(DocumentKind::PullThroughRule, None, MAX_RULES * 2).await?;
+        let present = self.lock().rules.clone();
+        let (mut rules, mut problems) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            let Some(rule) = Rule::of_row(&row) else {
+                problems.push(format!("the rule {} cannot be read", row.name));
+                continue;
+            };
+            let credential = self.credential(&rule).await.unwrap_or_else(|error| {
+                problems.push(format!("the rule {} goes without a login: {error}", row.name));
+                Credential::Anonymous
+            });
+            match rule.upstream(credential).and_then(|settings| self.keep_or_make(settings, &present)) {
+                Ok(upstream) => rules.push(upstream),
+                Err(why) => problems.push(format!("the rule {} has no effect: {why}", row.name)),
+            }
+        }
+        let mut known = self.lock();
+        for problem in problems.iter().filter(|problem| !known.problems.contains(problem)) {
+            tracing::warn!("{problem}");
+        }
+        known.problems = problems;
+        let same = rules.len() == known.rules.len() && rules.iter().zip(&known.rules).all(|(a, b)| Arc::ptr_eq(a, b));
+        if !same {
+            known.rules = rules;
+            self.put_in_place(&known);
+        }
+        Ok(())
+    }
+
+    /// Sees what other processes change, until `stop`.
+    pub(in crate::registry) async fn follow_rules(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(FOLLOW_EVERY) => {}
+            }
+            if let Err(error) = self.read_rules().await {
+                tracing::warn!(%error, "the pull-through rules cannot be read; those that were read last are in place");
+            }
+        }
+    }
+
+    /// Who the rule is at its upstream, from its secret.
+    pub(in crate::registry) async fn credential(&self, rule: &Rule) -> Result<Credential, SecretError> {
+        match &rule.said.credential_arn {
+            None => Ok(Credential::Anonymous),
+            Some(arn) => secret::read(&self.secrets, arn).await,
+        }
+    }
+
+    /// Why a rule of this prefix cannot be made beside what is declared.
+    pub(in crate::registry) fn claim(&self, prefix: &Prefix) -> Option<Claim> {
+        if rule::is_name_of_root(prefix) {
+            return Some(Claim::NameOfRoot);
+        }
+        let declared = self.declared();
+        claim(declared.iter().map(|upstream| upstream.settings()), &rule::name(prefix), prefix.is_root())
+    }
+
+    fn keep_or_make(&self, settings: UpstreamSettings, present: &[Arc<Upstream>]) -> Result<Arc<Upstream>, String> {
+        match present.iter().find(|upstream| *upstream.settings() == settings) {
+            Some(upstream) => Ok(upstream.clone()),
+            None => Upstream::new(settings, self.metrics.clone()).map_err(|error| error.to_string()),
+        }
+    }
+
+    fn put_in_place(&self, known: &Known) {
+        let mut upstreams = known.declared.clone();
+        for upstream in &known.rules {
+            let declared = known.declared.iter().map(|upstream| upstream.settings());
+            match claim(declared, upstream.name(), upstream.settings().default) {
+                None => upstreams.push(upstream.clone()),
+                Some(claim) => {
+                    tracing::warn!(rule = %upstream.name(), ?claim, "a pull-through rule gives way to the configuration");
+                }
+            }
+        }
+        self.names.store(Arc::new(Names::new(upstreams)));
+    }
+
+    /// What a panic under the lock leaves is whole: lists are replaced, not changed.
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn claim<'a>(
+    declared: impl Iterator<Item = &'a UpstreamSettings> + Clone,
+    name: &UpstreamName,
+    default: bool,
+) -> Option<Claim> {
+    if declared.clone().any(|upstream| upstream.name == *name) {
+        return Some(Claim::Declared);
+    }
+    if let Some(upstream) = declared.clone().find(|upstream| upstream.ns.iter().any(|host| host == name.as_str())) {
+        return Some(Claim::Host(upstream.name.clone()));
+    }
+    let other = declared.into_iter().find(|upstream| default && upstream.default);
+    other.map(|upstream| Claim::Default(upstream.name.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::RequestedName;
+    use crate::registry::names::Named;
+
+    fn declared(text: &str) -> Vec<UpstreamSettings> {
+        crate::config::parse(text).unwrap().upstreams
+    }
+
+    #[test]
+    fn the_configuration_goes_first() {
+        let upstreams = declared("[[upstream]]\nname = \"docker.io\"\n[[upstream]]\nname = \"quay.io\"\n");
+        let claim = |name: &str, default| claim(upstreams.iter(), &UpstreamName::new(name), default);
+        assert_eq!(claim("quay.io", false), Some(Claim::Declared));
+        assert_eq!(claim("index.docker.io", false), Some(Claim::Host(UpstreamName::new("docker.io"))));
+        assert_eq!(claim("root", true), Some(Claim::Default(UpstreamName::new("docker.io"))));
+        assert_eq!(claim("hub", false), None);
+    }
+
+    /// Rules take effect when they are read, map names as they say, keep what did not change, and give way on a reload.
+    #[tokio::test]
+    async fn rules_take_effect() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
+        let metrics = Metrics::new().unwrap();
+        let upstreams = Upstreams::new(Vec::new(), folder.path().to_owned(), meta.clone(), metrics.clone());
+        let resolve = |path: &str| {
+            let name = RequestedName { path: path.parse().unwrap(), namespace: None, host: None };
+            match upstreams.names().resolve(&name) {
+                Ok(Named::Upstream(repository)) => format!("{} {}", repository.remote, repository.local),
+                Ok(Named::Own { otherwise: Some(repository), .. }) => format!("own or {}", repository.local),
+                Ok(Named::Own { .. }) => "own".to_owned(),
+                Err(error) => error.to_string(),
+            }
+        };
+        for (name, document) in [
+            ("hub", r#"{"ecrRepositoryPrefix":"hub/","upstreamRegistryUrl":"registry-1.docker.io"}"#),
+            (
+                "team",
+                r#"{"ecrRepositoryPrefix":"team","upstreamRegistryUrl":"a.example","upstreamRepositoryPrefix":"x/y"}"#,
+            ),
+        ] {
+            meta.add_document(DocumentKind::PullThroughRule, name, document, 1).await.unwrap();
+        }
+        assert_eq!(resolve("hub/nginx"), "own");
+        upstreams.read_rules().await.unwrap();
+        assert_eq!(resolve("hub/nginx"), "library/nginx hub/library/nginx");
+        assert_eq!(resolve("team/app"), "x/y/app team/app");
+        assert_eq!(resolve("app"), "own");
+        let first = upstreams.names().upstreams().to_vec();
+
+        let root = r#"{"ecrRepositoryPrefix":"ROOT","upstreamRegistryUrl":"b.example"}"#;
+        meta.add_document(DocumentKind::PullThroughRule, "ROOT", root, 1).await.unwrap();
+        upstreams.read_rules().await.unwrap();
+        assert_eq!(resolve("app"), "own or root/app");
+        let second = upstreams.names().upstreams().to_vec();
+        assert!(first.iter().all(|one| second.iter().any(|other| Arc::ptr_eq(one, other))));
+
+        let hub = declared("[[upstream]]\nname = \"hub\"\nurl = [\"https://other.example\"]\n").remove(0);
+        upstreams.declare(vec![Upstream::new(hub, metrics).unwrap()]);
+        assert_eq!(resolve("hub/nginx"), "nginx hub/nginx");
+        assert_eq!(resolve("team/app"), "x/y/app team/app");
+    }
+}
