@@ -336,6 +336,7 @@ async fn what_was_pulled_stays_within_its_limit() {
     until_async("what is too much leaves the bucket", removed).await;
     // With its disk lost the replica takes the newest from the bucket and the oldest from upstream.
     proxy.kill().await;
+    proxy.environment("ENTREPOT_STORAGE__PULLED", "1GiB");
     std::fs::remove_dir_all(proxy.data_path().join("blobs")).unwrap();
     proxy.start().await;
     upstream.clear_log();
