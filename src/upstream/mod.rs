@@ -14,6 +14,7 @@ mod error;
 
 mod listing;
 mod manifest;
+mod ping;
 mod source;
 mod stream;
 

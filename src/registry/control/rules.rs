@@ -3,6 +3,7 @@
 //! They are listed together with those of the configuration, which cannot be changed here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Control, failed, now_ms, timestamp};
 use crate::ecr::{
@@ -13,10 +14,13 @@ use crate::ecr::{
 };
 use crate::meta::DocumentKind;
 use crate::oci::RepositoryName;
-use crate::registry::upstreams::{Claim, MAX_RULES, Rule, SecretError, key, prefix_of, probe};
+use crate::registry::upstreams::{Claim, MAX_RULES, Rule, SecretError, key, prefix_of};
 use crate::upstream::Upstream;
 
 const KIND: DocumentKind = DocumentKind::PullThroughRule;
+
+/// What an upstream has to say whether it lets us in.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Repositories that are looked at in one step.
 const STEP: u32 = 1000;
@@ -103,7 +107,7 @@ impl Control<'_> {
         input: PullThroughCacheRuleKey,
     ) -> Result<Output, Fault> {
         let (described, result) = match self.declared_rule(&input.prefix) {
-            Some((upstream, described)) => (described, probe(upstream.settings()).await),
+            Some((upstream, described)) => (described, ping(&upstream).await),
             None => {
                 let rule = self.own_rule(&input.prefix).await?;
                 // Whoever validates has often just changed the secret.
@@ -220,7 +224,8 @@ impl Control<'_> {
 
     async fn try_rule(&self, rule: &Rule) -> Result<(), String> {
         let credential = self.registry.sources().credential(rule).await.map_err(|error| error.to_string())?;
-        probe(&rule.upstream(credential)?).await
+        let upstream = self.registry.sources().make(rule.upstream(credential)?)?;
+        ping(&upstream).await
     }
 
     fn exists(&self, prefix: &Prefix) -> Fault {
@@ -286,4 +291,9 @@ fn secret(rule: &Rule, error: SecretError) -> Fault {
 
 fn document(rule: &PullThroughCacheRule) -> Result<String, Fault> {
     serde_json::to_string(rule).map_err(|_| Fault::server())
+}
+
+/// In words for whoever wrote the rule.
+async fn ping(upstream: &Upstream) -> Result<(), String> {
+    upstream.ping(PATIENCE).await.map_err(|error| error.to_string())
 }

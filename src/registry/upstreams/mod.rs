@@ -7,13 +7,11 @@
 //! *Never* here: what a rule's caller is told, or an answer of an upstream that somebody keeps.
 
 mod present;
-mod probe;
 mod rule;
 mod secret;
 
 pub(super) use present::Claim;
 pub use present::Upstreams;
-pub(super) use probe::probe;
 pub(super) use rule::{Rule, key, prefix_of};
 pub(super) use secret::SecretError;
 

@@ -155,8 +155,13 @@ impl Upstreams {
     fn keep_or_make(&self, settings: UpstreamSettings, present: &[Arc<Upstream>]) -> Result<Arc<Upstream>, String> {
         match present.iter().find(|upstream| *upstream.settings() == settings) {
             Some(upstream) => Ok(upstream.clone()),
-            None => Upstream::new(settings, self.metrics.clone()).map_err(|error| error.to_string()),
+            None => self.make(settings),
         }
+    }
+
+    /// One that is not in place.
+    pub(in crate::registry) fn make(&self, settings: UpstreamSettings) -> Result<Arc<Upstream>, String> {
+        Upstream::new(settings, self.metrics.clone()).map_err(|error| error.to_string())
     }
 
     fn put_in_place(&self, known: &Known) {

@@ -324,3 +324,17 @@ async fn an_identity_token_is_posted() {
     assert_eq!(size(&upstream(settings)).await.unwrap(), Some(5));
     assert_eq!(fake.seen()[1].method, http::Method::POST);
 }
+
+#[tokio::test]
+async fn a_ping_logs_in_and_says_why_not() {
+    let patience = 5 * SECOND;
+    let fake = registry(Arc::default(), 401, lasting).await;
+    fake.upstream().ping(patience).await.unwrap();
+    let paths: Vec<String> = fake.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths, ["/v2/", "/token", "/v2/"]);
+    let refusing = Fake::new(|_| answer(401).header("www-authenticate", "Basic realm=\"x\"")).await;
+    let refused = upstream(basic(refusing.settings())).ping(patience).await.unwrap_err();
+    assert!(matches!(refused.kind, ErrorKind::Unauthorized), "{refused}");
+    let hanging = Fake::new(|_| answer(200).after(60 * SECOND)).await;
+    assert!(matches!(hanging.upstream().ping(SECOND / 2).await.unwrap_err().kind, ErrorKind::TimedOut));
+}
