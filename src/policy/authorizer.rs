@@ -7,12 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use super::denied::Denied;
 use super::iam::{
-    Context, Decision, Document, IdentityPolicy, Kind, Moment, Policies, Preset, Principal, Question, decide, explain,
+    Context, Decision, Document, IdentityPolicy, Kind, Moment, Policies, Preset, Principal, Question, RegistryScope,
+    decide, explain,
 };
 use super::permit::Permit;
 use crate::action::Action;
 use crate::auth::{Access, AccessAction, Identity, Known, Recent, ResourceType, Who};
 use crate::config::AuthSettings;
+use crate::ecr::{AccountSettingName, Word};
 use crate::meta::{self, DocumentKind, Meta};
 use crate::oci::RepositoryName;
 
@@ -41,7 +43,7 @@ struct Inner {
     /// Counts changes. What was read before one is kept under the count before it, and not found after it.
     changes: AtomicU64,
     repositories: moka::sync::Cache<(u64, RepositoryName), Arc<Facts>>,
-    registry: moka::sync::Cache<u64, Arc<Option<Document>>>,
+    registry: moka::sync::Cache<u64, Arc<RegistryFacts>>,
     nobody: Rights,
     /// What was allowed a moment ago, in the same circumstances.
     allowed: Recent<()>,
@@ -58,6 +60,12 @@ struct Rights {
 struct Facts {
     policy: Option<Document>,
     tags: Vec<(String, String)>,
+}
+
+/// What holds for the whole registry.
+struct RegistryFacts {
+    policy: Option<Document>,
+    scope: RegistryScope,
 }
 
 /// What a request is about, by the name that policies know.
@@ -292,10 +300,11 @@ impl Authorizer {
         };
         let rights = rights.as_deref().unwrap_or(&self.inner.nobody);
         let facts = match ask.about {
-            Some(about) => self.facts(&about.repository).await?,
-            None => Arc::default(),
+            Some(About { repository, upstream: None, .. }) => self.facts(repository).await?,
+            // What belongs to an upstream has no policy of its own.
+            _ => Arc::default(),
         };
-        let registry = self.registry_policy().await?;
+        let registry = self.registry_facts().await?;
         let context = context(ask, &facts, circumstances);
         let resource = self.arn(ask.about);
         let account = self.inner.settings.account;
@@ -304,7 +313,8 @@ impl Authorizer {
             rights.policies.iter().map(|(name, document)| IdentityPolicy { name, document }).collect();
         let policies = Policies {
             identity: &identity,
-            registry: (*registry).as_ref(),
+            registry: registry.policy.as_ref(),
+            registry_scope: registry.scope,
             repository: facts.policy.as_ref(),
             ..Policies::default()
         };
@@ -351,27 +361,31 @@ impl Authorizer {
         if let Some(facts) = self.inner.repositories.get(&key) {
             return Ok(facts);
         }
-        let facts = match self.inner.meta.repository_row(name).await? {
-            None => Facts::default(),
-            Some(row) => Facts {
-                policy: row.settings.policy.map(|text| stored(Kind::Repository, &text, name.as_str())),
-                tags: row.settings.resource_tags.into_iter().collect(),
-            },
-        };
-        let facts = Arc::new(facts);
+        // That there is none is not remembered: a push may make it at any moment, with a policy.
+        let Some(row) = self.inner.meta.repository_row(name).await? else { return Ok(Arc::default()) };
+        let facts = Arc::new(Facts {
+            policy: row.settings.policy.map(|text| stored(Kind::Repository, &text, name.as_str())),
+            tags: row.settings.resource_tags.into_iter().collect(),
+        });
         self.inner.repositories.insert(key, facts.clone());
         Ok(facts)
     }
 
-    async fn registry_policy(&self) -> Result<Arc<Option<Document>>, meta::Error> {
+    async fn registry_facts(&self) -> Result<Arc<RegistryFacts>, meta::Error> {
         let key = self.inner.changes.load(Ordering::Acquire);
-        if let Some(policy) = self.inner.registry.get(&key) {
-            return Ok(policy);
+        if let Some(facts) = self.inner.registry.get(&key) {
+            return Ok(facts);
         }
-        let row = self.inner.meta.document(DocumentKind::RegistryPolicy, "").await?;
-        let policy = Arc::new(row.map(|row| stored(Kind::Registry, &row.document, "the registry")));
-        self.inner.registry.insert(key, policy.clone());
-        Ok(policy)
+        let policy = self.inner.meta.document(DocumentKind::RegistryPolicy, "").await?;
+        let scope = AccountSettingName::RegistryPolicyScope;
+        let scope = self.inner.meta.document(DocumentKind::Setting, scope.word()).await?;
+        let is_v1 = scope.is_some_and(|row| row.document == "V1");
+        let facts = Arc::new(RegistryFacts {
+            policy: policy.map(|row| stored(Kind::Registry, &row.document, "the registry")),
+            scope: if is_v1 { RegistryScope::V1 } else { RegistryScope::V2 },
+        });
+        self.inner.registry.insert(key, facts.clone());
+        Ok(facts)
     }
 }
 

@@ -63,7 +63,16 @@ async fn signed(
     input: Value,
     change: impl FnOnce(&mut http::HeaderMap),
 ) -> Answer {
-    let body = input.to_string();
+    signed_text(client, user, operation, &input.to_string(), change).await
+}
+
+async fn signed_text(
+    client: &Client,
+    user: &str,
+    operation: &str,
+    body: &str,
+    change: impl FnOnce(&mut http::HeaderMap),
+) -> Answer {
     let root = user == "root";
     let id = if root {
         "AKIAROOTROOTROOTROOT"
@@ -79,8 +88,7 @@ async fn signed(
     headers.insert("x-amz-target", format!("AmazonEC2ContainerRegistry_V20150921.{operation}").parse().unwrap());
     let signer =
         Signer { access_key_id: id, secret: &secret, session_token: None, region: "eu-west-1", service: "ecr" };
-    let hash: [u8; 32] =
-        sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &body)).into();
+    let hash: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(body).into();
     let now = UnixTime::from(std::time::SystemTime::now());
     signer.sign(&http::Method::POST, &"/".parse().unwrap(), &mut headers, &hash, now).unwrap();
     change(&mut headers);
@@ -589,4 +597,41 @@ async fn the_audit_log() {
     assert_eq!(lines[1]["fault"], "RepositoryAlreadyExistsException");
     assert!(lines[0]["because"].as_str().unwrap().contains("FullAccess"));
     assert_eq!(lines[3]["resource"], "arn:aws:ecr:local:000000000000:repository/team/app");
+}
+
+/// What is sent to confuse or to exhaust is refused with a reason, and others are served.
+#[tokio::test]
+async fn bombs_and_crooked_requests() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    let client = proxy.client();
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    let wide = format!("{{{}\"z\":1}}", (0..50_000).map(|n| format!("\"k{n}\":0,")).collect::<String>());
+    for (body, fault) in [
+        (deep.as_str(), "SerializationException"),
+        ("{", "SerializationException"),
+        ("[]", "SerializationException"),
+        (wide.as_str(), "InvalidParameterException"),
+        ("{\"repositoryName\":\"a\",\"repositoryName\":17}", "SerializationException"),
+    ] {
+        let answer = signed_text(&client, "root", "CreateRepository", body, |_| {}).await;
+        assert_fault(&answer, fault);
+    }
+    let long = " ".repeat(2 << 20);
+    assert_fault(&signed_text(&client, "root", "CreateRepository", &long, |_| {}).await, "SerializationException");
+    // Two lengths, a long head, a long token.
+    let two = [("Content-Length", "5"), ("Content-Length", "6")];
+    assert_eq!(client.open("POST", "/token", &two).await.try_status().await, Some(400));
+    let token = format!("Bearer {}", "x".repeat(20 << 10));
+    client.request("GET", "/v2/", &[("Authorization", &token)]).await.assert_error(401, "UNAUTHORIZED");
+    let token = format!("Bearer {}", "x".repeat(60 << 10));
+    assert_eq!(client.open("GET", "/v2/", &[("Authorization", &token)]).await.try_status().await, Some(431));
+    // The API is at one path only, and the target is not taken from elsewhere.
+    let target = [("x-amz-target", "AmazonEC2ContainerRegistry_V20150921.DescribeRegistry")];
+    for path in ["//", "/?x", "/v2/", "/."] {
+        let answer = client.send("POST", path, &target, b"{}").await;
+        assert!(matches!(answer.status, 400 | 404 | 405), "{path}: {}", answer.status);
+        assert!(!answer.text().contains("registryId"), "{path}");
+    }
+    api(&client, "root", "DescribeRegistry", json!({})).await.assert_status(200);
 }

@@ -3,7 +3,7 @@
 //! Each way in which a client can prove who it is has a part of its own, and all parts are pure: they are given the text,
 //! the keys and the time, and answer what was proven or why nothing was. Requests to the API are signed with an access key
 //! ([`Claim`]), perhaps a temporary one ([`Session`]). Registry clients bring an authorization token or a robot's password
-//! by Basic, or a bearer token that they got for one of these. CI systems bring an ID token, machines a certificate; rules
+//! by Basic, or a bearer token that they got for one of these. CI systems bring an ID token; rules
 //! map their claims to a role. Whatever this registry hands out is sealed or signed with sub-keys of one [`Keyring`], which
 //! all replicas share, so nothing that was handed out has to be stored.
 //!
@@ -14,7 +14,6 @@ mod attempts;
 mod authorization_token;
 mod basic;
 mod bearer;
-mod certificate;
 mod expiring;
 mod hexadecimal;
 mod jws;
@@ -37,7 +36,6 @@ pub use bearer::{
     Access, AccessAction, BearerClaims, BearerError, Grant, ResourceType, TokenRequest, TokenRequestError,
     TokenResponse, TokenService,
 };
-pub use certificate::{CertificateError, CertificateNames};
 pub use expiring::{Expiring, TokenError};
 pub use keyring::{KeyId, Keyring, KeyringError, Purpose};
 pub use oidc::{

@@ -295,5 +295,6 @@ fn document(rule: &PullThroughCacheRule) -> Result<String, Fault> {
 
 /// In words for whoever wrote the rule.
 async fn ping(upstream: &Upstream) -> Result<(), String> {
-    upstream.ping(PATIENCE).await.map_err(|error| error.to_string())
+    let address = upstream.settings().urls.first().map_or("", |url| url.as_str());
+    upstream.ping(PATIENCE).await.map_err(|error| format!("{address}: {error}"))
 }

@@ -27,6 +27,7 @@ impl Control<'_> {
     pub(super) async fn put_account_setting(&self, input: PutAccountSetting) -> Result<Output, Fault> {
         let put = self.meta.put_document(DocumentKind::Setting, input.name.word(), input.value, now_ms());
         put.await.map_err(failed)?;
+        self.authorizer.policies_changed();
         Ok(Output::AccountSetting(AccountSettingOutput { name: input.name, value: input.value }))
     }
 
