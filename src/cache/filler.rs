@@ -13,9 +13,9 @@ use super::disk::{Disk, Reservation};
 use super::error::Error;
 use super::fill::{Detached, Fill, Progress};
 use super::flights::Landing;
-use super::origin::{Origin, Stream};
+use super::origin::Stream;
 use super::pass_through::{check, pause};
-use super::shared::{Lease, Shared, Turn};
+use super::supply::Supply;
 use crate::oci::Digest;
 use crate::storage::{self, Sending, Writer};
 use crate::telemetry::Metrics;
@@ -53,13 +53,6 @@ enum End {
     Detached,
 }
 
-pub(super) struct Supply {
-    origin: Origin,
-    shared: Option<Shared>,
-    /// It is this replica's turn to fetch the blob for all.
-    lease: Option<Lease>,
-}
-
 /// A fill that has a file and room for it.
 struct Begun {
     writer: Writer,
@@ -68,46 +61,6 @@ struct Begun {
     stream: Option<Stream>,
     /// What comes goes on to the bucket.
     sending: Option<Sending>,
-}
-
-impl Supply {
-    /// `shared` is asked before an upstream is.
-    pub(super) fn new(origin: Origin, shared: Option<Shared>) -> Self {
-        let shared = shared.filter(|_| matches!(origin, Origin::Upstream(_)));
-        Self { origin, shared, lease: None }
-    }
-
-    async fn take_turn(&mut self) {
-        let Some(shared) = &self.shared else { return };
-        let digest = *self.origin.digest();
-        match shared.turn(&digest).await {
-            Turn::Bucket(bucket) => self.origin = Origin::Bucket(bucket, digest),
-            Turn::Ours(lease) => self.lease = Some(lease),
-            Turn::Alone => {}
-        }
-    }
-
-    /// From byte `start` on. A bucket that fails, where the upstream may do, is asked no more.
-    async fn open(&mut self, source: &Origin, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
-        match self.origin.open(start, expected).await {
-            Err(error) if self.is_substitute() => {
-                tracing::warn!(%error, digest = %source.digest(), "the bucket fails; the blob is fetched from upstream");
-                self.origin = source.clone();
-                self.origin.open(start, expected).await
-            }
-            opened => opened,
-        }
-    }
-
-    /// Whether the bucket stands in for an upstream.
-    fn is_substitute(&self) -> bool {
-        self.shared.is_some() && matches!(self.origin, Origin::Bucket(..))
-    }
-
-    fn send(&self, staged: &storage::Staged) -> Option<Sending> {
-        let (shared, _) = self.shared.as_ref().zip(self.lease.as_ref())?;
-        Some(shared.send(self.origin.digest(), staged.file(), staged.len()))
-    }
 }
 
 impl Filler {
@@ -352,17 +305,12 @@ impl Filler {
     async fn finish(&mut self, begun: Begun) -> Result<End, Error> {
         let Begun { writer: Writer { staged, hasher }, reservation, sending, .. } = begun;
         let size = staged.len();
-        let checked = check(&self.fill, &self.supply.origin, hasher, size);
-        if checked.is_err()
-            && self.supply.is_substitute()
-            && let Some(shared) = &self.supply.shared
-        {
-            shared.lose(&self.fill.digest).await;
+        let checked = check(&self.fill, self.supply.origin(), hasher, size);
+        if checked.is_err() {
+            self.supply.disown().await;
         }
         checked?;
-        if let (Some(shared), Some(sending), Some(lease)) = (&self.supply.shared, sending, self.supply.lease.take()) {
-            shared.finish(self.fill.digest, size, sending, lease);
-        }
+        self.supply.keep(size, sending);
         self.fill.set_total(Some(size));
         self.fill.advance(Progress::Verified(size));
         let (disk, fill) = (self.disk.clone(), self.fill.clone());

@@ -21,6 +21,7 @@ mod origin;
 mod pass_through;
 mod reader;
 mod shared;
+mod supply;
 
 pub use blob::{Blob, Content};
 pub use blob_cache::BlobCache;

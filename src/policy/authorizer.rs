@@ -1,33 +1,21 @@
-//! Takes the policies that apply from the database, keeps them compiled for moments, and asks them.
+//! Asks the policies that apply: which those are is the library's to know.
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::denied::Denied;
-use super::iam::{
-    Context, Decision, Document, IdentityPolicy, Kind, Moment, Policies, Preset, Principal, Question, RegistryScope,
-    decide, explain,
-};
+use super::iam::{Context, Decision, Document, IdentityPolicy, Moment, Policies, Principal, Question, decide, explain};
+use super::library::{Facts, Library, MAX_REMEMBERED, REMEMBERED};
 use super::permit::Permit;
 use crate::action::Action;
 use crate::auth::{Access, AccessAction, Identity, Known, Recent, ResourceType, Who};
 use crate::config::AuthSettings;
-use crate::ecr::{AccountSettingName, Word};
-use crate::meta::{self, DocumentKind, Meta};
+use crate::meta::{self, Meta};
 use crate::oci::RepositoryName;
-
-/// A change by another process is seen after this.
-const REMEMBERED: Duration = Duration::from_secs(3);
-
-const MAX_REMEMBERED: u64 = 10_000;
 
 /// What a client sent is matched against patterns only so far.
 const MAX_USER_AGENT_BYTES: usize = 512;
-
-/// No stored document is larger.
-const MAX_DOCUMENT_BYTES: usize = 64 << 10;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -36,36 +24,10 @@ pub struct Authorizer {
 }
 
 struct Inner {
-    meta: Meta,
+    library: Library,
     settings: AuthSettings,
-    /// By ARN.
-    rights: moka::sync::Cache<String, Arc<Rights>>,
-    /// Counts changes. What was read before one is kept under the count before it, and not found after it.
-    changes: AtomicU64,
-    repositories: moka::sync::Cache<(u64, RepositoryName), Arc<Facts>>,
-    registry: moka::sync::Cache<u64, Arc<RegistryFacts>>,
-    nobody: Rights,
     /// What was allowed a moment ago, in the same circumstances.
     allowed: Recent<()>,
-}
-
-/// A principal with its own policies.
-struct Rights {
-    principal: Principal,
-    policies: Vec<(String, Document)>,
-}
-
-/// What a repository says of itself.
-#[derive(Default)]
-struct Facts {
-    policy: Option<Document>,
-    tags: Vec<(String, String)>,
-}
-
-/// What holds for the whole registry.
-struct RegistryFacts {
-    policy: Option<Document>,
-    scope: RegistryScope,
 }
 
 /// What a request is about, by the name that policies know.
@@ -104,16 +66,8 @@ pub struct Viewer(Option<(Authorizer, Identity, Circumstances)>);
 
 impl Authorizer {
     pub fn new(settings: AuthSettings, meta: Meta) -> Self {
-        let inner = Inner {
-            meta,
-            settings,
-            rights: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
-            changes: AtomicU64::new(0),
-            repositories: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
-            registry: moka::sync::Cache::builder().max_capacity(1).time_to_live(REMEMBERED).build(),
-            allowed: Recent::new(MAX_REMEMBERED, REMEMBERED),
-            nobody: Rights { principal: Principal::anonymous(), policies: Vec::new() },
-        };
+        let allowed = Recent::new(MAX_REMEMBERED, REMEMBERED);
+        let inner = Inner { library: Library::new(meta), allowed, settings };
         Self { inner: Arc::new(inner) }
     }
 
@@ -232,7 +186,7 @@ impl Authorizer {
 
     /// A repository's policy or tags, or the registry's policy, are others now.
     pub fn policies_changed(&self) {
-        self.inner.changes.fetch_add(1, Ordering::AcqRel);
+        self.inner.library.changed();
     }
 
     /// Whether a repository's new policy, by itself, denies this to somebody.
@@ -262,7 +216,7 @@ impl Authorizer {
     }
 
     async fn ask(&self, identity: &Identity, ask: Ask<'_>, circumstances: &Circumstances) -> Result<(), Denied> {
-        let changes = self.inner.changes.load(Ordering::Acquire);
+        let changes = self.inner.library.changes();
         let same =
             (changes, identity.name(), ask, circumstances.source, circumstances.secure, &circumstances.user_agent);
         if self.inner.allowed.get(&same).is_some() {
@@ -295,16 +249,16 @@ impl Authorizer {
         answer: impl FnOnce(&Policies<'_>, &Question<'_>),
     ) -> Result<(), meta::Error> {
         let rights = match &identity.who {
-            Who::Known(known) => Some(self.rights(known).await?),
+            Who::Known(known) => Some(self.inner.library.rights(known).await?),
             Who::Open { .. } | Who::Anonymous => None,
         };
-        let rights = rights.as_deref().unwrap_or(&self.inner.nobody);
+        let rights = rights.as_deref().unwrap_or_else(|| self.inner.library.nobody());
         let facts = match ask.about {
-            Some(About { repository, upstream: None, .. }) => self.facts(repository).await?,
+            Some(About { repository, upstream: None, .. }) => self.inner.library.facts(repository).await?,
             // What belongs to an upstream has no policy of its own.
             _ => Arc::default(),
         };
-        let registry = self.registry_facts().await?;
+        let registry = self.inner.library.registry().await?;
         let context = context(ask, &facts, circumstances);
         let resource = self.arn(ask.about);
         let account = self.inner.settings.account;
@@ -320,72 +274,6 @@ impl Authorizer {
         };
         answer(&policies, &question);
         Ok(())
-    }
-
-    async fn rights(&self, known: &Known) -> Result<Arc<Rights>, meta::Error> {
-        let id = known.row().id;
-        if let Some(rights) = self.inner.rights.get(known.arn()) {
-            return Ok(rights);
-        }
-        let principal = match known.role() {
-            None => Principal::from_arn(known.arn()),
-            Some((role, session)) => Principal::session(&role, session),
-        };
-        let principal = principal.unwrap_or_else(|error| {
-            tracing::error!(%error, "a principal's name cannot be read; it is treated as anonymous");
-            Principal::anonymous()
-        });
-        let tags = known.row().tags.iter();
-        let principal = tags.fold(principal, |principal, (key, value)| principal.with_tag(key, value));
-        let mut policies = Vec::new();
-        for (name, text) in self.inner.meta.principal_policies(id).await? {
-            let document = match Preset::named(&name).filter(|_| text.is_empty()) {
-                Some(preset) => preset.document(),
-                None => Document::parse(Kind::Identity, &text, MAX_DOCUMENT_BYTES),
-            };
-            match document {
-                Ok(document) => policies.push((name, document)),
-                Err(error) => {
-                    tracing::error!(%error, principal = known.arn(), policy = name, "a policy cannot be read: it allows nothing");
-                    policies.push((name, nothing()));
-                }
-            }
-        }
-        let rights = Arc::new(Rights { principal, policies });
-        self.inner.rights.insert(known.arn().to_owned(), rights.clone());
-        Ok(rights)
-    }
-
-    async fn facts(&self, name: &RepositoryName) -> Result<Arc<Facts>, meta::Error> {
-        let key = (self.inner.changes.load(Ordering::Acquire), name.clone());
-        if let Some(facts) = self.inner.repositories.get(&key) {
-            return Ok(facts);
-        }
-        // That there is none is not remembered: a push may make it at any moment, with a policy.
-        let Some(row) = self.inner.meta.repository_row(name).await? else { return Ok(Arc::default()) };
-        let facts = Arc::new(Facts {
-            policy: row.settings.policy.map(|text| stored(Kind::Repository, &text, name.as_str())),
-            tags: row.settings.resource_tags.into_iter().collect(),
-        });
-        self.inner.repositories.insert(key, facts.clone());
-        Ok(facts)
-    }
-
-    async fn registry_facts(&self) -> Result<Arc<RegistryFacts>, meta::Error> {
-        let key = self.inner.changes.load(Ordering::Acquire);
-        if let Some(facts) = self.inner.registry.get(&key) {
-            return Ok(facts);
-        }
-        let policy = self.inner.meta.document(DocumentKind::RegistryPolicy, "").await?;
-        let scope = AccountSettingName::RegistryPolicyScope;
-        let scope = self.inner.meta.document(DocumentKind::Setting, scope.word()).await?;
-        let is_v1 = scope.is_some_and(|row| row.document == "V1");
-        let facts = Arc::new(RegistryFacts {
-            policy: policy.map(|row| stored(Kind::Registry, &row.document, "the registry")),
-            scope: if is_v1 { RegistryScope::V1 } else { RegistryScope::V2 },
-        });
-        self.inner.registry.insert(key, facts.clone());
-        Ok(facts)
     }
 }
 
@@ -432,33 +320,6 @@ fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances)
         context.add("entrepot:Upstream", upstream);
     }
     context
-}
-
-/// A document that was checked when it was stored.
-fn stored(kind: Kind, text: &str, of: &str) -> Document {
-    Document::parse(kind, text, MAX_DOCUMENT_BYTES).unwrap_or_else(|error| {
-        tracing::error!(%error, repository = of, "a policy cannot be read: everything is denied");
-        denying(kind)
-    })
-}
-
-/// What a resource's policy that cannot be read amounts to.
-fn denying(kind: Kind) -> Document {
-    let text =
-        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:*","Resource":"*"}]}"#;
-    parsed(kind, text)
-}
-
-/// What an identity's policy that cannot be read amounts to: it may have denied something.
-fn nothing() -> Document {
-    parsed(Kind::Identity, r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#)
-}
-
-fn parsed(kind: Kind, text: &str) -> Document {
-    match Document::parse(kind, text, MAX_DOCUMENT_BYTES) {
-        Ok(document) => document,
-        Err(error) => unreachable!("{error}"),
-    }
 }
 
 /// What the token that was shown would have to be for.

@@ -9,6 +9,7 @@
 mod authorizer;
 mod denied;
 pub mod iam;
+mod library;
 mod permit;
 
 pub use authorizer::{About, Ask, Authorizer, Circumstances, Viewer};

@@ -1,0 +1,75 @@
+//! Where the bytes of a fill come from: an upstream, or the bucket that all replicas share, which is asked first.
+
+use super::error::Error;
+use super::origin::{Origin, Stream};
+use super::shared::{Lease, Shared, Turn};
+use crate::storage::{self, Sending};
+
+pub(super) struct Supply {
+    origin: Origin,
+    shared: Option<Shared>,
+    /// It is this replica's turn to fetch the blob for all.
+    lease: Option<Lease>,
+}
+
+impl Supply {
+    /// `shared` is asked before an upstream is.
+    pub(super) fn new(origin: Origin, shared: Option<Shared>) -> Self {
+        let shared = shared.filter(|_| matches!(origin, Origin::Upstream(_)));
+        Self { origin, shared, lease: None }
+    }
+
+    /// Asks whether the bucket has it, or whose turn it is to fetch it.
+    pub(super) async fn take_turn(&mut self) {
+        let Some(shared) = &self.shared else { return };
+        let digest = *self.origin.digest();
+        match shared.turn(&digest).await {
+            Turn::Bucket(bucket) => self.origin = Origin::Bucket(bucket, digest),
+            Turn::Ours(lease) => self.lease = Some(lease),
+            Turn::Alone => {}
+        }
+    }
+
+    /// From byte `start` on. A bucket that fails, where the upstream may do, is asked no more.
+    pub(super) async fn open(&mut self, source: &Origin, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
+        match self.origin.open(start, expected).await {
+            Err(error) if self.is_substitute() => {
+                tracing::warn!(%error, digest = %source.digest(), "the bucket fails; the blob is fetched from upstream");
+                self.origin = source.clone();
+                self.origin.open(start, expected).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// Whether the bucket stands in for an upstream.
+    fn is_substitute(&self) -> bool {
+        self.shared.is_some() && matches!(self.origin, Origin::Bucket(..))
+    }
+
+    /// Begins to send what comes to the bucket, if that is this replica's to do.
+    pub(super) fn send(&self, staged: &storage::Staged) -> Option<Sending> {
+        let (shared, _) = self.shared.as_ref().zip(self.lease.as_ref())?;
+        Some(shared.send(self.origin.digest(), staged.file(), staged.len()))
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What came was not the blob: if the bucket said that it was, nobody believes it again.
+    pub(super) async fn disown(&self) {
+        if self.is_substitute()
+            && let Some(shared) = &self.shared
+        {
+            shared.lose(self.origin.digest()).await;
+        }
+    }
+
+    /// The blob is whole and verified.
+    pub(super) fn keep(&mut self, size: u64, sending: Option<Sending>) {
+        if let (Some(shared), Some(sending), Some(lease)) = (&self.shared, sending, self.lease.take()) {
+            shared.finish(*self.origin.digest(), size, sending, lease);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The policies that apply, from the database, kept compiled for moments.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::iam::{Document, Kind, Preset, Principal, RegistryScope};
+use crate::auth::Known;
+use crate::ecr::{AccountSettingName, Word};
+use crate::meta::{self, DocumentKind, Meta};
+use crate::oci::RepositoryName;
+
+/// A change by another process is seen after this.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(3);
+
+pub(super) const MAX_REMEMBERED: u64 = 10_000;
+
+/// No stored document is larger.
+const MAX_DOCUMENT_BYTES: usize = 64 << 10;
+
+pub(super) struct Library {
+    meta: Meta,
+    /// By ARN.
+    rights: moka::sync::Cache<String, Arc<Rights>>,
+    /// Counts changes. What was read before one is kept under the count before it, and not found after it.
+    changes: AtomicU64,
+    repositories: moka::sync::Cache<(u64, RepositoryName), Arc<Facts>>,
+    registry: moka::sync::Cache<u64, Arc<RegistryFacts>>,
+    nobody: Rights,
+}
+
+/// A principal with its own policies.
+pub(super) struct Rights {
+    pub(super) principal: Principal,
+    pub(super) policies: Vec<(String, Document)>,
+}
+
+/// What a repository says of itself.
+#[derive(Default)]
+pub(super) struct Facts {
+    pub(super) policy: Option<Document>,
+    pub(super) tags: Vec<(String, String)>,
+}
+
+/// What holds for the whole registry.
+pub(super) struct RegistryFacts {
+    pub(super) policy: Option<Document>,
+    pub(super) scope: RegistryScope,
+}
+
+impl Library {
+    pub(super) fn new(meta: Meta) -> Self {
+        Self {
+            meta,
+            rights: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
+            changes: AtomicU64::new(0),
+            repositories: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
+            registry: moka::sync::Cache::builder().max_capacity(1).time_to_live(REMEMBERED).build(),
+            nobody: Rights { principal: Principal::anonymous(), policies: Vec::new() },
+        }
+    }
+
+    /// Policies are others now.
+    pub(super) fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Somebody without a name.
+    pub(super) fn nobody(&self) -> &Rights {
+        &self.nobody
+    }
+
+    pub(super) async fn rights(&self, known: &Known) -> Result<Arc<Rights>, meta::Error> {
+        let id = known.row().id;
+        if let Some(rights) = self.rights.get(known.arn()) {
+            return Ok(rights);
+        }
+        let principal = match known.role() {
+            None => Principal::from_arn(known.arn()),
+            Some((role, session)) => Principal::session(&role, session),
+        };
+        let principal = principal.unwrap_or_else(|error| {
+            tracing::error!(%error, "a principal's name cannot be read; it is treated as anonymous");
+            Principal::anonymous()
+        });
+        let tags = known.row().tags.iter();
+        let principal = tags.fold(principal, |principal, (key, value)| principal.with_tag(key, value));
+        let mut policies = Vec::new();
+        for (name, text) in self.meta.principal_policies(id).await? {
+            let document = match Preset::named(&name).filter(|_| text.is_empty()) {
+                Some(preset) => preset.document(),
+                None => Document::parse(Kind::Identity, &text, MAX_DOCUMENT_BYTES),
+            };
+            match document {
+                Ok(document) => policies.push((name, document)),
+                Err(error) => {
+                    tracing::error!(%error, principal = known.arn(), policy = name, "a policy cannot be read: it allows nothing");
+                    policies.push((name, nothing()));
+                }
+            }
+        }
+        let rights = Arc::new(Rights { principal, policies });
+        self.rights.insert(known.arn().to_owned(), rights.clone());
+        Ok(rights)
+    }
+
+    /// Of a repository of one's own.
+    pub(super) async fn facts(&self, name: &RepositoryName) -> Result<Arc<Facts>, meta::Error> {
+        let key = (self.changes(), name.clone());
+        if let Some(facts) = self.repositories.get(&key) {
+            return Ok(facts);
+        }
+        // That there is none is not remembered: a push may make it at any moment, with a policy.
+        let Some(row) = self.meta.repository_row(name).await? else { return Ok(Arc::default()) };
+        let facts = Arc::new(Facts {
+            policy: row.settings.policy.map(|text| stored(Kind::Repository, &text, name.as_str())),
+            tags: row.settings.resource_tags.into_iter().collect(),
+        });
+        self.repositories.insert(key, facts.clone());
+        Ok(facts)
+    }
+
+    pub(super) async fn registry(&self) -> Result<Arc<RegistryFacts>, meta::Error> {
+        let key = self.changes();
+        if let Some(facts) = self.registry.get(&key) {
+            return Ok(facts);
+        }
+        let policy = self.meta.document(DocumentKind::RegistryPolicy, "").await?;
+        let scope = AccountSettingName::RegistryPolicyScope;
+        let scope = self.meta.document(DocumentKind::Setting, scope.word()).await?;
+        let is_v1 = scope.is_some_and(|row| row.document == "V1");
+        let facts = Arc::new(RegistryFacts {
+            policy: policy.map(|row| stored(Kind::Registry, &row.document, "the registry")),
+            scope: if is_v1 { RegistryScope::V1 } else { RegistryScope::V2 },
+        });
+        self.registry.insert(key, facts.clone());
+        Ok(facts)
+    }
+}
+
+/// A document that was checked when it was stored.
+fn stored(kind: Kind, text: &str, of: &str) -> Document {
+    Document::parse(kind, text, MAX_DOCUMENT_BYTES).unwrap_or_else(|error| {
+        tracing::error!(%error, repository = of, "a policy cannot be read: everything is denied");
+        denying(kind)
+    })
+}
+
+/// What a resource's policy that cannot be read amounts to.
+fn denying(kind: Kind) -> Document {
+    let text =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"ecr:*","Resource":"*"}]}"#;
+    parsed(kind, text)
+}
+
+/// What an identity's policy that cannot be read amounts to: it may have denied something.
+fn nothing() -> Document {
+    parsed(Kind::Identity, r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#)
+}
+
+fn parsed(kind: Kind, text: &str) -> Document {
+    match Document::parse(kind, text, MAX_DOCUMENT_BYTES) {
+        Ok(document) => document,
+        Err(error) => unreachable!("{error}"),
+    }
+}
