@@ -140,12 +140,9 @@ impl Authorizer {
     ) -> Result<Permit<A>, Denied> {
         let mut because = String::new();
         for ask in asks {
-            self.ask(&identity, *ask, circumstances).await?;
+            let allowed = self.decide(&identity, *ask, circumstances).await?;
             if because.is_empty() {
-                self.consult(&identity, *ask, circumstances, |policies, question| {
-                    because = decide(policies, question).to_string();
-                })
-                .await?;
+                because = allowed;
             }
         }
         let viewer = Viewer(Some((self.clone(), identity.clone(), circumstances.clone())));
@@ -222,18 +219,22 @@ impl Authorizer {
         if self.inner.allowed.get(&same).is_some() {
             return Ok(());
         }
-        let mut why = None;
+        self.decide(identity, ask, circumstances).await?;
+        self.inner.allowed.insert(&same, ());
+        Ok(())
+    }
+
+    /// In words, the statement that allows it.
+    async fn decide(&self, identity: &Identity, ask: Ask<'_>, circumstances: &Circumstances) -> Result<String, Denied> {
+        let (mut is_allowed, mut why) = (false, String::new());
         self.consult(identity, ask, circumstances, |policies, question| {
-            why = match decide(policies, question) {
-                Decision::Allowed { .. } => None,
-                refused => Some(refused.to_string()),
-            };
+            let decision = decide(policies, question);
+            (is_allowed, why) = (decision.is_allowed(), decision.to_string());
         })
         .await?;
-        let Some(why) = why else {
-            self.inner.allowed.insert(&same, ());
-            return Ok(());
-        };
+        if is_allowed {
+            return Ok(why);
+        }
         let principal = match &identity.who {
             Who::Known(known) => Some(known.arn().to_owned()),
             Who::Open { .. } | Who::Anonymous => None,
