@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::error::Error;
 use super::identities;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Keyring};
 use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::Meta;
@@ -21,6 +21,7 @@ pub(super) struct Core {
     pub(super) meta: Meta,
     pub(super) cache: BlobCache,
     pub(super) registry: Registry,
+    pub(super) keyring: Arc<Keyring>,
     pub(super) authenticator: Authenticator,
     pub(super) authorizer: Authorizer,
 }
@@ -45,15 +46,14 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         blocking(move || BlobCache::load(storage, &cache_settings, &uses, has_bucket, shared, cache_metrics)).await?;
     tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
     let keyring = identities::keyring(settings).await?;
-    identities::declare(settings, &meta, &keyring).await?;
-    let authenticator = Authenticator::new(keyring, settings.auth.clone(), &settings.oidc, meta.clone())?;
+    let authenticator = Authenticator::new(keyring.clone(), settings.auth.clone(), &settings.oidc, meta.clone())?;
     let authorizer = Authorizer::new(settings.auth.clone(), meta.clone());
     let declared = declared(&settings.upstreams, &metrics)?;
     let upstreams = Upstreams::new(declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
     upstreams.read_rules().await?;
     let registry =
         Registry::new(upstreams, cache.clone(), pushed, settings.hosted.clone(), meta.clone(), metrics.clone());
-    Ok(Core { metrics, meta, cache, registry, authenticator, authorizer })
+    Ok(Core { metrics, meta, cache, registry, keyring, authenticator, authorizer })
 }
 
 pub(super) async fn meta(settings: &Settings) -> Result<Meta, Error> {

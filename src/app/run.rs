@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::build::{self, Core};
 use super::error::Error;
+use super::identities;
 use super::reload;
 use crate::cache::BlobCache;
 use crate::config::{self, Access, Settings, Watch};
@@ -30,6 +31,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let _logs = Logs::start(&settings.telemetry);
     let readiness = Readiness::default();
     let core = build::core(&settings).await?;
+    identities::declare(&settings, &core.meta, &core.keyring).await?;
 
     let serving = Serving::new(settings.http.clone(), core.metrics.clone());
     let operators = Serving::new(settings.http.clone(), core.metrics.clone());

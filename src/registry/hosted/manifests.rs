@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Hosted, Repository, lock, now_ms};
+use super::{Hosted, Repository, lock};
 use crate::action::Want;
-use crate::meta::{self, ManifestRow, NewManifest, Put, RepositoryId, TagWrite};
+use crate::meta::{self, ManifestRow, NewManifest, Put, RepositoryId, now_ms};
 use crate::oci::{Digest, Manifest, MediaType, Reference, Tag};
 use crate::registry::{Answer, Body, Error, Incoming, Object};
 
@@ -66,11 +66,8 @@ impl Hosted {
         };
         let manifest = read(digest, media_type, content, settings.require_references)
             .map_err(|reason| Error::ManifestInvalid { object: object.clone(), reason })?;
-        let all_tags: Vec<Tag> = reference.tag().into_iter().cloned().chain(tags.iter().cloned()).collect();
-        let mut writes = Vec::with_capacity(all_tags.len());
-        for tag in all_tags {
-            writes.push(TagWrite { immutable: self.is_immutable(repository, &tag).await?, tag });
-        }
+        let all_tags = reference.tag().into_iter().cloned().chain(tags.iter().cloned());
+        let writes = self.tag_writes(repository, all_tags).await?;
         let (this, repository) = (self.clone(), repository.clone());
         let (id, name, subject) = (repository.id, repository.name, manifest.subject);
         let principal = principal.to_owned();

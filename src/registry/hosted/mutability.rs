@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Hosted;
 use crate::config::{self, HostedSettings};
 use crate::ecr::{ExclusionFilter, MutabilityMode, TagMutability, Word};
-use crate::meta::RepositorySettings;
+use crate::meta::{RepositorySettings, TagWrite};
 use crate::oci::Tag;
 use crate::registry::Error;
 
@@ -15,11 +15,18 @@ impl Hosted {
         usual(&self.inner.settings)
     }
 
-    /// Whether the tag, once made, stays where it is.
-    pub(super) async fn is_immutable(&self, repository: &super::Repository, tag: &Tag) -> Result<bool, Error> {
+    /// The tags to be written, each with whether it stays where it is once it is made.
+    pub(super) async fn tag_writes(
+        &self,
+        repository: &super::Repository,
+        tags: impl Iterator<Item = Tag>,
+    ) -> Result<Vec<TagWrite>, Error> {
         let row = self.inner.meta.repository_row(&repository.name).await?;
         let own = row.and_then(|row| of_repository(&row.settings));
-        Ok(own.map_or_else(|| self.inner.settings.is_immutable(tag.as_str()), |own| own.is_immutable(tag)))
+        let is_immutable = |tag: &Tag| {
+            own.as_ref().map_or_else(|| self.inner.settings.is_immutable(tag.as_str()), |own| own.is_immutable(tag))
+        };
+        Ok(tags.map(|tag| TagWrite { immutable: is_immutable(&tag), tag }).collect())
     }
 }
 
