@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::proof::{
     AccessKey, AccessKeyKind, Keyring, NoRandomness, PasswordCost, PasswordError, Purpose, SealedError, hash_password,
     seal,
 };
 use crate::config::{OidcSettings, UserSettings};
-use crate::meta::{self, AccessKeyRow, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
+use crate::meta::{
+    self, AccessKeyRow, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, now_ms,
+};
 use crate::oci::AccountId;
 
 /// Principals of one step.
@@ -133,9 +134,4 @@ impl Enrolment {
     fn hash(&self, password: &str) -> Result<String, EnrolmentError> {
         Ok(hash_password(password, PasswordCost::default())?)
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -25,7 +25,7 @@ use super::supply::Supply;
 use crate::config::CacheSettings;
 use crate::meta::{self, BlobUse, Meta};
 use crate::oci::Digest;
-use crate::storage::{self, Bucket, Condition, Pace, Staged, Storage, check_file};
+use crate::storage::{self, Bucket, Condition, Pace, Staged, Storage, check_file, joined};
 use crate::telemetry::{CacheOutcome, Metrics};
 
 /// Cheap to clone.
@@ -346,14 +346,5 @@ fn chunks_share(memory: u64, has_bucket: bool) -> u64 {
 
 fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> {
     let task = tokio::task::spawn_blocking(work);
-    async move {
-        match task.await {
-            Ok(value) => value,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // Cancelled: the runtime is going down, and this task with it.
-                Err(_) => std::future::pending().await,
-            },
-        }
-    }
+    async move { joined(task.await).await }
 }

@@ -17,7 +17,7 @@ use super::origin::Stream;
 use super::pass_through::{check, pause};
 use super::supply::Supply;
 use crate::oci::Digest;
-use crate::storage::{self, Sending, Writer};
+use crate::storage::{self, Sending, Writer, joined};
 use crate::telemetry::Metrics;
 
 /// Bytes read ahead of what is being hashed.
@@ -359,12 +359,5 @@ enum Broken {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, storage::Error> + Send + 'static,
 ) -> Result<T, storage::Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // Cancelled: the runtime is going down, and this task with it.
-            Err(_) => std::future::pending().await,
-        },
-    }
+    joined(tokio::task::spawn_blocking(work).await).await
 }

@@ -8,12 +8,12 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::meta::{self, Meta};
+use crate::meta::{self, Meta, now_ms};
 use crate::oci::Digest;
 use crate::storage::{self, Bucket, Sending};
 
@@ -238,9 +238,4 @@ impl Drop for Lease {
             }
         });
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

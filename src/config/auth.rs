@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Serialize;
 
-use super::credential::{Secret, secret_from_file};
+use super::credential::{Secret, access_key, either};
 use super::key::{Fallback, Key, Kind, Section};
 use super::problem::Place;
 use super::reader::{Context, MAX_ELEMENTS, Reader};
@@ -243,22 +243,15 @@ fn read_user(reader: &Reader<'_>) -> Option<UserSettings> {
     let name = reader.get("name", user_name);
     let account = reader.optional("account", account);
     let policies = read_policies(reader);
-    let secret = either(reader, "secret_access_key", "secret_access_key_file", "secret");
     let password = either(reader, "password", "password_file", "password");
-    let id = reader.optional("access_key_id", access_key_id);
-    let access_key = match (id?, secret?) {
-        (Some(id), Some(secret)) => Some((id, secret)),
-        (None, None) => None,
-        (Some(_), None) => {
-            reader.report("access_key_id", "has no `secret_access_key` or `secret_access_key_file` beside it");
-            return None;
-        }
-        (None, Some(_)) => {
-            reader.report("secret_access_key", "has no `access_key_id` beside it");
-            return None;
-        }
-    };
-    Some(UserSettings { name: name?, account: account?, policies: policies?, access_key, password: password? })
+    let access_key = access_key(reader, access_key_id);
+    Some(UserSettings {
+        name: name?,
+        account: account?,
+        policies: policies?,
+        access_key: access_key?,
+        password: password?,
+    })
 }
 
 /// A preset has no text here: the policy room knows it.
@@ -285,20 +278,6 @@ pub(super) fn read_policies(reader: &Reader<'_>) -> Option<Vec<(String, String)>
         }
     }
     Some(policies)
-}
-
-/// A secret in the file, or in a file of its own. The inner `None` is none.
-#[expect(clippy::option_option, reason = "a problem is not the same as nothing given")]
-fn either(reader: &Reader<'_>, key: &str, file_key: &'static str, word: &'static str) -> Option<Option<Secret>> {
-    match (reader.has(key), reader.has(file_key)) {
-        (true, true) => {
-            reader.report(file_key, format!("is a second {word}: keep one of them"));
-            None
-        }
-        (true, false) => Some(Some(Secret::new(&reader.get(key, value::text)?))),
-        (false, true) => Some(Some(Secret::new(&secret_from_file(reader, file_key, word)?))),
-        (false, false) => Some(None),
-    }
 }
 
 fn account(key: &Key, node: &super::tree::Value) -> Result<AccountId, String> {

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use super::key::{Fallback, Key, Kind, Section};
 use super::problem::Place;
 use super::reader::Reader;
+use super::tree::Value;
 use super::value;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,4 +217,45 @@ fn resolve_program(helper: &Reader<'_>, program: &str, command: &[String]) -> Op
     }
     let program = path.to_string_lossy().into_owned();
     Some(std::iter::once(program).chain(command.iter().skip(1).cloned()).collect())
+}
+
+/// An access key's id and secret. The inner `None` is none.
+#[expect(clippy::option_option, reason = "a problem is not the same as nothing given")]
+pub(super) fn access_key(
+    reader: &Reader<'_>,
+    read_id: impl Fn(&Key, &Value) -> Result<String, String>,
+) -> Option<Option<(String, Secret)>> {
+    let id = reader.optional("access_key_id", read_id)?;
+    let secret = either(reader, "secret_access_key", "secret_access_key_file", "secret")?;
+    match (id, secret) {
+        (Some(id), Some(secret)) => Some(Some((id, secret))),
+        (None, None) => Some(None),
+        (Some(_), None) => {
+            reader.report("access_key_id", "has no `secret_access_key` or `secret_access_key_file` beside it");
+            None
+        }
+        (None, Some(_)) => {
+            reader.report("secret_access_key", "has no `access_key_id` beside it");
+            None
+        }
+    }
+}
+
+/// A secret in the file, or in a file of its own. The inner `None` is none.
+#[expect(clippy::option_option, reason = "a problem is not the same as nothing given")]
+pub(super) fn either(
+    reader: &Reader<'_>,
+    key: &str,
+    file_key: &'static str,
+    word: &'static str,
+) -> Option<Option<Secret>> {
+    match (reader.has(key), reader.has(file_key)) {
+        (true, true) => {
+            reader.report(file_key, format!("is a second {word}: keep one of them"));
+            None
+        }
+        (true, false) => Some(Some(Secret::new(&reader.get(key, value::text)?))),
+        (false, true) => Some(Some(Secret::new(&secret_from_file(reader, file_key, word)?))),
+        (false, false) => Some(None),
+    }
 }

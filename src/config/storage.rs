@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Serialize;
 
-use super::credential::{Secret, secret_from_file};
+use super::credential::{Secret, access_key};
 use super::key::{Fallback, Key, Kind, Section};
 use super::reader::Reader;
 use super::{pem, show, value};
@@ -166,7 +166,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<StorageSettings> {
     let endpoint = reader.optional("endpoint", value::text);
     let region = reader.optional("region", value::text);
     let path_style = reader.optional("path_style", value::flag);
-    let access_key = read_access_key(reader);
+    let access_key = access_key(reader, value::text);
     let ca = reader.path("ca");
     let encryption = reader.get("encryption", value::choice);
     let kms_key = reader.optional("kms_key_id", value::text);
@@ -210,31 +210,4 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<StorageSettings> {
         pulled: pulled?,
         fetch_wait: fetch_wait?,
     })))
-}
-
-/// The outer `None` after a problem; the inner when credentials come from the environment.
-#[expect(clippy::option_option, reason = "a problem is not the same as nothing given")]
-fn read_access_key(reader: &Reader<'_>) -> Option<Option<(String, Secret)>> {
-    let id = reader.optional("access_key_id", value::text)?;
-    let secret = match (reader.has("secret_access_key"), reader.has("secret_access_key_file")) {
-        (true, true) => {
-            reader.report("secret_access_key_file", "is a second secret: keep one of them");
-            return None;
-        }
-        (true, false) => Some(reader.get("secret_access_key", value::text)?),
-        (false, true) => Some(secret_from_file(reader, "secret_access_key_file", "secret")?),
-        (false, false) => None,
-    };
-    match (id, secret) {
-        (Some(id), Some(secret)) => Some(Some((id, Secret::new(&secret)))),
-        (None, None) => Some(None),
-        (Some(_), None) => {
-            reader.report("access_key_id", "has no `secret_access_key` or `secret_access_key_file` beside it");
-            None
-        }
-        (None, Some(_)) => {
-            reader.report("secret_access_key", "has no `access_key_id` beside it");
-            None
-        }
-    }
 }

@@ -2,11 +2,12 @@
 //!
 //! A job runs once at a time, whoever starts it, and tells how far it is. *Never* here: what the work is.
 
+use crate::meta::now_ms;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -220,11 +221,6 @@ impl Jobs {
         last.ended_at_ms = Some(now_ms());
         last.outcome = Some(outcome);
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::bucket::Bucket;
 use super::error::Error;
+use super::joined::joined;
 use crate::oci::{Digest, Hasher};
 
 /// Bytes read at a time.
@@ -58,17 +59,13 @@ pub async fn check_file(file: File, digest: &Digest, pace: &mut Pace) -> Result<
             }
             Ok::<_, std::io::Error>((hasher, buffer.len() as u64))
         });
-        let (back, count) = match step.await {
-            Ok(Ok(done)) => done,
+        let (back, count) = match joined(step.await).await {
+            Ok(done) => done,
             // What cannot be read is as good as changed: the disk says so itself.
-            Ok(Err(error)) => {
+            Err(error) => {
                 tracing::error!(%digest, %error, "a kept blob cannot be read");
                 return Ok(Condition::Damaged);
             }
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => std::future::pending().await,
-            },
         };
         hasher = back;
         if count == 0 {

@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::bucket::Bucket;
 use super::check::{Condition, Pace, check_file, check_object};
 use super::error::Error;
+use super::joined::joined;
 use super::local::Storage;
 use super::sending::Sending;
 use super::staged::Staged;
@@ -201,13 +202,6 @@ impl Depot {
         work: impl FnOnce(&Storage) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let files = self.files.clone();
-        match tokio::task::spawn_blocking(move || work(&files)).await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // Cancelled: the runtime is going down, and this task with it.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        joined(tokio::task::spawn_blocking(move || work(&files)).await).await
     }
 }

@@ -15,6 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::bucket::Bucket;
 use super::error::Error;
+use super::joined::joined;
 
 /// Bytes of one part; S3 wants 5 MiB at least. After each 2,500 parts they are twice as long, so that the 10,000 that S3 takes
 /// are enough for 300 GB.
@@ -67,14 +68,7 @@ impl Sending {
     pub async fn finish(mut self, bytes: u64) -> Result<(), Error> {
         self.growth.send_replace(Growth::Ended(bytes));
         let Some(task) = self.task.take() else { return Ok(()) };
-        match task.await {
-            Ok(sent) => sent,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // Cancelled: the runtime is going down, and this task with it.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        joined(task.await).await
     }
 }
 
@@ -143,11 +137,7 @@ impl Parcel {
 
     async fn check_one(&self, sending: &mut JoinSet<object_store::Result<()>>) -> Result<(), Error> {
         match sending.join_next().await {
-            Some(Ok(sent)) => sent.map_err(|error| self.error(error)),
-            Some(Err(error)) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => std::future::pending().await,
-            },
+            Some(ended) => joined(ended).await.map_err(|error| self.error(error)),
             None => Ok(()),
         }
     }
@@ -179,11 +169,5 @@ async fn read(file: Arc<File>, at: u64, length: u64) -> Result<Bytes, Error> {
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         file.read_exact_at(&mut bytes, at).map(|()| Bytes::from(bytes))
     });
-    match read.await {
-        Ok(read) => read.map_err(Error::io("read", std::path::Path::new("(a file to be sent to the bucket)"))),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => std::future::pending().await,
-        },
-    }
+    joined(read.await).await.map_err(Error::io("read", std::path::Path::new("(a file to be sent to the bucket)")))
 }

@@ -4,6 +4,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use super::joined::joined;
 use super::{Error, Staged};
 use crate::oci::{Algorithm, Hasher};
 
@@ -66,14 +67,7 @@ impl Writer {
             let result = work(&mut self);
             (self, result)
         });
-        match task.await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // Cancelled: the runtime is going down, and this task with it.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        joined(task.await).await
     }
 }
 

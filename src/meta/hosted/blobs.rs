@@ -99,13 +99,7 @@ impl Meta {
         now_ms: i64,
     ) -> Result<bool, Error> {
         let mut writing = self.write().await?;
-        let claimed = sqlx::query("UPDATE blob SET claimed_at_ms = $2, condemned_at_ms = NULL WHERE digest = $1")
-            .bind(digest.to_string())
-            .bind(now_ms)
-            .execute(writing.connection())
-            .await
-            .map_err(Error::Query)?;
-        if claimed.rows_affected() == 0 {
+        if !writing.claim_again(digest, now_ms).await? {
             return Ok(false);
         }
         insert_link(&mut writing, repository, digest, size, now_ms).await?;
@@ -202,6 +196,19 @@ impl Meta {
             return Ok(Unlinked::Gone);
         }
         Ok(if self.blob_link(repository, digest).await?.is_some() { Unlinked::InUse } else { Unlinked::NotThere })
+    }
+}
+
+impl crate::meta::database::Writing {
+    /// Takes the row of a blob whose bytes have come. False when it is gone: the blob was taken for forgotten since it was claimed.
+    pub(in crate::meta) async fn claim_again(&mut self, digest: &Digest, now_ms: i64) -> Result<bool, Error> {
+        let claimed = sqlx::query("UPDATE blob SET claimed_at_ms = $2, condemned_at_ms = NULL WHERE digest = $1")
+            .bind(digest.to_string())
+            .bind(now_ms)
+            .execute(self.connection())
+            .await
+            .map_err(Error::Query)?;
+        Ok(claimed.rows_affected() > 0)
     }
 }
 

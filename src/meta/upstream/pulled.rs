@@ -23,13 +23,7 @@ impl Meta {
     /// The blob's bytes are in the bucket. False when its row, which was claimed before, is gone.
     pub async fn add_pulled_blob(&self, digest: &Digest, now_ms: i64) -> Result<bool, Error> {
         let mut writing = self.write().await?;
-        let claimed = sqlx::query("UPDATE blob SET claimed_at_ms = $2, condemned_at_ms = NULL WHERE digest = $1")
-            .bind(digest.to_string())
-            .bind(now_ms)
-            .execute(writing.connection())
-            .await
-            .map_err(Error::Query)?;
-        if claimed.rows_affected() == 0 {
+        if !writing.claim_again(digest, now_ms).await? {
             return Ok(false);
         }
         sqlx::query(

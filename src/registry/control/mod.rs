@@ -17,7 +17,7 @@ use super::error::Error;
 use super::hosted::{Hosted, Repository};
 use crate::auth::Identity;
 use crate::ecr::{Fault, Operation, Output, RepositoryArn, Timestamp};
-use crate::meta::{self, Meta, RepositoryRow};
+use crate::meta::{self, Meta, RepositoryRow, now_ms};
 use crate::oci::{AccountId, RepositoryName};
 use crate::policy::{Authorizer, Permit, Viewer};
 
@@ -162,8 +162,4 @@ fn unexpected(error: &Error) -> Fault {
 
 fn timestamp(at_ms: i64) -> Timestamp {
     Timestamp::from_unix_millis(u64::try_from(at_ms).unwrap_or_default())
-}
-
-fn now_ms() -> i64 {
-    super::hosted::now_ms()
 }

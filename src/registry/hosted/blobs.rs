@@ -1,9 +1,9 @@
 //! Blobs that were pushed.
 
-use super::{Hosted, Repository, now_ms};
+use super::{Hosted, Repository};
 use crate::action::Want;
 use crate::cache::Blob;
-use crate::meta::Unlinked;
+use crate::meta::{Unlinked, now_ms};
 use crate::oci::Digest;
 use crate::registry::{Answer, Body, Error, Object};
 use crate::storage::Kept;

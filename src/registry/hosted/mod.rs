@@ -16,7 +16,6 @@ mod uploads;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_util::task::TaskTracker;
 
@@ -27,9 +26,9 @@ use super::templates;
 use crate::cache::BlobCache;
 use crate::config::HostedSettings;
 use crate::ecr::AppliedFor;
-use crate::meta::{Meta, RepositoryId};
+use crate::meta::{Meta, RepositoryId, now_ms};
 use crate::oci::{Digest, RepositoryName, UploadId};
-use crate::storage::Depot;
+use crate::storage::{Depot, joined};
 use crate::telemetry::Metrics;
 
 pub(super) use self::mutability::{of_repository, stored};
@@ -142,20 +141,8 @@ impl Hosted {
 
     /// Carries on even if whoever asked has left, so that what was begun on disk and in the database is brought to an end.
     async fn carry_out<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
-        match self.inner.tasks.spawn(work).await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // Cancelled: the runtime is going down, and this task with it.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        joined(self.inner.tasks.spawn(work).await).await
     }
-}
-
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What a panic under one of these locks leaves is whole: they are held for one operation on a map.

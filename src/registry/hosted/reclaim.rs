@@ -10,7 +10,8 @@ use futures_util::StreamExt;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Hosted, now_ms};
+use super::Hosted;
+use crate::meta::now_ms;
 use crate::oci::UploadId;
 use crate::registry::Error;
 

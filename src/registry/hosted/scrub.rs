@@ -9,8 +9,8 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{Hosted, now_ms};
-use crate::meta::StoredBlobRow;
+use super::Hosted;
+use crate::meta::{StoredBlobRow, now_ms};
 use crate::oci::Digest;
 use crate::registry::Error;
 use crate::storage::{Condition, Pace};

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Repository;
-use super::perishable::now_ms;
 use super::single_flight::SingleFlight;
 use crate::cache::BlobCache;
-use crate::meta::{Link, LinkKind, Meta};
+use crate::meta::{Link, LinkKind, Meta, now_ms};
 use crate::oci::{AcceptSet, Digest, Manifest, MediaType, Reference, RepositoryName};
 use crate::telemetry::{CacheOutcome, Metrics};
 use crate::upstream::{Error, ManifestBody};

@@ -8,12 +8,13 @@ use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
 use super::freshness::{QUIET_AFTER_FAILURE, Rules, Verdict};
 use super::single_flight::{Pending, SingleFlight};
+use crate::meta::now_ms;
 use crate::registry::Staleness;
 use crate::telemetry::CacheOutcome;
 use crate::upstream::{Error, Upstream};
@@ -205,11 +206,6 @@ impl<Q: Question> Perishables<Q> {
         self.entries.insert(question.key(), entry.clone());
         entry
     }
-}
-
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A clock that was set back makes answers young, never negative.

@@ -65,7 +65,7 @@ impl Upstreams {
             meta,
             secrets,
             metrics,
-            started_at_ms: crate::registry::hosted::now_ms(),
+            started_at_ms: crate::meta::now_ms(),
         }
     }
 

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use super::super::{Hosted, lock, now_ms};
+use super::super::{Hosted, lock};
 use super::session::{Open, Session};
 use super::{Upload, gone, new_id};
-use crate::meta::{PieceRow, UploadRow};
+use crate::meta::{PieceRow, UploadRow, now_ms};
 use crate::oci::Algorithm;
 use crate::registry::Error;
 use crate::storage::{Sending, Writer};

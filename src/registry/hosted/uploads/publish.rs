@@ -1,9 +1,9 @@
 //! The end of an upload: the digest holds, the bytes are durable, the database knows them, in this order.
 
-use super::super::{Hosted, lock, now_ms};
+use super::super::{Hosted, lock};
 use super::Upload;
 use super::session::Open;
-use crate::meta::PieceRow;
+use crate::meta::{PieceRow, now_ms};
 use crate::oci::{Digest, UploadId};
 use crate::registry::{Error, Object};
 use crate::storage::{self, Sending, Staged};

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::super::now_ms;
 use super::Upload;
+use crate::meta::now_ms;
 use crate::registry::{BrokenOff, Error, Incoming};
 use crate::storage::{self, Sending, Writer};
 
