@@ -100,7 +100,7 @@ fn resolving(criterion: &mut Criterion) {
     ] {
         let Ok(path) = path.parse::<RepositoryName>() else { return };
         let host = Some("127.0.0.1:5000".to_owned());
-        let requested = RequestedName { path, namespace: namespace.map(str::to_owned), host };
+        let requested = RequestedName { path, namespace: namespace.map(str::to_owned), host, registry: None };
         assert!(names.resolve(&requested).is_ok());
         criterion.bench_function(&format!("resolve a name {what}"), |bencher| {
             bencher.iter(|| names.resolve(black_box(&requested)).is_ok());
@@ -113,7 +113,7 @@ fn names() -> Option<Names> {
     let settings = entrepot::config::parse("").ok()?;
     let metrics = Metrics::new().ok()?;
     let upstreams = settings.upstreams.into_iter().map(|one| Upstream::new(one, metrics.clone()));
-    Some(Names::new(upstreams.collect::<Result<_, _>>().ok()?))
+    Some(Names::new("000000000000".parse().ok()?, upstreams.collect::<Result<_, _>>().ok()?))
 }
 
 /// A hundred statements of the usual forms, of which only the last one matches.

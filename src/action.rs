@@ -5,7 +5,7 @@
 //!
 //! *Never* here: parsing, deciding, or carrying anything out.
 
-use crate::oci::{AcceptSet, Algorithm, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
+use crate::oci::{AcceptSet, AccountId, Algorithm, Digest, MediaType, Reference, RepositoryName, Tag, UploadId};
 
 /// A repository as a client names it: a path, and possibly a registry that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct RequestedName {
     pub namespace: Option<String>,
     /// The `Host` that the request came to, lower case, with its port.
     pub host: Option<String>,
+    /// The registry that the client chose otherwise than by the host.
+    pub registry: Option<AccountId>,
 }
 
 /// Where a list goes on.
@@ -39,6 +41,8 @@ pub enum Action {
     Ping,
     ListRepositories {
         page: Page,
+        /// As in [`RequestedName`].
+        host: Option<String>,
     },
     ListTags {
         name: RequestedName,

@@ -10,7 +10,7 @@ use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::Meta;
 use crate::policy::Authorizer;
-use crate::registry::{Registry, Upstreams};
+use crate::registry::{Accounts, Registry, Upstreams};
 use crate::storage::{Bucket, Depot, Storage};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
@@ -49,7 +49,8 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let authenticator = Authenticator::new(keyring.clone(), settings.auth.clone(), &settings.oidc, meta.clone())?;
     let authorizer = Authorizer::new(settings.auth.clone(), meta.clone());
     let declared = declared(&settings.upstreams, &metrics)?;
-    let upstreams = Upstreams::new(declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
+    let accounts = Arc::new(Accounts::new(&settings.auth, &settings.accounts));
+    let upstreams = Upstreams::new(accounts, declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
     upstreams.read_rules().await?;
     let registry =
         Registry::new(upstreams, cache.clone(), pushed, settings.hosted.clone(), meta.clone(), metrics.clone());

@@ -11,8 +11,8 @@ use super::identities;
 use crate::auth::{AccessKey, Directory, Enrolment, Identity, Known, Means};
 use crate::config::Settings;
 use crate::meta::{Meta, PrincipalKind, PrincipalRow};
-use crate::oci::{AccountId, RepositoryName};
-use crate::policy::{About, Ask, Authorizer, Circumstances, Document, Kind, Preset};
+use crate::oci::{AccountId, QualifiedName, RepositoryName};
+use crate::policy::{About, Ask, Authorizer, Circumstances, Document, Kind, On, Preset};
 
 /// Opened for one command.
 pub struct Users {
@@ -27,6 +27,8 @@ pub struct Question {
     pub principal: String,
     /// As `ecr:PutImage`.
     pub action: String,
+    /// `None` is that of `auth.account`.
+    pub registry: Option<AccountId>,
     pub repository: Option<RepositoryName>,
     pub tag: Option<String>,
     pub source: Option<IpAddr>,
@@ -120,16 +122,18 @@ impl Users {
             Identity::known(known.ok_or(Error::NoUser(question.principal))?, Means::Nothing)
         };
         let authorizer = Authorizer::new(self.settings.auth.clone(), self.meta.clone());
+        let account = question.registry.unwrap_or(self.settings.auth.account);
         let about = question.repository.map(|repository| {
             let of = |upstream: &&crate::config::UpstreamSettings| {
                 repository.as_str().strip_prefix(upstream.name.as_str()).is_some_and(|rest| rest.starts_with('/'))
             };
             let upstream = self.settings.upstreams.iter().find(of).map(|upstream| upstream.name.to_string());
-            About { repository, upstream, exists: true }
+            About { repository: QualifiedName::new(account, repository), upstream, exists: true }
         });
         let circumstances =
             Circumstances { source: question.source, secure: true, user_agent: None, now: SystemTime::now() };
-        let ask = Ask { action: &question.action, about: about.as_ref(), tag: question.tag.as_deref() };
+        let on = about.as_ref().map_or(On::Registry(account), On::Repository);
+        let ask = Ask { action: &question.action, on, tag: question.tag.as_deref() };
         Ok(authorizer.explain(&identity, ask, &circumstances).await?)
     }
 }

@@ -96,6 +96,9 @@ pub struct Explain {
     /// Such as team/app, or docker.io/library/nginx
     #[arg(long, value_name = "NAME")]
     pub repository: Option<RepositoryName>,
+    /// The account of the registry, `auth.account` unless it is given
+    #[arg(long, value_name = "ACCOUNT")]
+    pub registry: Option<AccountId>,
     #[arg(long)]
     pub tag: Option<String>,
     /// The client's address
@@ -172,6 +175,7 @@ pub(super) async fn policy(source: &Source, command: Policy) -> Result<String, F
     let question = Question {
         principal: wanted.principal,
         action: wanted.action,
+        registry: wanted.registry,
         repository: wanted.repository,
         tag: wanted.tag,
         source: wanted.source_ip,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Serialize;
 
+use super::account::host_name;
 use super::credential::{Secret, access_key, either};
 use super::key::{Fallback, Key, Kind, Section};
 use super::problem::Place;
@@ -22,6 +23,9 @@ pub struct AuthSettings {
     pub account: AccountId,
     /// Stands in the names of repositories (ARNs). Default `local`.
     pub region: String,
+    /// Below it, `<account>.dkr.ecr.<region>` names a registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
     /// The keys that seal tokens and secrets; `None` is `keys` below `data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
@@ -87,6 +91,13 @@ pub(super) static SECTION: Section = Section {
             kind: Kind::Text,
             fallback: Fallback::Value(r#""local""#),
             meaning: "The region in the names of repositories, such as `arn:aws:ecr:local:000000000000:repository/team/app`.",
+        },
+        Key {
+            name: "domain",
+            kind: Kind::Text,
+            fallback: Fallback::Unset,
+            meaning: "A domain such as `\"registry.example\"`: below it, `<account>.dkr.ecr.<region>.<domain>` is the registry of an account, \
+                      as in ECR.",
         },
         Key {
             name: "key_file",
@@ -179,6 +190,7 @@ pub(super) fn read(reader: &Reader<'_>, has_users: bool) -> Option<AuthSettings>
     let required = reader.optional("required", value::flag);
     let account = reader.get("account", account);
     let region = reader.get("region", region);
+    let domain = reader.optional("domain", |key, node| host_name(&value::text(key, node)?));
     let key_file = reader.optional("key_file", value::text);
     let url = reader.optional("url", value::text);
     let challenge = reader.get("challenge", value::choice);
@@ -205,6 +217,7 @@ pub(super) fn read(reader: &Reader<'_>, has_users: bool) -> Option<AuthSettings>
         required: required?.unwrap_or(has_users),
         account: account?,
         region: region?,
+        domain: domain?,
         key_file,
         url,
         challenge: if challenge? == "basic" { Challenge::Basic } else { Challenge::Bearer },
@@ -280,7 +293,7 @@ pub(super) fn read_policies(reader: &Reader<'_>) -> Option<Vec<(String, String)>
     Some(policies)
 }
 
-fn account(key: &Key, node: &super::tree::Value) -> Result<AccountId, String> {
+pub(super) fn account(key: &Key, node: &super::tree::Value) -> Result<AccountId, String> {
     value::text(key, node)?.parse().map_err(|error: crate::oci::AccountIdError| error.to_string())
 }
 

@@ -11,6 +11,7 @@
 
 mod settings;
 
+mod account;
 mod admin;
 mod auth;
 mod cache;
@@ -43,6 +44,7 @@ mod show;
 mod starter;
 mod watch;
 
+pub use account::AccountSettings;
 pub use admin::AdminSettings;
 pub use auth::{AuthSettings, Challenge, PRESETS, UserSettings};
 pub use cache::CacheSettings;

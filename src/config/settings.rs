@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::account::{self, AccountSettings};
 use super::admin::{self, AdminSettings};
 use super::auth::{self, AuthSettings, UserSettings};
 use super::cache::{self, CacheSettings};
@@ -32,6 +33,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     pub meta: MetaSettings,
     pub auth: AuthSettings,
+    /// `[[account]]`, in the order of the file.
+    pub accounts: Vec<AccountSettings>,
     /// `[[user]]`.
     pub users: Vec<UserSettings>,
     /// `[[oidc]]`, in the order of the file.
@@ -102,6 +105,12 @@ pub(super) static SECTION: Section = Section {
             meaning: "Where facts are kept.",
         },
         Key { name: "auth", kind: Kind::Table(&auth::SECTION), fallback: Fallback::Unset, meaning: "Who may come in." },
+        Key {
+            name: "account",
+            kind: Kind::Tables(&account::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "Registries of other accounts.",
+        },
         Key { name: "user", kind: Kind::Tables(&auth::USER), fallback: Fallback::Unset, meaning: "Users." },
         Key {
             name: "oidc",
@@ -135,6 +144,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &storage::SECTION,
         &meta::SECTION,
         &auth::SECTION,
+        &account::SECTION,
         &auth::USER,
         &oidc::SECTION,
         &LISTENER,
@@ -162,6 +172,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let meta = reader.table("meta", &meta::SECTION).and_then(|reader| meta::read(&reader));
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
     let upstreams = nodes(&mut reader, "upstream").and_then(|nodes| upstream::read(nodes, context));
+    let accounts = nodes(&mut reader, "account").and_then(|nodes| account::read(nodes, context));
     let users = nodes(&mut reader, "user");
     let oidc = nodes(&mut reader, "oidc");
     let is_any = |nodes: &Option<Vec<Node>>| nodes.as_ref().is_some_and(|nodes| !nodes.is_empty());
@@ -183,6 +194,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         storage: storage?,
         meta: meta?,
         auth: auth?,
+        accounts: accounts?,
         users: users?,
         oidc: oidc?,
         telemetry: telemetry?,
@@ -242,6 +254,7 @@ impl Settings {
             ("storage", self.storage == new.storage),
             ("meta", self.meta == new.meta),
             ("auth", self.auth == new.auth),
+            ("account", self.accounts == new.accounts),
             ("oidc", self.oidc == new.oidc),
             ("hosted", self.hosted == new.hosted),
             ("log.format", self.telemetry.format == new.telemetry.format),

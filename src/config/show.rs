@@ -8,6 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use tracing::level_filters::LevelFilter;
 
+use super::account::AccountSettings;
 use super::admin::AdminSettings;
 use super::auth::{AuthSettings, UserSettings};
 use super::cache::CacheSettings;
@@ -37,6 +38,8 @@ struct Document<'a> {
     auth: &'a AuthSettings,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     user: &'a [UserSettings],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    account: &'a [AccountSettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     oidc: &'a [OidcSettings],
     log: &'a TelemetrySettings,
@@ -83,6 +86,7 @@ impl Settings {
             meta: &self.meta,
             auth: &self.auth,
             user: &self.users,
+            account: &self.accounts,
             oidc: &self.oidc,
             log: &self.telemetry,
             upstream: &self.upstreams,

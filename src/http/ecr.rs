@@ -1,5 +1,6 @@
 //! ECR's API on the wire (JSON 1.1): `POST /` with the operation's name in `X-Amz-Target`, signed with Signature Version 4.
 
+use std::slice;
 use std::time::SystemTime;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -14,9 +15,9 @@ use crate::ecr::{
     AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, Operation, OperationName, Output, Resource,
     Timestamp,
 };
-use crate::oci::RepositoryName;
-use crate::policy::{About, Ask, Denied, Permit};
-use crate::registry::{Endpoint, Incoming, Registry};
+use crate::oci::{AccountId, QualifiedName, RepositoryName};
+use crate::policy::{About, Ask, Denied, On, Permit};
+use crate::registry::{Accounts, Endpoint, Incoming, Registry, no_registry};
 use crate::telemetry::{AuditLine, rfc_3339};
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
@@ -80,17 +81,25 @@ async fn respond(
         }
     };
     let operation = Operation::parse(target, &body)?;
-    let permit = permit(request, gate, identity, operation, request_id).await?;
-    let endpoint = endpoint(request, gate);
-    if let Operation::GetAuthorizationToken(_) = permit.action() {
-        return authorization_token(permit.identity(), gate.authenticator(), &endpoint);
+    let account = account(&identity, &operation, registry.accounts())?;
+    let about = |name: &RepositoryName| registry.about_named(QualifiedName::new(account, name.clone()));
+    let permit = permit(request, gate, identity, operation, account, about, request_id).await?;
+    let endpoint = |account| endpoint(request, gate, registry.accounts(), account, &claim.scope().region);
+    if let Operation::GetAuthorizationToken(input) = permit.action() {
+        let ids = if input.registry_ids.is_empty() { slice::from_ref(&account) } else { &*input.registry_ids };
+        let endpoints: Vec<Endpoint> = ids.iter().map(|id| endpoint(*id)).collect();
+        return authorization_token(permit.identity(), gate.authenticator(), &endpoints);
     }
+    let endpoint = endpoint(account);
     if !permit.action().is_write() {
         return registry.operate(permit, &endpoint, gate.authorizer()).await;
     }
     let (principal, means) = (permit.identity().name().to_owned(), permit.identity().means);
     let (action, because) = (permit.action().iam_action(), permit.because().to_owned());
-    let resource = resource(permit.action(), gate);
+    let resource = match permit.action().resource() {
+        Resource::Repository(name) => gate.authorizer().arn(On::Repository(&about(name))),
+        _ => gate.authorizer().arn(On::Registry(account)),
+    };
     let done = registry.operate(permit, &endpoint, gate.authorizer()).await;
     gate.audit().write(&AuditLine {
         at: rfc_3339(SystemTime::now()),
@@ -107,12 +116,19 @@ async fn respond(
     done
 }
 
-fn resource(operation: &Operation, gate: &Gate) -> String {
-    match operation.resource() {
-        Resource::Repository(name) => {
-            gate.authorizer().arn(Some(&About { repository: name.clone(), upstream: None, exists: true }))
+/// Whose registry the operation is about: the one that it names, else the caller's. Callers whose account has no registry here mean
+/// the home registry.
+fn account(identity: &Identity, operation: &Operation, accounts: &Accounts) -> Result<AccountId, Fault> {
+    match operation.registry_id() {
+        Some(named) if accounts.has(*named) => Ok(*named),
+        Some(named) => Err(no_registry(operation, named)),
+        None => {
+            let own = match &identity.who {
+                Who::Known(known) => Some(known.row().account),
+                Who::Open { .. } | Who::Anonymous => None,
+            };
+            Ok(own.filter(|own| accounts.has(*own)).unwrap_or_else(|| accounts.home()))
         }
-        _ => "*".to_owned(),
     }
 }
 
@@ -134,21 +150,30 @@ async fn permit(
     gate: &Gate,
     identity: Identity,
     operation: Operation,
+    account: AccountId,
+    about: impl Fn(&RepositoryName) -> About,
     request_id: &str,
 ) -> Result<Permit<Operation>, Fault> {
     let action = operation.iam_action();
-    let about = |name: &RepositoryName| About { repository: name.clone(), upstream: None, exists: true };
+    let own = |identity: &Identity| match &identity.who {
+        Who::Known(known) => known.row().account,
+        Who::Open { .. } | Who::Anonymous => account,
+    };
     let abouts: Vec<About> = match operation.resource() {
         Resource::Registry | Resource::AllRepositories => Vec::new(),
         Resource::Repository(name) => vec![about(name)],
         Resource::Repositories(names) => names.iter().map(about).collect(),
     };
     let asks: Vec<Ask<'_>> = match operation.resource() {
-        Resource::Registry => vec![Ask { action, about: None, tag: None }],
+        // Nobody but the caller's own account lets them log in.
+        Resource::Registry if matches!(operation, Operation::GetAuthorizationToken(_)) => {
+            vec![Ask { action, on: On::Registry(own(&identity)), tag: None }]
+        }
+        Resource::Registry => vec![Ask { action, on: On::Registry(account), tag: None }],
         // A list shows what may be seen.
         Resource::AllRepositories => Vec::new(),
         Resource::Repository(_) | Resource::Repositories(_) => {
-            abouts.iter().map(|about| Ask { action, about: Some(about), tag: None }).collect()
+            abouts.iter().map(|about| Ask { action, on: On::Repository(about), tag: None }).collect()
         }
     };
     let circumstances = gate.circumstances(request);
@@ -167,19 +192,26 @@ async fn permit(
     })
 }
 
-fn endpoint(request: &Parts, gate: &Gate) -> Endpoint {
-    let settings = gate.authenticator().settings();
-    Endpoint { account: settings.account, region: settings.region.clone(), url: gate.url(request) }
+/// The registry of this account as whoever asks names it: the region is the one that they signed for.
+fn endpoint(request: &Parts, gate: &Gate, accounts: &Accounts, account: AccountId, region: &str) -> Endpoint {
+    let url = if account == accounts.home() { None } else { accounts.host_of(account, region) };
+    let url = url.map_or_else(|| gate.url(request), |host| gate.url_of(request, &host));
+    Endpoint { account, region: region.to_owned(), url }
 }
 
 fn authorization_token(
     identity: &Identity,
     authenticator: &Authenticator,
-    endpoint: &Endpoint,
+    endpoints: &[Endpoint],
 ) -> Result<Output, Fault> {
     let Who::Known(known) = &identity.who else { return Err(Fault::missing_authentication_token()) };
     let Some((token, ends)) = authenticator.authorization_token(known) else { return Err(Fault::server()) };
     let expires_at = Timestamp::from_unix_millis(u64::try_from(ends.seconds()).unwrap_or_default() * 1000);
-    let data = AuthorizationData { authorization_token: token, expires_at, proxy_endpoint: endpoint.url.clone() };
-    Ok(Output::GetAuthorizationToken(GetAuthorizationTokenOutput { authorization_data: vec![data] }))
+    let data = |endpoint: &Endpoint| AuthorizationData {
+        authorization_token: token.clone(),
+        expires_at,
+        proxy_endpoint: endpoint.url.clone(),
+    };
+    let authorization_data = endpoints.iter().map(data).collect();
+    Ok(Output::GetAuthorizationToken(GetAuthorizationTokenOutput { authorization_data }))
 }

@@ -1,16 +1,19 @@
 //! The door of a listener: who comes in, and what they may do there.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{AUTHORIZATION, HOST, USER_AGENT};
+use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 
+use super::oci::host;
 use crate::action::{Action, RequestedName};
 use crate::auth::{Authenticator, Identity, Means, Refused, Who};
 use crate::config::Challenge;
 use crate::policy::{Authorizer, Circumstances, Denied, Permit};
-use crate::registry::{self, Registry};
+use crate::registry::{self, Accounts, Registry};
+
 use crate::telemetry::{Audit, AuditLine, rfc_3339};
 
 /// Cheap to clone.
@@ -20,6 +23,7 @@ pub struct Gate {
     /// Whoever reaches the listener comes in.
     open: bool,
     authorizer: Authorizer,
+    accounts: Arc<Accounts>,
     /// Whether whoever reaches an open listener may push.
     push: bool,
     /// Whether the listener speaks TLS.
@@ -45,12 +49,13 @@ impl Gate {
     pub fn new(
         authenticator: Authenticator,
         authorizer: Authorizer,
+        accounts: Arc<Accounts>,
         open: bool,
         push: bool,
         secure: bool,
         audit: Audit,
     ) -> Self {
-        Self { authenticator, open, authorizer, push, secure, audit }
+        Self { authenticator, open, authorizer, accounts, push, secure, audit }
     }
 
     /// `None` on a listener that wants to know nothing.
@@ -159,15 +164,29 @@ impl Gate {
 
     /// Where clients reach the registry.
     pub fn url(&self, request: &Parts) -> String {
-        if let Some(url) = &self.authenticator.settings().url {
+        let host = host(request);
+        // A host that chose a registry has to choose it at the token endpoint as well.
+        let chose = matches!(self.accounts.chosen_by(host.as_deref()), Ok(Some(_)));
+        if let Some(url) = self.authenticator.settings().url.as_ref().filter(|_| !chose) {
             return url.as_str().trim_end_matches('/').to_owned();
         }
-        let told = request.uri.authority().map(http::uri::Authority::as_str);
-        let host = told.or_else(|| request.headers.get(HOST)?.to_str().ok()).unwrap_or("localhost");
         // What stands between quotes in the challenge.
-        let plain = |c: &u8| c.is_ascii_alphanumeric() || b".-_:[]".contains(c);
-        let host = if host.as_bytes().iter().all(plain) { host } else { "localhost" };
-        format!("{}://{host}", if self.secure { "https" } else { "http" })
+        let plain = |c: u8| c.is_ascii_alphanumeric() || b".-_:[]".contains(&c);
+        let host = host.filter(|host| host.bytes().all(plain));
+        format!("{}://{}", self.scheme(), host.as_deref().unwrap_or("localhost"))
+    }
+
+    /// Where clients reach the registry by this name: at the port that this one came to.
+    pub fn url_of(&self, request: &Parts, name: &str) -> String {
+        let came_to = host(request).unwrap_or_default();
+        let port = came_to.rsplit_once(':').map_or("", |(_, port)| port);
+        let is_port = !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit());
+        let port = if is_port { format!(":{port}") } else { String::new() };
+        format!("{}://{name}{port}", self.scheme())
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
     }
 
     /// RFC 6750 section 3, and distribution's "token authentication"; RFC 7617 for Basic.
@@ -221,5 +240,5 @@ fn scope(action: &Action) -> Option<String> {
 fn mount_source(action: &Action) -> Option<RequestedName> {
     let Action::StartUpload { name, start } = action else { return None };
     let from = start.mount.as_ref()?.from.clone()?;
-    Some(RequestedName { path: from, namespace: None, host: name.host.clone() })
+    Some(RequestedName { path: from, namespace: None, host: name.host.clone(), registry: name.registry })
 }

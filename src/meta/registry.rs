@@ -1,7 +1,8 @@
-//! What holds for the whole registry: documents of a few kinds, by name.
+//! What holds for a whole registry: documents of a few kinds, by name.
 
 use super::database::Meta;
 use super::error::Error;
+use crate::oci::AccountId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DocumentKind {
@@ -41,10 +42,16 @@ impl DocumentKind {
 }
 
 impl Meta {
-    pub async fn document(&self, kind: DocumentKind, name: &str) -> Result<Option<DocumentRow>, Error> {
+    pub async fn document(
+        &self,
+        account: AccountId,
+        kind: DocumentKind,
+        name: &str,
+    ) -> Result<Option<DocumentRow>, Error> {
         let row: Option<Columns> = sqlx::query_as(
-            "SELECT name, document, created_at_ms, updated_at_ms FROM registry_document WHERE kind = $1 AND name = $2",
+            "SELECT name, document, created_at_ms, updated_at_ms FROM registry_document WHERE account = $1 AND kind = $2 AND name = $3",
         )
+        .bind(account.as_str())
         .bind(kind.name())
         .bind(name)
         .fetch_optional(&self.pool)
@@ -56,14 +63,16 @@ impl Meta {
     /// In order of their names, after `last`.
     pub async fn documents(
         &self,
+        account: AccountId,
         kind: DocumentKind,
         last: Option<&str>,
         limit: u32,
     ) -> Result<Vec<DocumentRow>, Error> {
         let rows: Vec<Columns> = sqlx::query_as(
             "SELECT name, document, created_at_ms, updated_at_ms FROM registry_document \
-             WHERE kind = $1 AND ($2 = 1 OR name > $3) ORDER BY name LIMIT $4",
+             WHERE account = $1 AND kind = $2 AND ($3 = 1 OR name > $4) ORDER BY name LIMIT $5",
         )
+        .bind(account.as_str())
         .bind(kind.name())
         .bind(i64::from(last.is_none()))
         .bind(last.unwrap_or_default())
@@ -74,13 +83,43 @@ impl Meta {
         Ok(rows.into_iter().map(document).collect())
     }
 
+    /// Of all registries, in order of accounts and names.
+    pub async fn documents_of_all(
+        &self,
+        kind: DocumentKind,
+        limit: u32,
+    ) -> Result<Vec<(AccountId, DocumentRow)>, Error> {
+        let rows: Vec<(String, String, String, i64, i64)> = sqlx::query_as(
+            "SELECT account, name, document, created_at_ms, updated_at_ms FROM registry_document \
+             WHERE kind = $1 ORDER BY account, name LIMIT $2",
+        )
+        .bind(kind.name())
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        let row = |(account, name, text, created_at_ms, updated_at_ms): (String, _, _, _, _)| {
+            let account = account.parse().map_err(|_| Error::Malformed { what: "an account", text: account })?;
+            Ok((account, document((name, text, created_at_ms, updated_at_ms))))
+        };
+        rows.into_iter().map(row).collect()
+    }
+
     /// False when there is one of this name already.
-    pub async fn add_document(&self, kind: DocumentKind, name: &str, text: &str, now_ms: i64) -> Result<bool, Error> {
+    pub async fn add_document(
+        &self,
+        account: AccountId,
+        kind: DocumentKind,
+        name: &str,
+        text: &str,
+        now_ms: i64,
+    ) -> Result<bool, Error> {
         let mut writing = self.write().await?;
         let added = sqlx::query(
-            "INSERT INTO registry_document (kind, name, document, created_at_ms, updated_at_ms) \
-             VALUES ($1, $2, $3, $4, $4) ON CONFLICT (kind, name) DO NOTHING",
+            "INSERT INTO registry_document (account, kind, name, document, created_at_ms, updated_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (account, kind, name) DO NOTHING",
         )
+        .bind(account.as_str())
         .bind(kind.name())
         .bind(name)
         .bind(text)
@@ -92,13 +131,21 @@ impl Meta {
         Ok(added.rows_affected() > 0)
     }
 
-    pub async fn put_document(&self, kind: DocumentKind, name: &str, text: &str, now_ms: i64) -> Result<(), Error> {
+    pub async fn put_document(
+        &self,
+        account: AccountId,
+        kind: DocumentKind,
+        name: &str,
+        text: &str,
+        now_ms: i64,
+    ) -> Result<(), Error> {
         let mut writing = self.write().await?;
         sqlx::query(
-            "INSERT INTO registry_document (kind, name, document, created_at_ms, updated_at_ms) \
-             VALUES ($1, $2, $3, $4, $4) ON CONFLICT (kind, name) DO UPDATE SET document = excluded.document, \
+            "INSERT INTO registry_document (account, kind, name, document, created_at_ms, updated_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (account, kind, name) DO UPDATE SET document = excluded.document, \
              updated_at_ms = excluded.updated_at_ms",
         )
+        .bind(account.as_str())
         .bind(kind.name())
         .bind(name)
         .bind(text)
@@ -110,12 +157,18 @@ impl Meta {
     }
 
     /// What was there.
-    pub async fn remove_document(&self, kind: DocumentKind, name: &str) -> Result<Option<DocumentRow>, Error> {
+    pub async fn remove_document(
+        &self,
+        account: AccountId,
+        kind: DocumentKind,
+        name: &str,
+    ) -> Result<Option<DocumentRow>, Error> {
         let mut writing = self.write().await?;
         let row: Option<Columns> = sqlx::query_as(
-            "DELETE FROM registry_document WHERE kind = $1 AND name = $2 \
+            "DELETE FROM registry_document WHERE account = $1 AND kind = $2 AND name = $3 \
              RETURNING name, document, created_at_ms, updated_at_ms",
         )
+        .bind(account.as_str())
         .bind(kind.name())
         .bind(name)
         .fetch_optional(writing.connection())
@@ -125,12 +178,15 @@ impl Meta {
         Ok(row.map(document))
     }
 
-    pub async fn count_documents(&self, kind: DocumentKind) -> Result<u64, Error> {
-        let count: i64 = sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM registry_document WHERE kind = $1")
-            .bind(kind.name())
-            .fetch_one(&self.pool)
-            .await
-            .map_err(Error::Query)?;
+    pub async fn count_documents(&self, account: AccountId, kind: DocumentKind) -> Result<u64, Error> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM registry_document WHERE account = $1 AND kind = $2",
+        )
+        .bind(account.as_str())
+        .bind(kind.name())
+        .fetch_one(&self.pool)
+        .await
+        .map_err(Error::Query)?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
 }

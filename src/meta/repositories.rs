@@ -1,21 +1,18 @@
-//! The list of all repositories, wherever they belong.
+//! The list of a registry's repositories, one's own and those of upstreams.
 
 use super::database::Meta;
 use super::error::Error;
+use crate::oci::AccountId;
 
 impl Meta {
-    /// Names of repositories that hold something, in order, after `last`.
-    pub async fn repositories(&self, last: Option<&str>, limit: u32) -> Result<Vec<String>, Error> {
-        // Each part stops by itself, so that a page costs a page.
-        sqlx::query_scalar(
-            "SELECT name FROM (SELECT name FROM upstream_repository WHERE name > $1 ORDER BY name LIMIT $2) AS upstreams \
-             UNION SELECT name FROM (SELECT name FROM repository WHERE name > $1 ORDER BY name LIMIT $2) AS hosted \
-             ORDER BY name LIMIT $2",
-        )
-        .bind(last.unwrap_or_default())
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(Error::Query)
+    /// Their names, in order, after `last`.
+    pub async fn repositories(&self, account: AccountId, last: Option<&str>, limit: u32) -> Result<Vec<String>, Error> {
+        sqlx::query_scalar("SELECT name FROM repository WHERE account = $1 AND name > $2 ORDER BY name LIMIT $3")
+            .bind(account.as_str())
+            .bind(last.unwrap_or_default())
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::*;
-use crate::oci::{AcceptSet, Digest, MediaType, Reference as Named, RepositoryName, Tag};
+use crate::oci::{AcceptSet, AccountId, Digest, MediaType, QualifiedName, Reference as Named, RepositoryName, Tag};
 
 const URL_VARIABLE: &str = "TEST_POSTGRES_URL";
 
@@ -32,6 +32,20 @@ async fn on_each(test: impl AsyncFn(Meta)) {
 
 fn name(text: &str) -> RepositoryName {
     text.parse().unwrap()
+}
+
+fn account() -> AccountId {
+    "000000000000".parse().unwrap()
+}
+
+fn qualified(name: &RepositoryName) -> QualifiedName {
+    QualifiedName::new(account(), name.clone())
+}
+
+/// A repository of one's own.
+async fn own(meta: &Meta, name: &RepositoryName, now_ms: i64) -> RepositoryId {
+    let settings = RepositorySettings::default();
+    meta.add_repository(&qualified(name), None, &settings, now_ms).await.unwrap().expect("it is new")
 }
 
 fn tag(text: &str) -> Tag {
@@ -108,13 +122,19 @@ async fn upstreams_tags_links_and_lists() {
 async fn lists_are_in_the_order_of_bytes() {
     on_each(async |meta| {
         for text in ["b", "a-b", "a/b", "a_b", "ab", "a"] {
-            meta.create_repository(&name(text), 1).await.unwrap();
+            own(&meta, &name(text), 1).await;
         }
-        meta.put_links(&name("aa"), &[]).await.unwrap();
-        assert_eq!(meta.repositories(None, 100).await.unwrap(), ["a", "a-b", "a/b", "a_b", "aa", "ab", "b"]);
-        assert_eq!(meta.repositories(Some("a/b"), 2).await.unwrap(), ["a_b", "aa"]);
-        let repository = meta.repository(&name("a")).await.unwrap().unwrap();
-        assert_eq!(meta.create_repository(&name("a"), 2).await.unwrap(), repository);
+        let pulled = qualified(&name("aa"));
+        let settings = RepositorySettings::default();
+        meta.add_repository(&pulled, Some("u"), &settings, 1).await.unwrap().unwrap();
+        let elsewhere = QualifiedName::new("111111111111".parse().unwrap(), name("a"));
+        meta.add_repository(&elsewhere, None, &settings, 1).await.unwrap().unwrap();
+        assert_eq!(meta.repository(&pulled).await.unwrap(), None);
+        assert_eq!(meta.repository_row(&pulled).await.unwrap().unwrap().upstream.as_deref(), Some("u"));
+        assert_eq!(meta.repositories(account(), None, 100).await.unwrap(), ["a", "a-b", "a/b", "a_b", "aa", "ab", "b"]);
+        assert_eq!(meta.repositories(account(), Some("a/b"), 2).await.unwrap(), ["a_b", "aa"]);
+        let repository = meta.repository(&qualified(&name("a"))).await.unwrap().unwrap();
+        assert_eq!(meta.add_repository(&qualified(&name("a")), None, &settings, 2).await.unwrap(), None);
         let tags = tagged(&["v2", "V1", "v10", "_x", "v1.0"], false);
         meta.put_manifest(repository, &manifest("{}", vec![]), &tags, "me", 1).await.unwrap();
         let names = async |last, limit| {
@@ -130,7 +150,7 @@ async fn lists_are_in_the_order_of_bytes() {
 #[tokio::test]
 async fn a_manifest_comes_whole_or_not_at_all() {
     on_each(async |meta| {
-        let repository = meta.create_repository(&name("a"), 1).await.unwrap();
+        let repository = own(&meta, &name("a"), 1).await;
         bring(&meta, repository, "here", 1).await;
         let absent = blob("absent");
         let whole = manifest("{1}", vec![blob("here"), absent.clone()]);
@@ -157,7 +177,7 @@ async fn a_manifest_comes_whole_or_not_at_all() {
 #[tokio::test]
 async fn the_history_of_a_tag() {
     on_each(async |meta| {
-        let repository = meta.create_repository(&name("a"), 1).await.unwrap();
+        let repository = own(&meta, &name("a"), 1).await;
         let (one, two) = (manifest("{1}", vec![]), manifest("{2}", vec![]));
         for (manifest, now_ms) in [(&one, 1), (&one, 2), (&two, 3)] {
             meta.put_manifest(repository, manifest, &tagged(&["x"], false), "me", now_ms).await.unwrap();
@@ -177,7 +197,7 @@ async fn the_history_of_a_tag() {
 #[tokio::test]
 async fn referrers_by_pages_and_by_type() {
     on_each(async |meta| {
-        let repository = meta.create_repository(&name("a"), 1).await.unwrap();
+        let repository = own(&meta, &name("a"), 1).await;
         let subject = Digest::of(b"subject");
         for n in 0..5 {
             let referrer = NewManifest {
@@ -202,10 +222,7 @@ async fn referrers_by_pages_and_by_type() {
 #[tokio::test]
 async fn a_blob_goes_only_when_nobody_needs_it() {
     on_each(async |meta| {
-        let (one, two) = (
-            meta.create_repository(&name("a"), 1).await.unwrap(),
-            meta.create_repository(&name("b"), 1).await.unwrap(),
-        );
+        let (one, two) = (own(&meta, &name("a"), 1).await, own(&meta, &name("b"), 1).await);
         for content in ["used", "shared", "lost"] {
             bring(&meta, one, content, 10).await;
         }
@@ -270,7 +287,7 @@ async fn a_blob_goes_only_when_nobody_needs_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bringing_and_removing_take_turns() {
     on_each(async |meta| {
-        let repository = meta.create_repository(&name("a"), 1).await.unwrap();
+        let repository = own(&meta, &name("a"), 1).await;
         let digest = Digest::of(b"it");
         for round in 0..50 {
             bring(&meta, repository, "it", 1).await;
@@ -310,7 +327,7 @@ async fn bringing_and_removing_take_turns() {
 #[tokio::test]
 async fn uploads_expire() {
     on_each(async |meta| {
-        let repository = meta.create_repository(&name("a"), 1).await.unwrap();
+        let repository = own(&meta, &name("a"), 1).await;
         let row = |id: &str| UploadRow {
             id: id.to_owned(),
             repository,

@@ -12,7 +12,7 @@ use crate::action::Action;
 use crate::auth::{Access, AccessAction, Identity, Known, Recent, ResourceType, Who};
 use crate::config::AuthSettings;
 use crate::meta::{self, Meta};
-use crate::oci::RepositoryName;
+use crate::oci::{AccountId, QualifiedName};
 
 /// What a client sent is matched against patterns only so far.
 const MAX_USER_AGENT_BYTES: usize = 512;
@@ -33,7 +33,7 @@ struct Inner {
 /// What a request is about, by the name that policies know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct About {
-    pub repository: RepositoryName,
+    pub repository: QualifiedName,
     /// The upstream that it belongs to.
     pub upstream: Option<String>,
     /// Whether there is such a repository; what belongs to an upstream is taken to be there.
@@ -45,9 +45,16 @@ pub struct About {
 pub struct Ask<'a> {
     /// As `ecr:PutImage`.
     pub action: &'a str,
-    /// `None` is the registry.
-    pub about: Option<&'a About>,
+    pub on: On<'a>,
     pub tag: Option<&'a str>,
+}
+
+/// What an action is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum On<'a> {
+    /// The registry of this account.
+    Registry(AccountId),
+    Repository(&'a About),
 }
 
 /// What conditions can look at.
@@ -71,12 +78,14 @@ impl Authorizer {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The name of a repository in policies.
-    pub fn arn(&self, about: Option<&About>) -> String {
-        let AuthSettings { account, region, .. } = &self.inner.settings;
-        match about {
-            Some(about) => format!("arn:aws:ecr:{region}:{account}:repository/{}", about.repository),
-            None => "*".to_owned(),
+    /// The name that policies compare.
+    pub fn arn(&self, on: On<'_>) -> String {
+        match on {
+            On::Registry(_) => "*".to_owned(),
+            On::Repository(About { repository, .. }) => {
+                let QualifiedName { account, name } = repository;
+                format!("arn:aws:ecr:{}:{account}:repository/{name}", self.inner.settings.region)
+            }
         }
     }
 
@@ -99,19 +108,16 @@ impl Authorizer {
             }
             Who::Anonymous | Who::Known(_) => {}
         }
-        if let Some(name) = action.iam_name() {
-            // Whoever may see nothing sees an empty list.
-            if !matches!(action, Action::ListRepositories { .. }) {
-                let tag = action.tag();
-                self.ask(&identity, Ask { action: name, about, tag }, circumstances).await?;
-                if action.writes() && about.is_some_and(|about| !about.exists) {
-                    let create = Ask { action: "ecr:CreateRepository", about, tag: None };
-                    self.ask(&identity, create, circumstances).await?;
-                }
-                if about.is_some_and(|about| about.upstream.is_some()) {
-                    let import = Ask { action: "ecr:BatchImportUpstreamImage", about, tag };
-                    self.ask(&identity, import, circumstances).await?;
-                }
+        // Without a repository it is the list of them: whoever may see nothing sees an empty one.
+        if let (Some(name), Some(about)) = (action.iam_name(), about) {
+            let (on, tag) = (On::Repository(about), action.tag());
+            self.ask(&identity, Ask { action: name, on, tag }, circumstances).await?;
+            if action.writes() && !about.exists {
+                self.ask(&identity, Ask { action: "ecr:CreateRepository", on, tag: None }, circumstances).await?;
+            }
+            if about.upstream.is_some() {
+                let import = Ask { action: "ecr:BatchImportUpstreamImage", on, tag };
+                self.ask(&identity, import, circumstances).await?;
             }
         }
         // Asked last: who may not anyhow is not sent for another token.
@@ -121,8 +127,15 @@ impl Authorizer {
         if let Action::StartUpload { start, .. } = &mut action
             && start.mount.is_some()
         {
-            let read = Ask { action: "ecr:GetDownloadUrlForLayer", about: source, tag: None };
-            if source.is_none() || self.ask(&identity, read, circumstances).await.is_err() {
+            let may_read = match source {
+                Some(source) => {
+                    let on = On::Repository(source);
+                    let read = Ask { action: "ecr:GetDownloadUrlForLayer", on, tag: None };
+                    self.ask(&identity, read, circumstances).await.is_ok()
+                }
+                None => false,
+            };
+            if !may_read {
                 start.mount = None;
             }
         }
@@ -154,7 +167,7 @@ impl Authorizer {
         &self,
         identity: &Identity,
         access: &Access,
-        about: Option<&About>,
+        on: On<'_>,
         circumstances: &Circumstances,
     ) -> Result<Access, Denied> {
         let mut granted = Vec::new();
@@ -168,7 +181,7 @@ impl Authorizer {
             };
             let mut allowed = true;
             for name in needed {
-                match self.ask(identity, Ask { action: name, about, tag: None }, circumstances).await {
+                match self.ask(identity, Ask { action: name, on, tag: None }, circumstances).await {
                     Ok(()) => {}
                     Err(Denied::Unavailable(error)) => return Err(error.into()),
                     Err(_) => allowed = false,
@@ -187,11 +200,11 @@ impl Authorizer {
     }
 
     /// Whether a repository's new policy, by itself, denies this to somebody.
-    pub fn would_be_denied(&self, known: &Known, action: &str, repository: &RepositoryName, policy: &Document) -> bool {
+    pub fn would_be_denied(&self, known: &Known, action: &str, repository: &QualifiedName, policy: &Document) -> bool {
         let Ok(principal) = Principal::from_arn(known.arn()) else { return false };
         let about = About { repository: repository.clone(), upstream: None, exists: true };
-        let (resource, context) = (self.arn(Some(&about)), Context::new());
-        let question = Question::new(&principal, action, &resource, self.inner.settings.account, &context);
+        let (resource, context) = (self.arn(On::Repository(&about)), Context::new());
+        let question = Question::new(&principal, action, &resource, repository.account, &context);
         let policies = Policies { repository: Some(policy), ..Policies::default() };
         matches!(decide(&policies, &question), Decision::Denied { .. })
     }
@@ -239,7 +252,7 @@ impl Authorizer {
             Who::Known(known) => Some(known.arn().to_owned()),
             Who::Open { .. } | Who::Anonymous => None,
         };
-        Err(Denied::Policy { principal, action: ask.action.to_owned(), resource: self.arn(ask.about), why })
+        Err(Denied::Policy { principal, action: ask.action.to_owned(), resource: self.arn(ask.on), why })
     }
 
     async fn consult(
@@ -254,15 +267,13 @@ impl Authorizer {
             Who::Open { .. } | Who::Anonymous => None,
         };
         let rights = rights.as_deref().unwrap_or_else(|| self.inner.library.nobody());
-        let facts = match ask.about {
-            Some(About { repository, upstream: None, .. }) => self.inner.library.facts(repository).await?,
-            // What belongs to an upstream has no policy of its own.
-            _ => Arc::default(),
+        let (account, facts) = match ask.on {
+            On::Repository(about) => (about.repository.account, self.inner.library.facts(&about.repository).await?),
+            On::Registry(account) => (account, Arc::default()),
         };
-        let registry = self.inner.library.registry().await?;
+        let registry = self.inner.library.registry(account).await?;
         let context = context(ask, &facts, circumstances);
-        let resource = self.arn(ask.about);
-        let account = self.inner.settings.account;
+        let resource = self.arn(ask.on);
         let question = Question::new(&rights.principal, ask.action, &resource, account, &context);
         let identity: Vec<IdentityPolicy<'_>> =
             rights.policies.iter().map(|(name, document)| IdentityPolicy { name, document }).collect();
@@ -287,7 +298,7 @@ impl Viewer {
     /// Whether a repository is in the lists that they see.
     pub async fn may_see(&self, about: &About) -> Result<bool, meta::Error> {
         let Some((authorizer, identity, circumstances)) = &self.0 else { return Ok(true) };
-        let ask = Ask { action: "ecr:DescribeRepositories", about: Some(about), tag: None };
+        let ask = Ask { action: "ecr:DescribeRepositories", on: On::Repository(about), tag: None };
         match authorizer.ask(identity, ask, circumstances).await {
             Ok(()) => Ok(true),
             Err(Denied::Unavailable(error)) => Err(error),
@@ -317,8 +328,8 @@ fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances)
     if let Some(tag) = ask.tag {
         context.add("entrepot:ImageTag", tag);
     }
-    if let Some(upstream) = ask.about.and_then(|about| about.upstream.as_deref()) {
-        context.add("entrepot:Upstream", upstream);
+    if let On::Repository(About { upstream: Some(upstream), .. }) = ask.on {
+        context.add("entrepot:Upstream", upstream.as_str());
     }
     context
 }

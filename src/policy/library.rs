@@ -8,7 +8,7 @@ use super::iam::{Document, Kind, Preset, Principal, RegistryScope};
 use crate::auth::Known;
 use crate::ecr::{AccountSettingName, Word};
 use crate::meta::{self, DocumentKind, Meta};
-use crate::oci::RepositoryName;
+use crate::oci::{AccountId, QualifiedName};
 
 /// A change by another process is seen after this.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(3);
@@ -24,8 +24,8 @@ pub(super) struct Library {
     rights: moka::sync::Cache<String, Arc<Rights>>,
     /// Counts changes. What was read before one is kept under the count before it, and not found after it.
     changes: AtomicU64,
-    repositories: moka::sync::Cache<(u64, RepositoryName), Arc<Facts>>,
-    registry: moka::sync::Cache<u64, Arc<RegistryFacts>>,
+    repositories: moka::sync::Cache<(u64, QualifiedName), Arc<Facts>>,
+    registries: moka::sync::Cache<(u64, AccountId), Arc<RegistryFacts>>,
     nobody: Rights,
 }
 
@@ -55,7 +55,7 @@ impl Library {
             rights: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
             changes: AtomicU64::new(0),
             repositories: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
-            registry: moka::sync::Cache::builder().max_capacity(1).time_to_live(REMEMBERED).build(),
+            registries: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
             nobody: Rights { principal: Principal::anonymous(), policies: Vec::new() },
         }
     }
@@ -108,36 +108,36 @@ impl Library {
         Ok(rights)
     }
 
-    /// Of a repository of one's own.
-    pub(super) async fn facts(&self, name: &RepositoryName) -> Result<Arc<Facts>, meta::Error> {
+    pub(super) async fn facts(&self, name: &QualifiedName) -> Result<Arc<Facts>, meta::Error> {
         let key = (self.changes(), name.clone());
         if let Some(facts) = self.repositories.get(&key) {
             return Ok(facts);
         }
-        // That there is none is not remembered: a push may make it at any moment, with a policy.
+        // That there is none is not remembered: a push or a pull may make it at any moment, with a policy.
         let Some(row) = self.meta.repository_row(name).await? else { return Ok(Arc::default()) };
         let facts = Arc::new(Facts {
-            policy: row.settings.policy.map(|text| stored(Kind::Repository, &text, name.as_str())),
+            policy: row.settings.policy.map(|text| stored(Kind::Repository, &text, name.name.as_str())),
             tags: row.settings.resource_tags.into_iter().collect(),
         });
         self.repositories.insert(key, facts.clone());
         Ok(facts)
     }
 
-    pub(super) async fn registry(&self) -> Result<Arc<RegistryFacts>, meta::Error> {
-        let key = self.changes();
-        if let Some(facts) = self.registry.get(&key) {
+    /// Of the registry of this account.
+    pub(super) async fn registry(&self, account: AccountId) -> Result<Arc<RegistryFacts>, meta::Error> {
+        let key = (self.changes(), account);
+        if let Some(facts) = self.registries.get(&key) {
             return Ok(facts);
         }
-        let policy = self.meta.document(DocumentKind::RegistryPolicy, "").await?;
+        let policy = self.meta.document(account, DocumentKind::RegistryPolicy, "").await?;
         let scope = AccountSettingName::RegistryPolicyScope;
-        let scope = self.meta.document(DocumentKind::Setting, scope.word()).await?;
+        let scope = self.meta.document(account, DocumentKind::Setting, scope.word()).await?;
         let is_v1 = scope.is_some_and(|row| row.document == "V1");
         let facts = Arc::new(RegistryFacts {
             policy: policy.map(|row| stored(Kind::Registry, &row.document, "the registry")),
             scope: if is_v1 { RegistryScope::V1 } else { RegistryScope::V2 },
         });
-        self.registry.insert(key, facts.clone());
+        self.registries.insert(key, facts.clone());
         Ok(facts)
     }
 }

@@ -12,7 +12,7 @@ pub mod iam;
 mod library;
 mod permit;
 
-pub use authorizer::{About, Ask, Authorizer, Circumstances, Viewer};
+pub use authorizer::{About, Ask, Authorizer, Circumstances, On, Viewer};
 pub use denied::Denied;
 pub use iam::{Document, DocumentError, Kind, Preset};
 pub use permit::Permit;

@@ -4,19 +4,22 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::accounts::Accounts;
 use super::answer::{Answer, Body};
 use super::error::Error;
-use super::hosted::{Hosted, Repository as HostedRepository, no_referrers};
+use super::hosted::{Hosted, PulledManifest, Repository as HostedRepository, no_referrers};
 use super::incoming::Incoming;
 use super::names::{NameError, Named};
 use super::pull_through::PullThrough;
+use super::pulled::Pulled;
 use super::upstreams::Upstreams;
 use super::{PAGE_ENTRIES, names};
-use crate::action::{Action, Page, RequestedName};
+use crate::action::{Action, Page, RequestedName, Want};
 use crate::auth::Who;
 use crate::cache::BlobCache;
 use crate::config::HostedSettings;
-use crate::meta::Meta;
+use crate::meta::{Meta, RepositoryRow};
+use crate::oci::{AcceptSet, AccountId, Digest, QualifiedName, Reference};
 use crate::policy::{About, Permit, Viewer};
 use crate::storage::Depot;
 use crate::telemetry::Metrics;
@@ -32,6 +35,7 @@ struct Shared {
     upstreams: Upstreams,
     pull_through: PullThrough,
     hosted: Hosted,
+    pulled: Pulled,
     meta: Meta,
 }
 
@@ -51,12 +55,10 @@ impl Registry {
         meta: Meta,
         metrics: Metrics,
     ) -> Self {
-        let shared = Shared {
-            upstreams,
-            pull_through: PullThrough::new(cache.clone(), meta.clone(), metrics.clone()),
-            hosted: Hosted::new(pushed, cache, meta.clone(), settings, metrics),
-            meta,
-        };
+        let pull_through = PullThrough::new(cache.clone(), meta.clone(), metrics.clone());
+        let hosted = Hosted::new(pushed, cache, meta.clone(), settings, metrics);
+        let pulled = Pulled::new(meta.clone(), hosted.clone());
+        let shared = Shared { upstreams, pull_through, hosted, pulled, meta };
         Self { shared: Arc::new(shared) }
     }
 
@@ -73,7 +75,7 @@ impl Registry {
     /// Whether the action is about a name that belongs to the default upstream only as long as nobody pushes to it.
     async fn is_unclaimed(&self, action: &Action) -> Result<bool, Error> {
         let Some(name) = action.repository().filter(|_| !action.writes()) else { return Ok(false) };
-        match self.shared.upstreams.names().resolve(name)? {
+        match self.resolve(name)? {
             Named::Own { name, otherwise: Some(_) } => Ok(self.shared.hosted.repository(&name).await?.is_none()),
             _ => Ok(false),
         }
@@ -90,14 +92,18 @@ impl Registry {
         let Shared { pull_through, hosted, .. } = &*self.shared;
         match action {
             Action::Ping => Ok(Answer::of(Body::Pong)),
-            Action::ListRepositories { page } => self.list_repositories(&page, viewer).await,
+            Action::ListRepositories { page, host } => {
+                self.list_repositories(self.registry_of(None, host.as_deref())?, &page, viewer).await
+            }
             Action::ListTags { name, page } => match self.find(&name).await? {
                 Place::PullThrough(repository) => pull_through.list_tags(repository, &name, &page).await,
                 Place::Hosted(repository) => hosted.list_tags(&repository, &page).await,
             },
             Action::ReadManifest { name, reference, accept, want } => match self.find(&name).await? {
-                Place::PullThrough(repository) => pull_through.read_manifest(repository, reference, accept, want).await,
-                Place::Hosted(repository) => hosted.read_manifest(&repository, &reference, want).await,
+                Place::PullThrough(repository) => {
+                    self.pull_manifest(repository, reference, accept, want, principal).await
+                }
+                Place::Hosted(repository) => hosted.read_manifest(&repository, &reference, want, principal).await,
             },
             Action::ReadBlob { name, digest, want } => match self.find(&name).await? {
                 Place::PullThrough(repository) => pull_through.read_blob(repository, digest, want).await,
@@ -140,16 +146,67 @@ impl Registry {
         }
     }
 
+    /// What a client gets is an image of the registry from now on.
+    async fn pull_manifest(
+        &self,
+        repository: names::Repository,
+        reference: Reference,
+        accept: AcceptSet,
+        want: Want,
+        principal: &str,
+    ) -> Result<Answer, Error> {
+        let Shared { pull_through, pulled, .. } = &*self.shared;
+        let answer = pull_through.read_manifest(repository.clone(), reference.clone(), accept, want).await?;
+        if let Body::Manifest { digest, media_type, bytes: Some(content), .. } = &answer.body {
+            let (digest, media_type, content) = (*digest, media_type.clone(), content.clone());
+            let manifest = PulledManifest { reference, digest, media_type, content };
+            pulled.note(&repository, manifest, principal).await;
+        }
+        Ok(answer)
+    }
+
+    /// Forgets what was kept of an image that is deleted from a repository that is pulled through.
+    pub(super) async fn forget_image(&self, name: &QualifiedName, digest: &Digest) -> Result<(), crate::meta::Error> {
+        let Shared { pull_through, pulled, .. } = &*self.shared;
+        match self.resolve(&requested(name)) {
+            Ok(Named::Upstream(repository)) => pulled.forget_image(pull_through, &repository, digest).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets what was kept of a repository that is deleted.
+    pub(super) async fn forget_repository(
+        &self,
+        name: &QualifiedName,
+        row: &RepositoryRow,
+    ) -> Result<(), crate::meta::Error> {
+        let Shared { pull_through, pulled, .. } = &*self.shared;
+        let repository = match self.resolve(&requested(name)) {
+            Ok(Named::Upstream(repository)) => Some(repository),
+            _ => None,
+        };
+        pulled.forget_repository(pull_through, repository.as_ref(), row).await
+    }
+
+    /// What is known of a blob, in a repository of either kind.
+    pub(super) async fn head_blob(&self, name: &QualifiedName, digest: Digest) -> Result<Answer, Error> {
+        match self.find(&requested(name)).await? {
+            Place::PullThrough(repository) => self.shared.pull_through.read_blob(repository, digest, Want::Head).await,
+            Place::Hosted(repository) => self.shared.hosted.read_blob(&repository, digest, Want::Head, false).await,
+        }
+    }
+
     /// What policies call the repository of this name. A name that means nothing is called as it is: the answer says the rest.
     pub async fn about(&self, name: &RequestedName, writes: bool) -> Result<About, Error> {
         let own = |repository, exists| About { repository, upstream: None, exists };
         let of_upstream = |repository: names::Repository| About {
             upstream: Some(repository.upstream.name().to_string()),
-            repository: repository.local,
+            repository: repository.own,
             exists: true,
         };
-        let (name, otherwise) = match self.shared.upstreams.names().resolve(name) {
-            Err(_) => return Ok(own(name.path.clone(), false)),
+        let registry = self.registry_of(name.registry, name.host.as_deref())?;
+        let (name, otherwise) = match self.shared.upstreams.names(registry).resolve(name) {
+            Err(_) => return Ok(own(QualifiedName::new(registry, name.path.clone()), false)),
             Ok(Named::Upstream(repository)) => return Ok(of_upstream(repository)),
             Ok(Named::Own { name, otherwise }) => (name, otherwise),
         };
@@ -158,6 +215,15 @@ impl Registry {
             Some(repository) if !writes && !exists => Ok(of_upstream(repository)),
             _ => Ok(own(name, exists)),
         }
+    }
+
+    /// What policies call a repository that is named whole, as on the control plane.
+    pub fn about_named(&self, repository: QualifiedName) -> About {
+        let upstream = match self.resolve(&requested(&repository)) {
+            Ok(Named::Upstream(of)) => Some(of.upstream.name().to_string()),
+            _ => None,
+        };
+        About { repository, upstream, exists: true }
     }
 
     /// Puts other upstreams of the configuration in place. Requests under way end with those that they began with.
@@ -172,7 +238,7 @@ impl Registry {
 
     /// Those of the configuration and those of rules.
     pub fn upstreams(&self) -> Vec<Arc<Upstream>> {
-        self.shared.upstreams.names().upstreams().to_vec()
+        self.shared.upstreams.all()
     }
 
     /// Asks upstreams again, before somebody has to wait, until `stop`.
@@ -181,9 +247,26 @@ impl Registry {
     }
 
     /// Whether a repository of this name is one's own.
-    pub(super) fn is_own(&self, name: &crate::oci::RepositoryName) -> bool {
-        let name = RequestedName { path: name.clone(), namespace: None, host: None };
-        matches!(self.shared.upstreams.names().resolve(&name), Ok(Named::Own { .. }))
+    pub(super) fn is_own(&self, name: &QualifiedName) -> bool {
+        matches!(self.resolve(&requested(name)), Ok(Named::Own { .. }))
+    }
+
+    /// The registries of this process.
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        self.shared.upstreams.accounts()
+    }
+
+    /// Whose registry is meant.
+    pub fn registry_of(&self, chosen: Option<AccountId>, host: Option<&str>) -> Result<AccountId, NameError> {
+        match chosen {
+            Some(account) => Ok(account),
+            None => Ok(self.accounts().chosen_by(host)?.map_or(self.accounts().home(), |chosen| chosen.account)),
+        }
+    }
+
+    fn resolve(&self, name: &RequestedName) -> Result<Named, NameError> {
+        let registry = self.registry_of(name.registry, name.host.as_deref())?;
+        self.shared.upstreams.names(registry).resolve(name)
     }
 
     pub(super) fn sources(&self) -> &Upstreams {
@@ -207,7 +290,7 @@ impl Registry {
 
     /// Where a name is read: a repository of our own goes before the default upstream.
     async fn find(&self, name: &RequestedName) -> Result<Place, Error> {
-        let named = self.shared.upstreams.names().resolve(name)?;
+        let named = self.resolve(name)?;
         let (own, otherwise) = match named {
             Named::Upstream(repository) => return Ok(Place::PullThrough(repository)),
             Named::Own { name, otherwise } => (name, otherwise),
@@ -215,13 +298,13 @@ impl Registry {
         match (self.shared.hosted.repository(&own).await?, otherwise) {
             (Some(repository), _) => Ok(Place::Hosted(repository)),
             (None, Some(repository)) => Ok(Place::PullThrough(repository)),
-            (None, None) => Err(NameError::Unknown(own).into()),
+            (None, None) => Err(NameError::Unknown(own.name).into()),
         }
     }
 
     /// A name that may be written to.
-    fn own(&self, name: &RequestedName) -> Result<crate::oci::RepositoryName, Error> {
-        match self.shared.upstreams.names().resolve(name)? {
+    fn own(&self, name: &RequestedName) -> Result<QualifiedName, Error> {
+        match self.resolve(name)? {
             Named::Own { name, .. } => Ok(name),
             Named::Upstream(repository) => {
                 let upstream = repository.upstream.name().to_string();
@@ -233,19 +316,19 @@ impl Registry {
     async fn find_own(&self, name: &RequestedName) -> Result<HostedRepository, Error> {
         let own = self.own(name)?;
         let found = self.shared.hosted.repository(&own).await?;
-        found.ok_or_else(|| NameError::Unknown(own).into())
+        found.ok_or_else(|| NameError::Unknown(own.name).into())
     }
 
     /// Those that the viewer may see.
-    async fn list_repositories(&self, page: &Page, viewer: &Viewer) -> Result<Answer, Error> {
+    async fn list_repositories(&self, account: AccountId, page: &Page, viewer: &Viewer) -> Result<Answer, Error> {
         let count = page.n.unwrap_or(PAGE_ENTRIES).min(PAGE_ENTRIES) as usize;
         let (mut names, mut last) = (Vec::new(), page.last.clone());
         while names.len() <= count {
-            let some = self.shared.meta.repositories(last.as_deref(), PAGE_ENTRIES).await?;
+            let some = self.shared.meta.repositories(account, last.as_deref(), PAGE_ENTRIES).await?;
             let is_end = some.len() < PAGE_ENTRIES as usize;
             last = some.last().cloned();
             for name in some {
-                if names.len() <= count && self.is_seen(&name, viewer).await? {
+                if names.len() <= count && self.is_seen(account, &name, viewer).await? {
                     names.push(name);
                 }
             }
@@ -258,11 +341,16 @@ impl Registry {
         Ok(Answer::of(Body::Repositories { names, more }))
     }
 
-    async fn is_seen(&self, name: &str, viewer: &Viewer) -> Result<bool, Error> {
-        let Ok(path) = name.parse() else { return Ok(false) };
-        let named = RequestedName { path, namespace: None, host: None };
+    async fn is_seen(&self, account: AccountId, name: &str, viewer: &Viewer) -> Result<bool, Error> {
+        let Ok(name) = name.parse() else { return Ok(false) };
+        let named = requested(&QualifiedName::new(account, name));
         Ok(viewer.may_see(&self.about(&named, false).await?).await?)
     }
+}
+
+/// As a client would name it that came to the right host.
+pub(super) fn requested(name: &QualifiedName) -> RequestedName {
+    RequestedName { path: name.name.clone(), namespace: None, host: None, registry: Some(name.account) }
 }
 
 impl Answer {

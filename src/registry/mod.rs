@@ -5,6 +5,7 @@
 //!
 //! *Never* here: status codes and headers, files by their paths, SQL, or an answer without a permit.
 
+mod accounts;
 mod answer;
 mod control;
 mod dispatch;
@@ -13,11 +14,13 @@ mod hosted;
 mod incoming;
 mod names;
 mod pull_through;
+mod pulled;
 mod templates;
 mod upstreams;
 
+pub use accounts::Accounts;
 pub use answer::{Answer, Body, Staleness, UploadState};
-pub use control::Endpoint;
+pub use control::{Endpoint, no_registry};
 pub use dispatch::Registry;
 pub use error::{Error, Object};
 pub use hosted::{Hosted, Reclaimed, Scrubbed};

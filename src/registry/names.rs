@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::action::RequestedName;
-use crate::oci::RepositoryName;
+use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::upstream::Upstream;
 
 /// A repository of an upstream.
@@ -17,8 +17,10 @@ pub struct Repository {
     pub upstream: Arc<Upstream>,
     /// As upstream knows it.
     pub remote: RepositoryName,
-    /// As this registry knows it, whichever way the client named it: the upstream's name, then the remote name.
+    /// As the cache knows it, whichever way the client named it: the upstream's name, then the remote name.
     pub local: RepositoryName,
+    /// As the registry of an account knows it, where the upstream of a rule is named by its prefix.
+    pub own: QualifiedName,
 }
 
 /// What a name means.
@@ -26,7 +28,7 @@ pub enum Named {
     Upstream(Repository),
     /// A repository of one's own; where there is none of this name, the default upstream's.
     Own {
-        name: RepositoryName,
+        name: QualifiedName,
         otherwise: Option<Repository>,
     },
 }
@@ -37,11 +39,15 @@ pub enum NameError {
     UnknownNamespace(String),
     #[error("there is no repository {0} here, and its first part names no upstream, as docker.io/library/nginx would")]
     Unknown(RepositoryName),
+    #[error("there is no registry {0} here; its account would be an [[account]] of the configuration")]
+    UnknownRegistry(AccountId),
     #[error("{0} names an upstream but no repository of it")]
     NoRepository(RepositoryName),
 }
 
+/// What names mean in the registry of one account.
 pub struct Names {
+    account: AccountId,
     upstreams: Vec<Arc<Upstream>>,
     by_host: HashMap<String, Arc<Upstream>>,
     /// By path prefix; `longest_prefix` is the most components that one has.
@@ -52,7 +58,7 @@ pub struct Names {
 
 impl Names {
     /// Where two upstreams have a host, it is the first one's.
-    pub fn new(upstreams: Vec<Arc<Upstream>>) -> Self {
+    pub fn new(account: AccountId, upstreams: Vec<Arc<Upstream>>) -> Self {
         let mut by_host = HashMap::new();
         let mut by_prefix = HashMap::new();
         for upstream in &upstreams {
@@ -63,11 +69,11 @@ impl Names {
         }
         // A name goes before another upstream's host.
         for upstream in &upstreams {
-            by_prefix.insert(upstream.name().to_string(), upstream.clone());
+            by_prefix.insert(known_as(upstream, account).to_owned(), upstream.clone());
         }
         let longest_prefix = by_prefix.keys().map(|prefix| prefix.split('/').count()).max().unwrap_or_default();
         let default = upstreams.iter().find(|upstream| upstream.settings().default).cloned();
-        Self { upstreams, by_host, by_prefix, longest_prefix, default }
+        Self { account, upstreams, by_host, by_prefix, longest_prefix, default }
     }
 
     pub fn upstreams(&self) -> &[Arc<Upstream>] {
@@ -78,31 +84,32 @@ impl Names {
         if let Some(namespace) = &name.namespace {
             let known = self.by_host(namespace);
             let upstream = known.ok_or_else(|| NameError::UnknownNamespace(namespace.clone()))?;
-            return Ok(Named::Upstream(repository(upstream, name.path.as_str(), &name.path)?));
+            return Ok(Named::Upstream(self.repository(upstream, name.path.as_str(), &name.path)?));
         }
         if let Some(upstream) = name.host.as_deref().and_then(|host| self.by_virtual_host(host)) {
-            return Ok(Named::Upstream(repository(upstream, name.path.as_str(), &name.path)?));
+            return Ok(Named::Upstream(self.repository(upstream, name.path.as_str(), &name.path)?));
         }
         let path = name.path.as_str();
         let ends = path.match_indices('/').map(|(at, _)| at).take(self.longest_prefix).collect::<Vec<_>>();
         for end in ends.into_iter().rev() {
             let (prefix, rest) = path.split_at(end);
             if let Some(upstream) = self.by_prefix.get(prefix) {
-                return Ok(Named::Upstream(repository(upstream, rest.trim_start_matches('/'), &name.path)?));
+                return Ok(Named::Upstream(self.repository(upstream, rest.trim_start_matches('/'), &name.path)?));
             }
         }
         if self.by_prefix.contains_key(path) {
             return Err(NameError::NoRepository(name.path.clone()));
         }
         let otherwise = match &self.default {
-            Some(upstream) => Some((upstream, repository(upstream, path, &name.path)?)),
+            Some(upstream) => Some((upstream, self.repository(upstream, path, &name.path)?)),
             None => None,
         };
         match otherwise {
             // Nobody may put something of their own in the place of the default upstream's official images.
             Some((upstream, repository)) if is_official(upstream, path) => Ok(Named::Upstream(repository)),
             otherwise => {
-                Ok(Named::Own { name: name.path.clone(), otherwise: otherwise.map(|(_, repository)| repository) })
+                let own = QualifiedName::new(self.account, name.path.clone());
+                Ok(Named::Own { name: own, otherwise: otherwise.map(|(_, repository)| repository) })
             }
         }
     }
@@ -118,6 +125,29 @@ impl Names {
         let host = host.to_ascii_lowercase();
         self.by_host.get(&host).or_else(|| self.by_host.get(host.strip_suffix(":443")?))
     }
+
+    /// `path` is a part of `whole`, cut between components, so it is a name, too.
+    fn repository(
+        &self,
+        upstream: &Arc<Upstream>,
+        path: &str,
+        whole: &RepositoryName,
+    ) -> Result<Repository, NameError> {
+        let settings = upstream.settings();
+        let named = match &settings.library {
+            Some(library) if !path.contains('/') => format!("{library}/{path}").parse(),
+            _ => path.parse(),
+        };
+        let named: RepositoryName = named.unwrap_or_else(|_| whole.clone());
+        let local = RepositoryName::under(upstream.name().as_str(), &named);
+        let own = RepositoryName::under(known_as(upstream, self.account), &named);
+        let remote = match &settings.repository_prefix {
+            // What would be too long with the prefix cannot be there.
+            Some(prefix) => format!("{prefix}/{named}").parse().map_err(|_| NameError::NoRepository(whole.clone()))?,
+            None => named,
+        };
+        Ok(Repository { upstream: upstream.clone(), remote, local, own: QualifiedName::new(self.account, own) })
+    }
 }
 
 /// Docker Hub's `library/nginx`, as dockerd asks its mirrors for `nginx`.
@@ -126,21 +156,10 @@ fn is_official(upstream: &Upstream, path: &str) -> bool {
     library.is_some_and(|library| path.split_once('/').is_some_and(|(first, _)| first == library))
 }
 
-/// `path` is a part of `whole`, cut between components, so it is a name, too.
-fn repository(upstream: &Arc<Upstream>, path: &str, whole: &RepositoryName) -> Result<Repository, NameError> {
-    let settings = upstream.settings();
-    let named = match &settings.library {
-        Some(library) if !path.contains('/') => format!("{library}/{path}").parse(),
-        _ => path.parse(),
-    };
-    let named: RepositoryName = named.unwrap_or_else(|_| whole.clone());
-    let local = RepositoryName::under(upstream.name().as_str(), &named);
-    let remote = match &settings.repository_prefix {
-        // What would be too long with the prefix cannot be there.
-        Some(prefix) => format!("{prefix}/{named}").parse().map_err(|_| NameError::NoRepository(whole.clone()))?,
-        None => named,
-    };
-    Ok(Repository { upstream: upstream.clone(), remote, local })
+/// The upstream of a rule is called by its prefix in its registry, and by the account and the prefix elsewhere.
+pub(super) fn known_as(upstream: &Upstream, account: AccountId) -> &str {
+    let name = upstream.name().as_str();
+    name.strip_prefix(account.as_str()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -164,7 +183,11 @@ mod tests {
     fn names(config: &str) -> Names {
         let settings = crate::config::parse(config).unwrap();
         let metrics = Metrics::new().unwrap();
-        Names::new(settings.upstreams.into_iter().map(|one| Upstream::new(one, metrics.clone()).unwrap()).collect())
+        let account = settings.auth.account;
+        Names::new(
+            account,
+            settings.upstreams.into_iter().map(|one| Upstream::new(one, metrics.clone()).unwrap()).collect(),
+        )
     }
 
     fn resolve(names: &Names, path: &str, namespace: Option<&str>, host: Option<&str>) -> Result<String, NameError> {
@@ -172,6 +195,7 @@ mod tests {
             path: path.parse().unwrap(),
             namespace: namespace.map(str::to_owned),
             host: host.map(str::to_owned),
+            registry: None,
         };
         names.resolve(&requested).map(|named| match named {
             Named::Upstream(repository) => format!("{} {}", repository.upstream.name(), repository.remote),

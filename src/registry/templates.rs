@@ -5,7 +5,7 @@
 
 use crate::ecr::{AppliedFor, CreateRepositoryCreationTemplate, Operation, Prefix};
 use crate::meta::{DocumentKind, DocumentRow, Error, Meta, RepositorySettings};
-use crate::oci::RepositoryName;
+use crate::oci::QualifiedName;
 
 const TARGET: &str = "AmazonEC2ContainerRegistry_V20150921.CreateRepositoryCreationTemplate";
 
@@ -25,11 +25,11 @@ pub(super) fn key(prefix: &Prefix) -> &str {
 /// What a new repository of this name is given on that occasion; `None` where no template says it.
 pub(super) async fn settings_for(
     meta: &Meta,
-    name: &RepositoryName,
+    name: &QualifiedName,
     occasion: AppliedFor,
 ) -> Result<Option<RepositorySettings>, Error> {
-    for key in keys(name.as_str()) {
-        let Some(row) = meta.document(DocumentKind::Template, key).await? else { continue };
+    for key in keys(name.name.as_str()) {
+        let Some(row) = meta.document(name.account, DocumentKind::Template, key).await? else { continue };
         if let Some(template) = read(&row).filter(|template| template.applied_for.contains(&occasion)) {
             return Ok(Some(settings(template)));
         }
@@ -68,6 +68,7 @@ mod tests {
     #[tokio::test]
     async fn the_longest_that_is_for_the_occasion_counts() {
         let folder = tempfile::tempdir().unwrap();
+        let account = "000000000000".parse().unwrap();
         let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
         for (prefix, occasion, tag) in
             [("ROOT", "CREATE_ON_PUSH", "root"), ("a/", "CREATE_ON_PUSH", "a"), ("a/b", "REPLICATION", "a/b")]
@@ -77,10 +78,11 @@ mod tests {
                 "resourceTags": [{ "Key": "of", "Value": tag }], "repositoryPolicy": "", "createdAt": 1.0,
             });
             let key = prefix.trim_end_matches('/');
-            meta.add_document(DocumentKind::Template, key, &document.to_string(), 1).await.unwrap();
+            meta.add_document(account, DocumentKind::Template, key, &document.to_string(), 1).await.unwrap();
         }
         let of = async |name: &str, occasion| {
-            let settings = settings_for(&meta, &name.parse().unwrap(), occasion).await.unwrap()?;
+            let settings =
+                settings_for(&meta, &QualifiedName::new(account, name.parse().unwrap()), occasion).await.unwrap()?;
             assert_eq!((settings.policy, settings.mutability.is_some()), (None, true));
             settings.resource_tags.get("of").cloned()
         };

@@ -12,9 +12,9 @@ use crate::upstream::{FakeUpstream, Image, sha256};
 const REPO: &str = "team/app";
 
 /// Nobody else's secret, sought in every log.
-const SECRET: &str = "a-secret-that-nobody-may-see";
+pub const SECRET: &str = "a-secret-that-nobody-may-see";
 
-const USERS: &str = r#"
+pub const USERS: &str = r#"
 [[user]]
 name = "root"
 access_key_id = "AKIAROOTROOTROOTROOT"
@@ -36,23 +36,23 @@ secret_access_key = "nobody-a-secret-that-nobody-may-see"
 password = "nobody-a-secret-that-nobody-may-see"
 "#;
 
-async fn guarded(upstream: &FakeUpstream) -> Proxy {
+pub async fn guarded(upstream: &FakeUpstream) -> Proxy {
     let mut setup = Setup::of(upstream);
     setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
     setup.start().await
 }
 
-fn basic(user: &str) -> String {
+pub fn basic(user: &str) -> String {
     let pair = format!("{user}:{user}-{SECRET}");
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
-async fn as_user(proxy: &Proxy, user: &str, method: &str, path: &str) -> Answer {
+pub async fn as_user(proxy: &Proxy, user: &str, method: &str, path: &str) -> Answer {
     proxy.client().request(method, path, &[("Authorization", &basic(user))]).await
 }
 
 /// A request to the API, signed with the user's key.
-async fn api(client: &Client, user: &str, operation: &str, input: Value) -> Answer {
+pub async fn api(client: &Client, user: &str, operation: &str, input: Value) -> Answer {
     signed(client, user, operation, input, |_| {}).await
 }
 
@@ -73,21 +73,14 @@ async fn signed_text(
     body: &str,
     change: impl FnOnce(&mut http::HeaderMap),
 ) -> Answer {
-    let root = user == "root";
-    let id = if root {
-        "AKIAROOTROOTROOTROOT"
-    } else if user == "reader" {
-        "AKIAREADREADREADREAD"
-    } else {
-        "AKIANOBONOBONOBONOBO"
-    };
-    let secret = if root { SECRET.to_owned() } else { format!("{user}-{SECRET}") };
+    let id = format!("AKIA{}", user[..4].to_uppercase().repeat(4));
+    let secret = if user == "root" { SECRET.to_owned() } else { format!("{user}-{SECRET}") };
     let mut headers = http::HeaderMap::new();
     headers.insert("host", client.host().parse().unwrap());
     headers.insert("content-type", "application/x-amz-json-1.1".parse().unwrap());
     headers.insert("x-amz-target", format!("AmazonEC2ContainerRegistry_V20150921.{operation}").parse().unwrap());
     let signer =
-        Signer { access_key_id: id, secret: &secret, session_token: None, region: "eu-west-1", service: "ecr" };
+        Signer { access_key_id: &id, secret: &secret, session_token: None, region: "eu-west-1", service: "ecr" };
     let hash: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(body).into();
     let now = UnixTime::from(std::time::SystemTime::now());
     signer.sign(&http::Method::POST, &"/".parse().unwrap(), &mut headers, &hash, now).unwrap();
@@ -101,15 +94,19 @@ async fn signed_text(
 }
 
 async fn push(proxy: &Proxy, repository: &str, tag: &str, image: &Image) {
-    let authorization = basic("root");
+    push_as(&proxy.client(), "root", repository, tag, image).await;
+}
+
+pub async fn push_as(client: &Client, user: &str, repository: &str, tag: &str, image: &Image) {
+    let authorization = basic(user);
     let headers = [("Authorization", authorization.as_str())];
     for part in image.layers.iter().chain([&image.config]) {
         let to = path(repository, &format!("blobs/uploads/?digest={}", part.digest));
-        proxy.client().send("POST", &to, &headers, &part.bytes).await.assert_status(201);
+        client.send("POST", &to, &headers, &part.bytes).await.assert_status(201);
     }
     let headers = [("Authorization", authorization.as_str()), ("Content-Type", image.media_type)];
     let to = path(repository, &format!("manifests/{tag}"));
-    proxy.client().send("PUT", &to, &headers, &image.manifest.bytes).await.assert_status(201);
+    client.send("PUT", &to, &headers, &image.manifest.bytes).await.assert_status(201);
 }
 
 /// A bearer token from the registry's own endpoint.
@@ -122,12 +119,12 @@ async fn token(proxy: &Proxy, user: Option<&str>, scopes: &[&str]) -> Answer {
     }
 }
 
-fn bearer(token: &Answer) -> String {
+pub fn bearer(token: &Answer) -> String {
     token.assert_status(200);
     format!("Bearer {}", token.json()["token"].as_str().unwrap())
 }
 
-fn assert_fault(answer: &Answer, name: &str) {
+pub fn assert_fault(answer: &Answer, name: &str) {
     assert_eq!((answer.status, answer.json()["__type"].as_str()), (400, Some(name)), "{}", answer.text());
 }
 

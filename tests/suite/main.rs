@@ -25,6 +25,7 @@ mod names;
 mod push;
 mod range;
 mod reading;
+mod registries;
 mod storage;
 mod transfer;
 mod wire;

@@ -54,9 +54,12 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         let (status, code, retry_after) = match &error {
-            Error::Name(NameError::UnknownNamespace(_) | NameError::Unknown(_) | NameError::NoRepository(_)) => {
-                (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None)
-            }
+            Error::Name(
+                NameError::UnknownNamespace(_)
+                | NameError::UnknownRegistry(_)
+                | NameError::Unknown(_)
+                | NameError::NoRepository(_),
+            ) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
             Error::Unknown(object) | Error::NotOurs { object, .. } => (StatusCode::NOT_FOUND, unknown(object), None),
             Error::ReadOnly { .. } => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None),
             Error::Upstream { object, source } | Error::Cache { object, source: cache::Error::Upstream(source) } => {

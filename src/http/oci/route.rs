@@ -52,7 +52,11 @@ pub fn route(request: &Parts) -> Result<Action, RouteError> {
         return if want.is_some() { Ok(Action::Ping) } else { not_allowed() };
     }
     if rest == "_catalog" {
-        return if want.is_some() { Ok(Action::ListRepositories { page: page(request)? }) } else { not_allowed() };
+        return if want.is_some() {
+            Ok(Action::ListRepositories { page: page(request)?, host: host(request) })
+        } else {
+            not_allowed()
+        };
     }
     // Repositories may be called `blobs` or `tags`, so a path is read from its end.
     let segments: Vec<&str> = rest.split('/').collect();
@@ -175,10 +179,14 @@ fn decode(segment: &str) -> Cow<'_, str> {
 fn requested_name(path: &str, request: &Parts) -> Result<RequestedName, NameError> {
     let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let namespace = parameter(request, "ns").or_else(|| header("oci-namespace")).filter(|text| !text.is_empty());
-    // HTTP/2 has the authority in the URI.
-    let authority = request.uri.authority().map(|authority| authority.as_str().to_owned());
-    let host = authority.or_else(|| header(HOST.as_str())).map(|host| host.to_ascii_lowercase());
-    Ok(RequestedName { path: path.parse()?, namespace, host })
+    Ok(RequestedName { path: path.parse()?, namespace, host: host(request), registry: None })
+}
+
+/// In lower case. HTTP/2 has it in the URI.
+pub fn host(request: &Parts) -> Option<String> {
+    let authority = request.uri.authority().map(http::uri::Authority::as_str);
+    let host = authority.or_else(|| request.headers.get(HOST)?.to_str().ok())?;
+    Some(host.to_ascii_lowercase())
 }
 
 fn accept(headers: &HeaderMap) -> AcceptSet {
@@ -218,7 +226,8 @@ mod tests {
     #[test]
     fn reads() {
         let digest = Digest::of(b"");
-        let name = |path: &str| RequestedName { path: path.parse().unwrap(), namespace: None, host: None };
+        let name =
+            |path: &str| RequestedName { path: path.parse().unwrap(), namespace: None, host: None, registry: None };
         assert_eq!(read("/v2/").unwrap(), Action::Ping);
         assert_eq!(read("/v2").unwrap(), Action::Ping);
         assert_eq!(

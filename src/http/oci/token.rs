@@ -5,12 +5,13 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::error::Failure;
+use super::route::host;
 use crate::action::RequestedName;
 use crate::auth::{Access, Authenticator, Identity, Refused, ResourceType, TokenRequest};
 use crate::http::gate::{Gate, source};
 use crate::http::transport::ResponseBody;
 use crate::oci::ErrorCode;
-use crate::policy::Denied;
+use crate::policy::{Denied, On};
 use crate::registry::Registry;
 
 pub const PATH: &str = "/token";
@@ -77,18 +78,23 @@ async fn grant(
     identity: &Identity,
     access: &Access,
 ) -> Result<Access, Failure> {
-    let about = match access.kind {
-        ResourceType::Registry => None,
+    let (host, circumstances) = (host(request), gate.circumstances(request));
+    let authorizer = gate.authorizer();
+    let granted = match access.kind {
+        ResourceType::Registry => {
+            let account = registry.registry_of(None, host.as_deref()).map_err(crate::registry::Error::from)?;
+            authorizer.grant(identity, access, On::Registry(account), &circumstances).await
+        }
         // What is no name can be asked for, and is not given.
         ResourceType::Repository => match access.name.parse() {
             Err(_) => return Ok(Access { actions: Vec::new(), ..access.clone() }),
             Ok(path) => {
-                let name = RequestedName { path, namespace: None, host: None };
-                Some(registry.about(&name, false).await?)
+                let name = RequestedName { path, namespace: None, host, registry: None };
+                let about = registry.about(&name, false).await?;
+                authorizer.grant(identity, access, On::Repository(&about), &circumstances).await
             }
         },
     };
-    let granted = gate.authorizer().grant(identity, access, about.as_ref(), &gate.circumstances(request)).await;
     granted.map_err(|denied| match denied {
         Denied::Unavailable(error) => error.into(),
         denied => denied.into(),

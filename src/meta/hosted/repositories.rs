@@ -1,9 +1,9 @@
-//! Repositories of one's own.
+//! Repositories of registries: one's own, and those that are pulled through.
 
 use std::collections::BTreeMap;
 
 use crate::meta::{Error, Meta};
-use crate::oci::RepositoryName;
+use crate::oci::{AccountId, QualifiedName, RepositoryName};
 
 /// A repository's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +26,8 @@ pub struct RepositorySettings {
 pub struct RepositoryRow {
     pub id: RepositoryId,
     pub name: RepositoryName,
+    /// What it is pulled through from; `None` is a repository of one's own.
+    pub upstream: Option<String>,
     pub created_at_ms: i64,
     pub settings: RepositorySettings,
 }
@@ -39,9 +41,9 @@ pub enum RepositoryColumn {
     ResourceTags(BTreeMap<String, String>),
 }
 
-type Columns = (i64, String, i64, Option<String>, i64, Option<String>, Option<String>, Option<String>);
+type Columns = (i64, String, Option<String>, i64, Option<String>, i64, Option<String>, Option<String>, Option<String>);
 
-const COLUMNS: &str = "id, name, created_at_ms, mutability, scan_on_push, encryption, policy, resource_tags";
+const COLUMNS: &str = "id, name, upstream, created_at_ms, mutability, scan_on_push, encryption, policy, resource_tags";
 
 impl RepositoryId {
     #[cfg(test)]
@@ -51,44 +53,34 @@ impl RepositoryId {
 }
 
 impl Meta {
-    pub async fn repository(&self, name: &RepositoryName) -> Result<Option<RepositoryId>, Error> {
-        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM repository WHERE name = $1")
-            .bind(name.as_str())
+    /// A repository of one's own.
+    pub async fn repository(&self, name: &QualifiedName) -> Result<Option<RepositoryId>, Error> {
+        let statement = "SELECT id FROM repository WHERE account = $1 AND name = $2 AND upstream IS NULL";
+        let id: Option<i64> = sqlx::query_scalar(statement)
+            .bind(name.account.as_str())
+            .bind(name.name.as_str())
             .fetch_optional(&self.pool)
             .await
             .map_err(Error::Query)?;
         Ok(id.map(RepositoryId))
     }
 
-    /// The repository's row, made if it is missing.
-    pub async fn create_repository(&self, name: &RepositoryName, now_ms: i64) -> Result<RepositoryId, Error> {
-        let mut writing = self.write().await?;
-        let id = sqlx::query_scalar(
-            "INSERT INTO repository (name, created_at_ms) VALUES ($1, $2) \
-             ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
-        )
-        .bind(name.as_str())
-        .bind(now_ms)
-        .fetch_one(writing.connection())
-        .await
-        .map_err(Error::Query)?;
-        writing.commit().await?;
-        Ok(RepositoryId(id))
-    }
-
     /// A new repository. `None` when there is one of this name already.
     pub async fn add_repository(
         &self,
-        name: &RepositoryName,
+        name: &QualifiedName,
+        upstream: Option<&str>,
         settings: &RepositorySettings,
         now_ms: i64,
     ) -> Result<Option<RepositoryId>, Error> {
         let mut writing = self.write().await?;
         let id: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO repository (name, created_at_ms, mutability, scan_on_push, encryption, policy, resource_tags) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING RETURNING id",
+            "INSERT INTO repository (account, name, upstream, created_at_ms, mutability, scan_on_push, encryption, policy, resource_tags) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (account, name) DO NOTHING RETURNING id",
         )
-        .bind(name.as_str())
+        .bind(name.account.as_str())
+        .bind(name.name.as_str())
+        .bind(upstream)
         .bind(now_ms)
         .bind(settings.mutability.as_deref())
         .bind(i64::from(settings.scan_on_push))
@@ -102,10 +94,11 @@ impl Meta {
         Ok(id.map(RepositoryId))
     }
 
-    pub async fn repository_row(&self, name: &RepositoryName) -> Result<Option<RepositoryRow>, Error> {
-        let statement = format!("SELECT {COLUMNS} FROM repository WHERE name = $1");
+    pub async fn repository_row(&self, name: &QualifiedName) -> Result<Option<RepositoryRow>, Error> {
+        let statement = format!("SELECT {COLUMNS} FROM repository WHERE account = $1 AND name = $2");
         let columns: Option<Columns> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
-            .bind(name.as_str())
+            .bind(name.account.as_str())
+            .bind(name.name.as_str())
             .fetch_optional(&self.pool)
             .await
             .map_err(Error::Query)?;
@@ -113,9 +106,16 @@ impl Meta {
     }
 
     /// In order of their names, after `last`.
-    pub async fn repository_rows(&self, last: Option<&str>, limit: u32) -> Result<Vec<RepositoryRow>, Error> {
-        let statement = format!("SELECT {COLUMNS} FROM repository WHERE name > $1 ORDER BY name LIMIT $2");
+    pub async fn repository_rows(
+        &self,
+        account: AccountId,
+        last: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<RepositoryRow>, Error> {
+        let statement =
+            format!("SELECT {COLUMNS} FROM repository WHERE account = $1 AND name > $2 ORDER BY name LIMIT $3");
         let rows: Vec<Columns> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(account.as_str())
             .bind(last.unwrap_or_default())
             .bind(i64::from(limit))
             .fetch_all(&self.pool)
@@ -179,7 +179,7 @@ fn json(tags: &BTreeMap<String, String>) -> Option<String> {
 }
 
 fn row(columns: Columns) -> Result<RepositoryRow, Error> {
-    let (id, name, created_at_ms, mutability, scan_on_push, encryption, policy, tags) = columns;
+    let (id, name, upstream, created_at_ms, mutability, scan_on_push, encryption, policy, tags) = columns;
     let name = name.parse().map_err(|_| Error::Malformed { what: "a repository's name", text: name })?;
     let resource_tags = match tags {
         None => BTreeMap::new(),
@@ -189,5 +189,5 @@ fn row(columns: Columns) -> Result<RepositoryRow, Error> {
     };
     let settings =
         RepositorySettings { mutability, scan_on_push: scan_on_push != 0, encryption, policy, resource_tags };
-    Ok(RepositoryRow { id: RepositoryId(id), name, created_at_ms, settings })
+    Ok(RepositoryRow { id: RepositoryId(id), name, upstream, created_at_ms, settings })
 }

@@ -4,11 +4,14 @@ ALTER TABLE tag RENAME TO upstream_tag;
 ALTER TABLE link RENAME TO upstream_link;
 ALTER TABLE listing RENAME TO upstream_listing;
 
--- Repositories of one's own.
+-- Repositories of registries, of which each account has one.
 -- An id is never given again: a request may still hold that of a repository that is gone.
 CREATE TABLE repository (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL UNIQUE,
+    account TEXT NOT NULL,
+    name TEXT NOT NULL,
+    -- The upstream that it is pulled through from; none is a repository of one's own.
+    upstream TEXT,
     created_at_ms INTEGER NOT NULL,
     -- Whether tags can be moved, in JSON; none is as the configuration says.
     mutability TEXT,
@@ -18,7 +21,8 @@ CREATE TABLE repository (
     -- Who else may do what with it: a document of IAM's form.
     policy TEXT,
     -- Of the repository itself; a JSON object.
-    resource_tags TEXT
+    resource_tags TEXT,
+    UNIQUE (account, name)
 );
 
 -- Blobs that were pushed. A row is here before the bytes are in their place, and until after they have left it: whoever

@@ -34,12 +34,13 @@ CREATE TABLE principal_policy (
     PRIMARY KEY (principal_id, name)
 );
 
--- What holds for the whole registry: its policy, settings, templates, rules. `document` is JSON.
+-- What holds for a whole registry: its policy, settings, templates, rules. `document` is JSON.
 CREATE TABLE registry_document (
+    account TEXT NOT NULL,
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
     document TEXT NOT NULL,
     created_at_ms INTEGER NOT NULL,
     updated_at_ms INTEGER NOT NULL,
-    PRIMARY KEY (kind, name)
+    PRIMARY KEY (account, kind, name)
 );

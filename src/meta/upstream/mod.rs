@@ -1,5 +1,6 @@
 //! What upstreams said when they were last asked.
 
+mod forget;
 mod links;
 mod listings;
 mod pulled;

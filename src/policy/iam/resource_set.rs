@@ -2,6 +2,9 @@
 //!
 //! A resource is compared as a whole text with case, and a star may reach over slashes and colons, as AWS documents it. An ARN that
 //! leaves out its last parts has any in their place. Variables may stand only behind the fifth colon.
+//!
+//! A registry is of no region, or of all: that of an ECR resource counts for nothing, so that no deny is got round by asking for
+//! another one.
 
 use super::error::{DocumentError, Refusal};
 use super::json::{Node, Place};
@@ -49,8 +52,17 @@ fn template(text: &str, variables: bool) -> Result<Template, Refusal> {
     if variables && text.splitn(COLONS + 1, ':').take(COLONS).any(|part| part.contains("${")) {
         return Err(Refusal::EarlyVariable(text.to_owned()));
     }
-    if star || colons >= COLONS {
+    if star {
         return Template::parse(text, Style::Wild, variables);
     }
-    Template::parse(&format!("{text}{}", ":*".repeat(COLONS - colons)), Style::Wild, variables)
+    let whole = format!("{text}{}", ":*".repeat(COLONS.saturating_sub(colons)));
+    Template::parse(&of_any_region(whole), Style::Wild, variables)
+}
+
+fn of_any_region(arn: String) -> String {
+    let parts: Vec<&str> = arn.splitn(COLONS + 1, ':').collect();
+    match parts.as_slice() {
+        [arn, partition, "ecr", _, account, resource] => format!("{arn}:{partition}:ecr:*:{account}:{resource}"),
+        _ => arn,
+    }
 }

@@ -21,11 +21,11 @@ impl Control<'_> {
         &self,
         input: BatchCheckLayerAvailability,
     ) -> Result<Output, Fault> {
-        let repository = self.repository(&input.repository.name).await?;
+        let name = self.row(&input.repository.name).await?.name;
         let mut output = BatchCheckLayerAvailabilityOutput::default();
         for layer in input.layers {
             match layer.digest {
-                Ok(digest) => output.layers.push(self.layer(&repository, digest).await?),
+                Ok(digest) => output.layers.push(self.layer(&name, digest).await?),
                 Err(code) => output.failures.push(LayerFailure::new(layer.written, code)),
             }
         }
@@ -33,7 +33,7 @@ impl Control<'_> {
     }
 
     pub(super) async fn initiate_layer_upload(&self, input: RepositoryTarget) -> Result<Output, Fault> {
-        let repository = self.repository(&input.name).await?;
+        let repository = self.own_repository(&input.name).await?;
         let start = UploadStart { digest: None, algorithm: Algorithm::Sha256, mount: None };
         let started = self.hosted.start_upload(repository, start, Incoming::empty()).await;
         match started.map_err(|error| unexpected(&error))?.body {
@@ -48,7 +48,7 @@ impl Control<'_> {
     pub(super) async fn upload_layer_part(&self, input: UploadLayerPart) -> Result<Output, Fault> {
         let is_consistent = input.is_consistent();
         let (name, id) = (input.repository.name, input.upload_id);
-        let repository = self.repository(&name).await?;
+        let repository = self.own_repository(&name).await?;
         if !is_consistent {
             let read = self.hosted.read_upload(&repository, &id).await;
             let bytes = uploaded(read).map_err(|error| self.upload_fault(error, &name, &id))?;
@@ -75,14 +75,14 @@ impl Control<'_> {
 
     pub(super) async fn complete_layer_upload(&self, input: CompleteLayerUpload) -> Result<Output, Fault> {
         let (name, id) = (input.repository.name, input.upload_id);
-        let repository = self.repository(&name).await?;
+        let repository = self.own_repository(&name).await?;
         let refused = |error| self.upload_fault(error, &name, &id);
         let (bytes, computed) = self.hosted.measure_upload(&repository, &id).await.map_err(refused)?;
         if bytes == 0 {
             return Err(Fault::empty_upload(&id));
         }
         let Some(digest) = choose(&input.layer_digests, &computed) else { return Err(Fault::invalid_layer(&computed)) };
-        if digest == computed && self.layer_size(&repository, digest).await?.is_some() {
+        if digest == computed && self.layer_size(&name, digest).await?.is_some() {
             // The bytes are here already, so those of the upload are not needed.
             self.hosted.cancel_upload(&repository, &id).await.map_err(refused)?;
             return Err(Fault::layer_already_exists(&digest, &name, &self.endpoint.account));
@@ -100,28 +100,34 @@ impl Control<'_> {
 
     pub(super) async fn get_download_url_for_layer(&self, input: GetDownloadUrlForLayer) -> Result<Output, Fault> {
         let (name, layer_digest) = (input.repository.name, input.layer_digest);
-        let id = self.row(&name).await?.id;
-        let repository = self.repository(&name).await?;
+        let row = self.row(&name).await?;
         let not_found = || Fault::layer_not_found(&layer_digest, &name, &self.endpoint.account);
         let Some(digest) = layer_digest.digest().copied() else { return Err(not_found()) };
-        if self.layer_size(&repository, digest).await?.is_none() {
+        if self.layer_size(&name, digest).await?.is_none() {
             return Err(not_found());
         }
-        if !self.meta.is_referred_to(id, &digest).await.map_err(failed)? {
+        if !self.meta.is_referred_to(row.id, &digest).await.map_err(failed)? {
             return Err(Fault::layer_inaccessible(&layer_digest, &name, &self.endpoint.account));
         }
-        let read = self.hosted.read_blob(&repository, digest, Want::Body, true).await;
-        let download_url = match read.map_err(|error| unexpected(&error))?.body {
-            Body::Elsewhere { url, .. } => url,
-            // Without a bucket nothing can be signed for others. Whoever may ask for this URL may read the blob, and logs in to
-            // do so as for any pull.
-            _ => format!("{}/v2/{name}/blobs/{digest}", self.endpoint.url),
+        let elsewhere = match row.upstream {
+            None => {
+                let repository = Repository::of_row(self.endpoint.account, &row);
+                let read = self.hosted.read_blob(&repository, digest, Want::Body, true).await;
+                match read.map_err(|error| unexpected(&error))?.body {
+                    Body::Elsewhere { url, .. } => Some(url),
+                    _ => None,
+                }
+            }
+            Some(_) => None,
         };
+        // Without a bucket nothing can be signed for others. Whoever may ask for this URL may read the blob, and logs in to do so
+        // as for any pull.
+        let download_url = elsewhere.unwrap_or_else(|| format!("{}/v2/{name}/blobs/{digest}", self.endpoint.url));
         Ok(Output::GetDownloadUrlForLayer(GetDownloadUrlForLayerOutput { download_url, layer_digest }))
     }
 
     /// What no digest of ours can name is not here.
-    async fn layer(&self, repository: &Repository, digest: LayerDigest) -> Result<Layer, Fault> {
+    async fn layer(&self, repository: &RepositoryName, digest: LayerDigest) -> Result<Layer, Fault> {
         let size = match digest.digest() {
             Some(known) => self.layer_size(repository, *known).await?,
             None => None,
@@ -138,8 +144,8 @@ impl Control<'_> {
     }
 
     /// Bytes of a layer that the repository has. From now on it is not taken for forgotten for a while.
-    async fn layer_size(&self, repository: &Repository, digest: Digest) -> Result<Option<u64>, Fault> {
-        match self.hosted.read_blob(repository, digest, Want::Head, false).await {
+    async fn layer_size(&self, repository: &RepositoryName, digest: Digest) -> Result<Option<u64>, Fault> {
+        match self.registry.head_blob(&self.qualified(repository), digest).await {
             Ok(Answer { body: Body::BlobHead { size, .. }, .. }) => Ok(size),
             Ok(_) => Err(Fault::server()),
             Err(Error::Unknown(_)) => Ok(None),

@@ -18,7 +18,7 @@ use super::hosted::{Hosted, Repository};
 use crate::auth::Identity;
 use crate::ecr::{Fault, Operation, Output, RepositoryArn, Timestamp};
 use crate::meta::{self, Meta, RepositoryRow, now_ms};
-use crate::oci::{AccountId, RepositoryName};
+use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::policy::{Authorizer, Permit, Viewer};
 
 /// The registry as its clients name it.
@@ -51,9 +51,6 @@ impl Registry {
         authorizer: &Authorizer,
     ) -> Result<Output, Fault> {
         let (operation, identity, viewer) = permit.into_parts();
-        if let Some(other) = operation.registry_id().filter(|id| **id != endpoint.account) {
-            return Err(other_registry(&operation, other));
-        }
         let (hosted, meta) = (self.hosted(), self.meta());
         let control = Control { registry: self, hosted, meta, endpoint, authorizer, identity, viewer };
         control.operate(operation).await
@@ -119,17 +116,27 @@ impl Control<'_> {
 
     /// The repository's row, which must be there.
     async fn row(&self, name: &RepositoryName) -> Result<RepositoryRow, Fault> {
-        let row = self.meta.repository_row(name).await.map_err(failed)?;
-        row.filter(|_| self.registry.is_own(name))
-            .ok_or_else(|| Fault::repository_not_found(name, &self.endpoint.account))
+        let row = self.meta.repository_row(&self.qualified(name)).await.map_err(failed)?;
+        row.ok_or_else(|| Fault::repository_not_found(name, &self.endpoint.account))
     }
 
-    /// The repository as the data plane knows it, which must be there.
+    /// The repository as the data plane knows it, which must be there, for reading.
     async fn repository(&self, name: &RepositoryName) -> Result<Repository, Fault> {
-        let found = self.hosted.repository(name).await.map_err(|error| unexpected(&error))?;
-        found
-            .filter(|_| self.registry.is_own(name))
-            .ok_or_else(|| Fault::repository_not_found(name, &self.endpoint.account))
+        Ok(Repository::of_row(self.endpoint.account, &self.row(name).await?))
+    }
+
+    /// One that can be pushed to.
+    async fn own_repository(&self, name: &RepositoryName) -> Result<Repository, Fault> {
+        let row = self.row(name).await?;
+        if let Some(upstream) = &row.upstream {
+            let detail = format!("{name} is pulled through from the upstream {upstream}: nothing can be pushed to it");
+            return Err(Fault::invalid_parameter("repositoryName", &detail));
+        }
+        Ok(Repository::of_row(self.endpoint.account, &row))
+    }
+
+    fn qualified(&self, name: &RepositoryName) -> QualifiedName {
+        QualifiedName::new(self.endpoint.account, name.clone())
     }
 
     fn arn(&self, name: &RepositoryName) -> Option<RepositoryArn> {
@@ -143,7 +150,8 @@ impl Control<'_> {
     }
 }
 
-fn other_registry(operation: &Operation, other: &AccountId) -> Fault {
+/// There is no such registry.
+pub fn no_registry(operation: &Operation, other: &AccountId) -> Fault {
     match operation.resource() {
         crate::ecr::Resource::Repository(name) => Fault::repository_not_found(name, other),
         _ => Fault::invalid_parameter("registryId", &format!("there is no registry {other} here")),

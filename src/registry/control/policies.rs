@@ -47,21 +47,32 @@ impl Control<'_> {
 
     pub(super) async fn put_registry_policy(&self, input: PutRegistryPolicy) -> Result<Output, Fault> {
         Document::parse(Kind::Registry, &input.policy_text, MAX_BYTES).map_err(|e| refused(&e))?;
-        let put = self.meta.put_document(DocumentKind::RegistryPolicy, "", &input.policy_text, now_ms());
+        let put = self.meta.put_document(
+            self.endpoint.account,
+            DocumentKind::RegistryPolicy,
+            "",
+            &input.policy_text,
+            now_ms(),
+        );
         put.await.map_err(failed)?;
         self.authorizer.policies_changed();
         Ok(self.registry_policy(input.policy_text))
     }
 
     pub(super) async fn get_registry_policy(&self) -> Result<Output, Fault> {
-        match self.meta.document(DocumentKind::RegistryPolicy, "").await.map_err(failed)? {
+        match self.meta.document(self.endpoint.account, DocumentKind::RegistryPolicy, "").await.map_err(failed)? {
             Some(row) => Ok(self.registry_policy(row.document)),
             None => Err(Fault::registry_policy_not_found(&self.endpoint.account)),
         }
     }
 
     pub(super) async fn delete_registry_policy(&self) -> Result<Output, Fault> {
-        match self.meta.remove_document(DocumentKind::RegistryPolicy, "").await.map_err(failed)? {
+        match self
+            .meta
+            .remove_document(self.endpoint.account, DocumentKind::RegistryPolicy, "")
+            .await
+            .map_err(failed)?
+        {
             Some(row) => {
                 self.authorizer.policies_changed();
                 Ok(self.registry_policy(row.document))
@@ -73,7 +84,7 @@ impl Control<'_> {
     /// Whether whoever sets the policy could not set another afterwards.
     fn locks_out(&self, name: &RepositoryName, document: &Document) -> bool {
         let Who::Known(known) = &self.identity.who else { return false };
-        self.authorizer.would_be_denied(known, "ecr:SetRepositoryPolicy", name, document)
+        self.authorizer.would_be_denied(known, "ecr:SetRepositoryPolicy", &self.qualified(name), document)
     }
 
     fn repository_policy(&self, repository_name: RepositoryName, policy_text: String) -> Output {

@@ -21,7 +21,7 @@ impl Control<'_> {
         if input.encryption.encryption_type != EncryptionType::Aes256 {
             return Err(Fault::kms("keys of a key service cannot be used here: choose AES256", None));
         }
-        if !self.registry.is_own(&name) {
+        if !self.registry.is_own(&self.qualified(&name)) {
             let detail = format!("{name} belongs to an upstream: its repositories are made by pulling");
             return Err(Fault::invalid_parameter("repositoryName", &detail));
         }
@@ -33,12 +33,12 @@ impl Control<'_> {
             resource_tags: input.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
         };
         let now_ms = now_ms();
-        match self.meta.add_repository(&name, &settings, now_ms).await.map_err(failed)? {
+        match self.meta.add_repository(&self.qualified(&name), None, &settings, now_ms).await.map_err(failed)? {
             None => Err(Fault::repository_already_exists(&name, &self.endpoint.account)),
             Some(id) => {
                 self.hosted.repository_was_made();
                 self.authorizer.policies_changed();
-                let row = RepositoryRow { id, name, created_at_ms: now_ms, settings };
+                let row = RepositoryRow { id, name, upstream: None, created_at_ms: now_ms, settings };
                 Ok(Output::Repository(RepositoryOutput { repository: self.describe(row)? }))
             }
         }
@@ -67,7 +67,10 @@ impl Control<'_> {
         if !self.meta.remove_repository(row.id, input.force).await.map_err(failed)? {
             return Err(Fault::repository_not_empty(&row.name, &self.endpoint.account));
         }
-        self.hosted.repository_is_gone(row.id);
+        match row.upstream {
+            Some(_) => self.registry.forget_repository(&self.qualified(&row.name), &row).await.map_err(failed)?,
+            None => self.hosted.repository_is_gone(row.id),
+        }
         self.authorizer.policies_changed();
         Ok(Output::Repository(RepositoryOutput { repository: self.describe(row)? }))
     }
@@ -101,11 +104,12 @@ impl Control<'_> {
     async fn visible(&self, page: &Page) -> Result<(Vec<RepositoryRow>, bool), Fault> {
         let (mut rows, mut last) = (Vec::new(), page.after.clone());
         loop {
-            let some = self.meta.repository_rows(last.as_deref(), STEP).await.map_err(failed)?;
+            let some = self.meta.repository_rows(self.endpoint.account, last.as_deref(), STEP).await.map_err(failed)?;
             let is_end = some.len() < STEP as usize;
             last = some.last().map(|row| row.name.to_string());
             for row in some {
-                let about = About { repository: row.name.clone(), upstream: None, exists: true };
+                let repository = self.qualified(&row.name);
+                let about = About { repository, upstream: row.upstream.clone(), exists: true };
                 if self.viewer.may_see(&about).await.map_err(failed)? {
                     if rows.len() == page.limit {
                         return Ok((rows, true));

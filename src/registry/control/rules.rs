@@ -12,8 +12,8 @@ use crate::ecr::{
     Selection, UpdatePullThroughCacheRule, UpdatedPullThroughCacheRule, UpstreamRegistry,
     ValidatedPullThroughCacheRule,
 };
-use crate::meta::DocumentKind;
-use crate::oci::RepositoryName;
+use crate::meta::{DocumentKind, RepositoryRow};
+use crate::oci::{QualifiedName, RepositoryName};
 use crate::registry::upstreams::{Claim, MAX_RULES, Rule, SecretError, key, prefix_of};
 use crate::upstream::Upstream;
 
@@ -34,14 +34,27 @@ impl Control<'_> {
         input.upstream_registry = kind(&input)?;
         let rule = Rule { said: input, created_at_ms: now_ms, updated_at_ms: now_ms };
         self.check_prefix(&rule).await?;
-        let credential = self.registry.sources().credential(&rule).await.map_err(|error| secret(&rule, error))?;
+        let credential = self
+            .registry
+            .sources()
+            .credential(self.endpoint.account, &rule)
+            .await
+            .map_err(|error| secret(&rule, error))?;
         let address = &rule.said.upstream_registry_url;
-        rule.upstream(credential).map_err(|_| Fault::unsupported_upstream_registry(address))?;
-        if self.meta.count_documents(KIND).await.map_err(failed)? >= u64::from(MAX_RULES) {
+        self.registry
+            .sources()
+            .upstream(self.endpoint.account, &rule, credential)
+            .map_err(|_| Fault::unsupported_upstream_registry(address))?;
+        if self.meta.count_documents(self.endpoint.account, KIND).await.map_err(failed)? >= u64::from(MAX_RULES) {
             return Err(Fault::limit_exceeded(format!("there are {MAX_RULES} pull through cache rules already")));
         }
         let described = PullThroughCacheRule { updated_at: None, ..self.describe_rule(&rule) };
-        if !self.meta.add_document(KIND, rule.key(), &document(&described)?, now_ms).await.map_err(failed)? {
+        if !self
+            .meta
+            .add_document(self.endpoint.account, KIND, rule.key(), &document(&described)?, now_ms)
+            .await
+            .map_err(failed)?
+        {
             return Err(self.exists(&rule.said.rule.prefix));
         }
         self.registry.sources().read_rules().await.map_err(failed)?;
@@ -88,9 +101,12 @@ impl Control<'_> {
         rule.said.custom_role_arn = input.custom_role_arn.or(rule.said.custom_role_arn);
         rule.said.credential_arn = input.credential_arn.or(rule.said.credential_arn);
         rule.updated_at_ms = now_ms();
-        self.registry.sources().credential(&rule).await.map_err(|error| secret(&rule, error))?;
+        self.registry.sources().credential(self.endpoint.account, &rule).await.map_err(|error| secret(&rule, error))?;
         let document = document(&self.describe_rule(&rule))?;
-        self.meta.put_document(KIND, rule.key(), &document, rule.updated_at_ms).await.map_err(failed)?;
+        self.meta
+            .put_document(self.endpoint.account, KIND, rule.key(), &document, rule.updated_at_ms)
+            .await
+            .map_err(failed)?;
         self.registry.sources().read_rules().await.map_err(failed)?;
         Ok(Output::UpdatePullThroughCacheRule(UpdatedPullThroughCacheRule {
             ecr_repository_prefix: rule.said.rule.prefix,
@@ -129,7 +145,7 @@ impl Control<'_> {
 
     pub(super) async fn delete_pull_through_cache_rule(&self, input: PullThroughCacheRuleKey) -> Result<Output, Fault> {
         let rule = self.own_rule(&input.prefix).await?;
-        if self.meta.remove_document(KIND, rule.key()).await.map_err(failed)?.is_none() {
+        if self.meta.remove_document(self.endpoint.account, KIND, rule.key()).await.map_err(failed)?.is_none() {
             return Err(self.no_rule(&input.prefix));
         }
         self.registry.sources().read_rules().await.map_err(failed)?;
@@ -149,7 +165,7 @@ impl Control<'_> {
     async fn all_rules(&self) -> Result<Vec<PullThroughCacheRule>, Fault> {
         let declared = self.registry.sources().declared();
         let mut all: Vec<_> = declared.iter().filter_map(|upstream| self.describe_declared(upstream)).collect();
-        let rows = self.meta.documents(KIND, None, MAX_RULES * 2).await.map_err(failed)?;
+        let rows = self.meta.documents(self.endpoint.account, KIND, None, MAX_RULES * 2).await.map_err(failed)?;
         for rule in rows.iter().filter_map(Rule::of_row) {
             if all.iter().all(|other| key(&other.ecr_repository_prefix) != rule.key()) {
                 all.push(self.describe_rule(&rule));
@@ -161,7 +177,7 @@ impl Control<'_> {
 
     /// The rule of the database, which can be changed.
     async fn own_rule(&self, prefix: &Prefix) -> Result<Rule, Fault> {
-        let row = self.meta.document(KIND, key(prefix)).await.map_err(failed)?;
+        let row = self.meta.document(self.endpoint.account, KIND, key(prefix)).await.map_err(failed)?;
         match row.as_ref().and_then(Rule::of_row) {
             Some(rule) => Ok(rule),
             None if self.declared_rule(prefix).is_some() => Err(Fault::validation(format!(
@@ -199,18 +215,21 @@ impl Control<'_> {
 
     async fn check_own(&self, prefix: &Prefix) -> Result<(), Fault> {
         let Some(path) = prefix.path() else { return Ok(()) };
-        let hidden = |name: &RepositoryName| name.as_str() == path || prefix.rest(name.as_str()).is_some();
+        let is_below = |name: &RepositoryName| name.as_str() == path || prefix.rest(name.as_str()).is_some();
+        let hidden = |row: &RepositoryRow| row.upstream.is_none() && is_below(&row.name);
         // Databases order names each in its own way, but in none does a name come before its own beginning.
         let mut rows = vec![];
         if let Ok(name) = path.parse() {
-            rows.extend(self.meta.repository_row(&name).await.map_err(failed)?);
+            rows.extend(
+                self.meta.repository_row(&QualifiedName::new(self.endpoint.account, name)).await.map_err(failed)?,
+            );
         }
         let mut last = Some(path.to_owned());
         while let Some(after) = last {
-            let some = self.meta.repository_rows(Some(&after), STEP).await.map_err(failed)?;
+            let some = self.meta.repository_rows(self.endpoint.account, Some(&after), STEP).await.map_err(failed)?;
             last = some.last().filter(|_| some.len() >= STEP as usize).map(|row| row.name.to_string());
             rows.extend(some);
-            if let Some(row) = rows.iter().find(|row| hidden(&row.name)) {
+            if let Some(row) = rows.iter().find(|row| hidden(row)) {
                 return Err(Fault::validation(format!(
                     "the repository {} was pushed here and would be hidden by a rule for '{prefix}': choose another prefix, \
                      or delete it first",
@@ -223,8 +242,13 @@ impl Control<'_> {
     }
 
     async fn try_rule(&self, rule: &Rule) -> Result<(), String> {
-        let credential = self.registry.sources().credential(rule).await.map_err(|error| error.to_string())?;
-        let upstream = self.registry.sources().make(rule.upstream(credential)?)?;
+        let credential =
+            self.registry.sources().credential(self.endpoint.account, rule).await.map_err(|error| error.to_string())?;
+        let upstream = self.registry.sources().make(self.registry.sources().upstream(
+            self.endpoint.account,
+            rule,
+            credential,
+        )?)?;
         ping(&upstream).await
     }
 

@@ -7,9 +7,7 @@ use crate::ecr::{
     PutAccountSetting, ReplicationConfiguration, Word,
 };
 use crate::meta::DocumentKind;
-
-/// Principals that can be excluded.
-const MAX_EXCLUSIONS: u64 = 100;
+use crate::registry::hosted::MAX_EXCLUSIONS;
 
 impl Control<'_> {
     pub(super) fn describe_registry(&self) -> Result<Output, Fault> {
@@ -19,13 +17,23 @@ impl Control<'_> {
     }
 
     pub(super) async fn get_account_setting(&self, input: GetAccountSetting) -> Result<Output, Fault> {
-        let row = self.meta.document(DocumentKind::Setting, input.name.word()).await.map_err(failed)?;
+        let row = self
+            .meta
+            .document(self.endpoint.account, DocumentKind::Setting, input.name.word())
+            .await
+            .map_err(failed)?;
         let value = row.and_then(|row| input.name.value(&row.document)).unwrap_or_else(|| input.name.default_value());
         Ok(Output::AccountSetting(AccountSettingOutput { name: input.name, value }))
     }
 
     pub(super) async fn put_account_setting(&self, input: PutAccountSetting) -> Result<Output, Fault> {
-        let put = self.meta.put_document(DocumentKind::Setting, input.name.word(), input.value, now_ms());
+        let put = self.meta.put_document(
+            self.endpoint.account,
+            DocumentKind::Setting,
+            input.name.word(),
+            input.value,
+            now_ms(),
+        );
         put.await.map_err(failed)?;
         self.authorizer.policies_changed();
         Ok(Output::AccountSetting(AccountSettingOutput { name: input.name, value: input.value }))
@@ -33,19 +41,28 @@ impl Control<'_> {
 
     pub(super) async fn register_exclusion(&self, input: PullTimeUpdateExclusion) -> Result<Output, Fault> {
         let (kind, now_ms, arn) = (DocumentKind::PullTimeExclusion, now_ms(), input.principal_arn);
-        if self.meta.count_documents(kind).await.map_err(failed)? >= MAX_EXCLUSIONS {
+        if self.meta.count_documents(self.endpoint.account, kind).await.map_err(failed)? >= u64::from(MAX_EXCLUSIONS) {
             return Err(Fault::limit_exceeded(format!("there are {MAX_EXCLUSIONS} exclusions already")));
         }
-        if !self.meta.add_document(kind, &arn, "{}", now_ms).await.map_err(failed)? {
+        if !self.meta.add_document(self.endpoint.account, kind, &arn, "{}", now_ms).await.map_err(failed)? {
             return Err(Fault::exclusion_already_exists(&arn));
         }
+        self.hosted.exclusions_changed();
         Ok(Output::Exclusion(ExclusionOutput { principal_arn: arn, created_at: Some(timestamp(now_ms)) }))
     }
 
     pub(super) async fn deregister_exclusion(&self, input: PullTimeUpdateExclusion) -> Result<Output, Fault> {
         let arn = input.principal_arn;
-        match self.meta.remove_document(DocumentKind::PullTimeExclusion, &arn).await.map_err(failed)? {
-            Some(_) => Ok(Output::Exclusion(ExclusionOutput { principal_arn: arn, created_at: None })),
+        match self
+            .meta
+            .remove_document(self.endpoint.account, DocumentKind::PullTimeExclusion, &arn)
+            .await
+            .map_err(failed)?
+        {
+            Some(_) => {
+                self.hosted.exclusions_changed();
+                Ok(Output::Exclusion(ExclusionOutput { principal_arn: arn, created_at: None }))
+            }
             None => Err(Fault::exclusion_not_found(&arn)),
         }
     }
@@ -53,7 +70,12 @@ impl Control<'_> {
     pub(super) async fn list_exclusions(&self, input: ListPullTimeUpdateExclusions) -> Result<Output, Fault> {
         let page = input.page;
         let limit = u32::try_from(page.limit).unwrap_or(u32::MAX);
-        let rows = self.meta.documents(DocumentKind::PullTimeExclusion, page.after.as_deref(), limit.saturating_add(1));
+        let rows = self.meta.documents(
+            self.endpoint.account,
+            DocumentKind::PullTimeExclusion,
+            page.after.as_deref(),
+            limit.saturating_add(1),
+        );
         let mut arns: Vec<String> = rows.await.map_err(failed)?.into_iter().map(|row| row.name).collect();
         let more = arns.len() > page.limit;
         arns.truncate(page.limit);

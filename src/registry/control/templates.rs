@@ -21,14 +21,18 @@ impl Control<'_> {
     pub(super) async fn create_template(&self, input: CreateRepositoryCreationTemplate) -> Result<Output, Fault> {
         check(&input.settings)?;
         let (now_ms, meta) = (now_ms(), self.meta);
-        if meta.count_documents(DocumentKind::Template).await.map_err(failed)? >= MAX_TEMPLATES {
+        if meta.count_documents(self.endpoint.account, DocumentKind::Template).await.map_err(failed)? >= MAX_TEMPLATES {
             return Err(Fault::limit_exceeded(format!(
                 "there are {MAX_TEMPLATES} repository creation templates already"
             )));
         }
         let template = self.describe_template(input, now_ms, now_ms);
         let (name, document) = (key(&template.prefix), document(&template)?);
-        if !meta.add_document(DocumentKind::Template, name, &document, now_ms).await.map_err(failed)? {
+        if !meta
+            .add_document(self.endpoint.account, DocumentKind::Template, name, &document, now_ms)
+            .await
+            .map_err(failed)?
+        {
             return Err(Fault::template_already_exists(&template.prefix, &self.endpoint.account));
         }
         Ok(self.template(template))
@@ -42,13 +46,21 @@ impl Control<'_> {
         let now_ms = now_ms();
         let template = self.describe_template(kept, row.created_at_ms, now_ms);
         let document = document(&template)?;
-        self.meta.put_document(DocumentKind::Template, &row.name, &document, now_ms).await.map_err(failed)?;
+        self.meta
+            .put_document(self.endpoint.account, DocumentKind::Template, &row.name, &document, now_ms)
+            .await
+            .map_err(failed)?;
         Ok(self.template(template))
     }
 
     pub(super) async fn delete_template(&self, input: DeleteRepositoryCreationTemplate) -> Result<Output, Fault> {
         let (row, kept) = self.kept_template(&input.prefix).await?;
-        match self.meta.remove_document(DocumentKind::Template, &row.name).await.map_err(failed)? {
+        match self
+            .meta
+            .remove_document(self.endpoint.account, DocumentKind::Template, &row.name)
+            .await
+            .map_err(failed)?
+        {
             Some(row) => Ok(self.template(self.describe_template(kept, row.created_at_ms, row.updated_at_ms))),
             None => Err(Fault::template_not_found(&input.prefix, &self.endpoint.account)),
         }
@@ -65,7 +77,8 @@ impl Control<'_> {
             }
             Selection::All(page) => {
                 let limit = u32::try_from(page.limit).unwrap_or(u32::MAX).saturating_add(1);
-                let rows = self.meta.documents(DocumentKind::Template, page.after.as_deref(), limit);
+                let rows =
+                    self.meta.documents(self.endpoint.account, DocumentKind::Template, page.after.as_deref(), limit);
                 let mut rows = rows.await.map_err(failed)?;
                 let more = rows.len() > page.limit;
                 rows.truncate(page.limit);
@@ -83,7 +96,8 @@ impl Control<'_> {
     }
 
     async fn kept_template(&self, prefix: &Prefix) -> Result<(DocumentRow, CreateRepositoryCreationTemplate), Fault> {
-        let row = self.meta.document(DocumentKind::Template, key(prefix)).await.map_err(failed)?;
+        let row =
+            self.meta.document(self.endpoint.account, DocumentKind::Template, key(prefix)).await.map_err(failed)?;
         let kept = row.and_then(|row| read(&row).map(|template| (row, template)));
         kept.ok_or_else(|| Fault::template_not_found(prefix, &self.endpoint.account))
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Hosted, Repository, lock};
+use super::{Hosted, Repository};
 use crate::action::Want;
-use crate::meta::{self, ManifestRow, NewManifest, Put, RepositoryId, now_ms};
+use crate::meta::{self, ManifestRow, NewManifest, Put, now_ms};
 use crate::oci::{Digest, Manifest, MediaType, Reference, Tag};
 use crate::registry::{Answer, Body, Error, Incoming, Object};
 
@@ -16,13 +16,14 @@ impl Hosted {
         repository: &Repository,
         reference: &Reference,
         want: Want,
+        principal: &str,
     ) -> Result<Answer, Error> {
         let found = self.manifest(repository, reference).await?;
         let Some(row) = found else {
             return Err(Error::Unknown(Object::Manifest(repository.name.clone(), reference.clone())));
         };
         if want == Want::Body {
-            lock(&self.inner.pulls).insert((repository.id, row.digest), now_ms());
+            self.note_pull(repository.account, repository.id, row.digest, principal).await;
         }
         Ok(Answer::of(Body::Manifest {
             digest: row.digest,
@@ -128,15 +129,10 @@ impl Hosted {
         });
         Ok(gone.await?)
     }
-
-    /// When the manifest was pulled, if that was since pulls were last written down.
-    pub(in crate::registry) fn recent_pull_ms(&self, repository: RepositoryId, digest: Digest) -> Option<i64> {
-        lock(&self.inner.pulls).get(&(repository, digest)).copied()
-    }
 }
 
 /// What a manifest says. The error is the reason why it cannot be kept.
-fn read(
+pub(super) fn read(
     digest: Digest,
     told: Option<MediaType>,
     content: Bytes,

@@ -7,6 +7,8 @@
 mod blobs;
 mod manifests;
 mod mutability;
+mod pulled;
+mod pulls;
 mod reclaim;
 mod referrers;
 mod remembered;
@@ -19,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
+use self::pulls::Pulls;
 use self::remembered::Remembered;
 use self::uploads::Session;
 use super::error::Error;
@@ -26,12 +29,14 @@ use super::templates;
 use crate::cache::BlobCache;
 use crate::config::HostedSettings;
 use crate::ecr::AppliedFor;
-use crate::meta::{Meta, RepositoryId, now_ms};
-use crate::oci::{Digest, RepositoryName, UploadId};
+use crate::meta::{Meta, RepositoryId, RepositoryRow, RepositorySettings, now_ms};
+use crate::oci::{AccountId, QualifiedName, RepositoryName, UploadId};
 use crate::storage::{Depot, joined};
 use crate::telemetry::Metrics;
 
 pub(super) use self::mutability::{of_repository, stored};
+pub(super) use self::pulled::PulledManifest;
+pub(super) use self::pulls::MAX_EXCLUSIONS;
 pub use self::reclaim::Reclaimed;
 pub(super) use self::referrers::no_referrers;
 pub use self::scrub::Scrubbed;
@@ -52,8 +57,7 @@ struct Inner {
     remembered: Remembered,
     /// Uploads that this process has written to.
     uploads: Mutex<HashMap<UploadId, Arc<Session>>>,
-    /// When manifests were pulled, since the last flush.
-    pulls: Mutex<HashMap<(RepositoryId, Digest), i64>>,
+    pulls: Pulls,
     tasks: TaskTracker,
 }
 
@@ -61,7 +65,19 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub(super) struct Repository {
     id: RepositoryId,
+    account: AccountId,
     name: RepositoryName,
+}
+
+impl Repository {
+    /// One that is pulled through, for reading what is known of it.
+    pub(super) fn of_row(account: AccountId, row: &RepositoryRow) -> Self {
+        Self { id: row.id, account, name: row.name.clone() }
+    }
+
+    fn qualified(&self) -> QualifiedName {
+        QualifiedName::new(self.account, self.name.clone())
+    }
 }
 
 impl Hosted {
@@ -75,16 +91,16 @@ impl Hosted {
             metrics,
             remembered,
             uploads: Mutex::default(),
-            pulls: Mutex::default(),
+            pulls: Pulls::new(),
             tasks: TaskTracker::new(),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    pub(super) async fn repository(&self, name: &RepositoryName) -> Result<Option<Repository>, Error> {
+    pub(super) async fn repository(&self, name: &QualifiedName) -> Result<Option<Repository>, Error> {
         let meta = &self.inner.meta;
         let id = self.inner.remembered.repository(name, || meta.repository(name)).await?;
-        Ok(id.map(|id| Repository { id, name: name.clone() }))
+        Ok(id.map(|id| Repository { id, account: name.account, name: name.name.clone() }))
     }
 
     pub(super) fn repository_was_made(&self) {
@@ -94,41 +110,32 @@ impl Hosted {
     pub(super) fn repository_is_gone(&self, id: RepositoryId) {
         self.inner.remembered.repository_was_made();
         self.inner.remembered.changed(id);
-        lock(&self.inner.pulls).retain(|(repository, _), _| *repository != id);
+        self.inner.pulls.forget(id);
     }
 
     /// The repository, made if it is missing and pushing may make one: anywhere, or where a template is for it. A template says
     /// how it is set up.
-    pub(super) async fn make_repository(&self, name: RepositoryName) -> Result<Repository, Error> {
+    pub(super) async fn make_repository(&self, name: QualifiedName) -> Result<Repository, Error> {
         if let Some(repository) = self.repository(&name).await? {
             return Ok(repository);
         }
         let (meta, now_ms) = (&self.inner.meta, now_ms());
-        let made = match templates::settings_for(meta, &name, AppliedFor::CreateOnPush).await? {
-            Some(settings) => meta.add_repository(&name, &settings, now_ms).await?,
-            None if self.inner.settings.create_on_push => None,
-            None => return Err(Error::NotCreated(name)),
+        let settings = match templates::settings_for(meta, &name, AppliedFor::CreateOnPush).await? {
+            Some(settings) => settings,
+            None if self.inner.settings.create_on_push => RepositorySettings::default(),
+            None => return Err(Error::NotCreated(name.name)),
         };
-        let id = match made {
-            Some(id) => id,
-            // Without a template, or somebody else has just made it.
-            None => meta.create_repository(&name, now_ms).await?,
-        };
+        meta.add_repository(&name, None, &settings, now_ms).await?;
         self.inner.remembered.repository_was_made();
-        Ok(Repository { id, name })
-    }
-
-    /// Writes down when manifests were pulled.
-    pub async fn flush_pulls(&self) {
-        let pulls: Vec<_> = {
-            let mut pulls = lock(&self.inner.pulls);
-            std::mem::take(&mut *pulls).into_iter().map(|((repository, digest), at)| (repository, digest, at)).collect()
-        };
-        if pulls.is_empty() {
-            return;
-        }
-        if let Err(error) = self.inner.meta.put_pulls(&pulls).await {
-            tracing::warn!(%error, "times of pulls were not written");
+        // Somebody else may have been faster.
+        match meta.repository_row(&name).await? {
+            Some(RepositoryRow { upstream: None, id, .. }) => {
+                Ok(Repository { id, account: name.account, name: name.name })
+            }
+            Some(RepositoryRow { upstream: Some(upstream), .. }) => {
+                Err(Error::ReadOnly { repository: name.name, upstream })
+            }
+            None => Err(Error::NotCreated(name.name)),
         }
     }
 

@@ -21,7 +21,7 @@ impl Hosted {
         repository: &super::Repository,
         tags: impl Iterator<Item = Tag>,
     ) -> Result<Vec<TagWrite>, Error> {
-        let row = self.inner.meta.repository_row(&repository.name).await?;
+        let row = self.inner.meta.repository_row(&repository.qualified()).await?;
         let own = row.and_then(|row| of_repository(&row.settings));
         let is_immutable = |tag: &Tag| {
             own.as_ref().map_or_else(|| self.inner.settings.is_immutable(tag.as_str()), |own| own.is_immutable(tag))

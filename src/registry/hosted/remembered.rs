@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use super::lock;
 use crate::meta::{Error, ManifestRow, RepositoryId};
-use crate::oci::{Reference, RepositoryName};
+use crate::oci::{QualifiedName, Reference};
 
 const MAX_REPOSITORIES: u64 = 100_000;
 
@@ -23,7 +23,7 @@ const OVERHEAD_BYTES: usize = 512;
 pub(super) struct Remembered {
     enabled: bool,
     made: AtomicU64,
-    repositories: moka::sync::Cache<(u64, RepositoryName), Option<RepositoryId>>,
+    repositories: moka::sync::Cache<(u64, QualifiedName), Option<RepositoryId>>,
     changes: Mutex<HashMap<RepositoryId, u64>>,
     manifests: moka::sync::Cache<(u64, RepositoryId, Reference), Arc<ManifestRow>>,
 }
@@ -44,7 +44,7 @@ impl Remembered {
 
     pub(super) async fn repository<F>(
         &self,
-        name: &RepositoryName,
+        name: &QualifiedName,
         ask: impl FnOnce() -> F,
     ) -> Result<Option<RepositoryId>, Error>
     where
@@ -104,7 +104,7 @@ mod tests {
     #[tokio::test]
     async fn a_late_answer_is_not_kept_for_the_new_state() {
         let remembered = Remembered::new(true);
-        let name: RepositoryName = "a".parse().unwrap();
+        let name = QualifiedName::new("000000000000".parse().unwrap(), "a".parse().unwrap());
         let late = remembered.repository(&name, || async {
             remembered.repository_was_made();
             Ok(None)

@@ -65,6 +65,10 @@ impl Kept {
         }
     }
 
+    pub(super) fn forget_all(&self) {
+        self.links.invalidate_all();
+    }
+
     pub(super) async fn add_links(&self, repository: &RepositoryName, links: Vec<Link>) {
         if let Err(error) = self.meta.put_links(repository, &links).await {
             tracing::warn!(%error, %repository, "links cannot be written; upstream will be asked again after a restart");

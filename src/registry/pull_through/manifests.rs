@@ -161,7 +161,7 @@ impl Question for TagQuestion {
     /// asked for with GET.
     async fn ask(&self, known: Option<Meaning>) -> Result<Confirmed<Meaning>, upstream::Error> {
         let reference = Reference::Tag(self.tag.clone());
-        let Repository { upstream, remote, local } = &self.repository;
+        let Repository { upstream, remote, local, .. } = &self.repository;
         let settings = upstream.settings();
         let deadline = if known.is_some() { settings.revalidate_timeout } else { settings.patience() };
         let mut meaning = None;

@@ -48,6 +48,13 @@ impl PullThrough {
         }
     }
 
+    /// What is in memory is asked of the database again: some of it was deleted.
+    pub(super) fn forget_all(&self) {
+        self.kept.forget_all();
+        self.tags.forget_all();
+        self.lists.forget_all();
+    }
+
     /// Waits for questions under way, so that their answers are written down.
     pub(super) async fn close(&self) {
         self.tasks.close();

@@ -132,6 +132,10 @@ impl<Q: Question> Perishables<Q> {
         }
     }
 
+    pub(super) fn forget_all(&self) {
+        self.entries.invalidate_all();
+    }
+
     /// Asks anew whatever is kept: what was kept turned out to be wrong.
     pub(super) async fn renew(self: &Arc<Self>, question: &Q) -> Result<Served<Q::Value>, Error> {
         self.first(question).await

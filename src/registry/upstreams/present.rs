@@ -1,10 +1,11 @@
-//! What is declared and what rules say, kept together and put in place as one table of names.
+//! What is declared and what rules say, kept together and put in place as a table of names for each registry.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,9 @@ use super::{MAX_RULES, SecretError, secret};
 use crate::config::{Credential, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
 use crate::meta::{DocumentKind, Error, Meta};
-use crate::registry::names::Names;
+use crate::oci::AccountId;
+use crate::registry::accounts::Accounts;
+use crate::registry::names::{Names, known_as};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 
@@ -21,7 +24,9 @@ use crate::upstream::Upstream;
 const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 
 pub struct Upstreams {
-    names: ArcSwap<Names>,
+    accounts: Arc<Accounts>,
+    /// By the account of the registry. One without rules has the names of none.
+    names: ArcSwap<HashMap<AccountId, Arc<Names>>>,
     known: Mutex<Known>,
     /// One reads the rules at a time, so that the last to read is the last to put them in place.
     turn: Semaphore,
@@ -36,7 +41,7 @@ pub struct Upstreams {
 #[derive(Default)]
 struct Known {
     declared: Vec<Arc<Upstream>>,
-    rules: Vec<Arc<Upstream>>,
+    rules: Vec<(AccountId, Arc<Upstream>)>,
     /// What was wrong when the rules were read last; each is told once.
     problems: Vec<String>,
 }
@@ -56,10 +61,17 @@ pub enum Claim {
 
 impl Upstreams {
     /// With what the configuration declares; rules are not read yet.
-    pub fn new(declared: Vec<Arc<Upstream>>, secrets: PathBuf, meta: Meta, metrics: Metrics) -> Self {
-        let known = Known { declared: declared.clone(), ..Known::default() };
+    pub fn new(
+        accounts: Arc<Accounts>,
+        declared: Vec<Arc<Upstream>>,
+        secrets: PathBuf,
+        meta: Meta,
+        metrics: Metrics,
+    ) -> Self {
+        let known = Known { declared, ..Known::default() };
         Self {
-            names: ArcSwap::from_pointee(Names::new(declared)),
+            names: ArcSwap::from_pointee(names(&accounts, &known)),
+            accounts,
             known: Mutex::new(known),
             turn: Semaphore::new(1),
             meta,
@@ -69,8 +81,23 @@ impl Upstreams {
         }
     }
 
-    pub(in crate::registry) fn names(&self) -> Guard<Arc<Names>> {
-        self.names.load()
+    pub(in crate::registry) fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
+    }
+
+    /// What names mean in the registry of this account, which must be one of this process.
+    pub(in crate::registry) fn names(&self, account: AccountId) -> Arc<Names> {
+        let all = self.names.load();
+        match all.get(&account) {
+            Some(names) => names.clone(),
+            None => Arc::new(Names::new(account, self.declared())),
+        }
+    }
+
+    /// Those of the configuration, and those of all rules.
+    pub(in crate::registry) fn all(&self) -> Vec<Arc<Upstream>> {
+        let known = self.lock();
+        known.declared.iter().chain(known.rules.iter().map(|(_, upstream)| upstream)).cloned().collect()
     }
 
     pub(in crate::registry) fn started_at_ms(&self) -> i64 {
@@ -92,20 +119,23 @@ impl Upstreams {
     /// breakers.
     pub async fn read_rules(&self) -> Result<(), Error> {
         let _turn = self.turn.acquire().await;
-        let rows = self.meta.documents(DocumentKind::PullThroughRule, None, MAX_RULES * 2).await?;
+        let registries = u32::try_from(self.accounts.all().count()).unwrap_or(u32::MAX);
+        let limit = registries.saturating_mul(MAX_RULES * 2);
+        let rows = self.meta.documents_of_all(DocumentKind::PullThroughRule, limit).await?;
         let present = self.lock().rules.clone();
         let (mut rules, mut problems) = (Vec::with_capacity(rows.len()), Vec::new());
-        for row in rows {
+        for (account, row) in rows.into_iter().filter(|(account, _)| self.accounts.has(*account)) {
             let Some(rule) = Rule::of_row(&row) else {
                 problems.push(format!("the rule {} cannot be read", row.name));
                 continue;
             };
-            let credential = self.credential(&rule).await.unwrap_or_else(|error| {
+            let credential = self.credential(account, &rule).await.unwrap_or_else(|error| {
                 problems.push(format!("the rule {} goes without a login: {error}", row.name));
                 Credential::Anonymous
             });
-            match rule.upstream(credential).and_then(|settings| self.keep_or_make(settings, &present)) {
-                Ok(upstream) => rules.push(upstream),
+            let settings = self.upstream(account, &rule, credential);
+            match settings.and_then(|settings| self.keep_or_make(settings, &present)) {
+                Ok(upstream) => rules.push((account, upstream)),
                 Err(why) => problems.push(format!("the rule {} has no effect: {why}", row.name)),
             }
         }
@@ -114,7 +144,8 @@ impl Upstreams {
             tracing::warn!("{problem}");
         }
         known.problems = problems;
-        let same = rules.len() == known.rules.len() && rules.iter().zip(&known.rules).all(|(a, b)| Arc::ptr_eq(a, b));
+        let same = rules.len() == known.rules.len()
+            && rules.iter().zip(&known.rules).all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(&a.1, &b.1));
         if !same {
             known.rules = rules;
             self.put_in_place(&known);
@@ -135,12 +166,31 @@ impl Upstreams {
         }
     }
 
-    /// Who the rule is at its upstream, from its secret.
-    pub(in crate::registry) async fn credential(&self, rule: &Rule) -> Result<Credential, SecretError> {
-        match &rule.said.credential_arn {
-            None => Ok(Credential::Anonymous),
-            Some(arn) => secret::read(&self.secrets, arn).await,
+    /// Who the rule is at its upstream, from its secret. No registry gets at the secrets of another.
+    pub(in crate::registry) async fn credential(
+        &self,
+        account: AccountId,
+        rule: &Rule,
+    ) -> Result<Credential, SecretError> {
+        let Some(arn) = &rule.said.credential_arn else { return Ok(Credential::Anonymous) };
+        match self.unless_home(account) {
+            None => secret::read(&self.secrets, arn).await,
+            Some(account) => secret::read(&self.secrets.join(account.as_str()), arn).await,
         }
+    }
+
+    /// The upstream that a rule of this registry stands for.
+    pub(in crate::registry) fn upstream(
+        &self,
+        account: AccountId,
+        rule: &Rule,
+        credential: Credential,
+    ) -> Result<UpstreamSettings, String> {
+        rule.upstream(self.unless_home(account), credential)
+    }
+
+    fn unless_home(&self, account: AccountId) -> Option<AccountId> {
+        Some(account).filter(|account| *account != self.accounts.home())
     }
 
     /// Why a rule of this prefix cannot be made beside what is declared.
@@ -152,9 +202,13 @@ impl Upstreams {
         claim(declared.iter().map(|upstream| upstream.settings()), &rule::name(prefix), prefix.is_root())
     }
 
-    fn keep_or_make(&self, settings: UpstreamSettings, present: &[Arc<Upstream>]) -> Result<Arc<Upstream>, String> {
-        match present.iter().find(|upstream| *upstream.settings() == settings) {
-            Some(upstream) => Ok(upstream.clone()),
+    fn keep_or_make(
+        &self,
+        settings: UpstreamSettings,
+        present: &[(AccountId, Arc<Upstream>)],
+    ) -> Result<Arc<Upstream>, String> {
+        match present.iter().find(|(_, upstream)| *upstream.settings() == settings) {
+            Some((_, upstream)) => Ok(upstream.clone()),
             None => self.make(settings),
         }
     }
@@ -165,23 +219,31 @@ impl Upstreams {
     }
 
     fn put_in_place(&self, known: &Known) {
-        let mut upstreams = known.declared.clone();
-        for upstream in &known.rules {
-            let declared = known.declared.iter().map(|upstream| upstream.settings());
-            match claim(declared, upstream.name(), upstream.settings().default) {
-                None => upstreams.push(upstream.clone()),
-                Some(claim) => {
-                    tracing::warn!(rule = %upstream.name(), ?claim, "a pull-through rule gives way to the configuration");
-                }
-            }
-        }
-        self.names.store(Arc::new(Names::new(upstreams)));
+        self.names.store(Arc::new(names(&self.accounts, known)));
     }
 
     /// What a panic under the lock leaves is whole: lists are replaced, not changed.
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn names(accounts: &Accounts, known: &Known) -> HashMap<AccountId, Arc<Names>> {
+    let names = |account: AccountId| {
+        let mut upstreams = known.declared.clone();
+        for (_, upstream) in known.rules.iter().filter(|(of, _)| *of == account) {
+            let declared = known.declared.iter().map(|upstream| upstream.settings());
+            let name = UpstreamName::new(known_as(upstream, account));
+            match claim(declared, &name, upstream.settings().default) {
+                None => upstreams.push(upstream.clone()),
+                Some(claim) => {
+                    tracing::warn!(rule = %upstream.name(), ?claim, "a pull-through rule gives way to the configuration");
+                }
+            }
+        }
+        (account, Arc::new(Names::new(account, upstreams)))
+    };
+    accounts.all().map(names).collect()
 }
 
 fn claim<'a>(
@@ -225,16 +287,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
         let metrics = Metrics::new().unwrap();
-        let upstreams = Upstreams::new(Vec::new(), folder.path().to_owned(), meta.clone(), metrics.clone());
-        let resolve = |path: &str| {
-            let name = RequestedName { path: path.parse().unwrap(), namespace: None, host: None };
-            match upstreams.names().resolve(&name) {
+        let settings = crate::config::parse("[[account]]\nid = \"222222222222\"\n").unwrap();
+        let (home, other) = (settings.auth.account, settings.accounts[0].id);
+        let accounts = Arc::new(Accounts::new(&settings.auth, &settings.accounts));
+        let upstreams = Upstreams::new(accounts, Vec::new(), folder.path().to_owned(), meta.clone(), metrics.clone());
+        let resolve_in = |account, path: &str| {
+            let name = RequestedName { path: path.parse().unwrap(), namespace: None, host: None, registry: None };
+            match upstreams.names(account).resolve(&name) {
                 Ok(Named::Upstream(repository)) => format!("{} {}", repository.remote, repository.local),
                 Ok(Named::Own { otherwise: Some(repository), .. }) => format!("own or {}", repository.local),
                 Ok(Named::Own { .. }) => "own".to_owned(),
                 Err(error) => error.to_string(),
             }
         };
+        let resolve = |path: &str| resolve_in(home, path);
         for (name, document) in [
             ("hub", r#"{"ecrRepositoryPrefix":"hub/","upstreamRegistryUrl":"registry-1.docker.io"}"#),
             (
@@ -242,20 +308,26 @@ mod tests {
                 r#"{"ecrRepositoryPrefix":"team","upstreamRegistryUrl":"a.example","upstreamRepositoryPrefix":"x/y"}"#,
             ),
         ] {
-            meta.add_document(DocumentKind::PullThroughRule, name, document, 1).await.unwrap();
+            meta.add_document(home, DocumentKind::PullThroughRule, name, document, 1).await.unwrap();
         }
         assert_eq!(resolve("hub/nginx"), "own");
         upstreams.read_rules().await.unwrap();
         assert_eq!(resolve("hub/nginx"), "library/nginx hub/library/nginx");
         assert_eq!(resolve("team/app"), "x/y/app team/app");
         assert_eq!(resolve("app"), "own");
-        let first = upstreams.names().upstreams().to_vec();
+        assert_eq!(resolve_in(other, "hub/nginx"), "own");
+        let theirs = r#"{"ecrRepositoryPrefix":"hub","upstreamRegistryUrl":"c.example"}"#;
+        meta.add_document(other, DocumentKind::PullThroughRule, "hub", theirs, 1).await.unwrap();
+        upstreams.read_rules().await.unwrap();
+        assert_eq!(resolve_in(other, "hub/nginx"), "nginx 222222222222/hub/nginx");
+        assert_eq!(resolve("hub/nginx"), "library/nginx hub/library/nginx");
+        let first = upstreams.names(home).upstreams().to_vec();
 
         let root = r#"{"ecrRepositoryPrefix":"ROOT","upstreamRegistryUrl":"b.example"}"#;
-        meta.add_document(DocumentKind::PullThroughRule, "ROOT", root, 1).await.unwrap();
+        meta.add_document(home, DocumentKind::PullThroughRule, "ROOT", root, 1).await.unwrap();
         upstreams.read_rules().await.unwrap();
         assert_eq!(resolve("app"), "own or root/app");
-        let second = upstreams.names().upstreams().to_vec();
+        let second = upstreams.names(home).upstreams().to_vec();
         assert!(first.iter().all(|one| second.iter().any(|other| Arc::ptr_eq(one, other))));
 
         let hub = declared("[[upstream]]\nname = \"hub\"\nurl = [\"https://other.example\"]\n").remove(0);

@@ -5,6 +5,7 @@
 use crate::config::{self, Credential, UpstreamName, UpstreamSettings};
 use crate::ecr::{CreatePullThroughCacheRule, DeleteRepositoryCreationTemplate, Operation, Prefix};
 use crate::meta::DocumentRow;
+use crate::oci::AccountId;
 
 const TARGET: &str = "AmazonEC2ContainerRegistry_V20150921.CreatePullThroughCacheRule";
 
@@ -37,10 +38,15 @@ impl Rule {
         key(&self.said.rule.prefix)
     }
 
-    /// The upstream that it stands for. The error says what is wrong with its URL.
-    pub fn upstream(&self, credential: Credential) -> Result<UpstreamSettings, String> {
+    /// The upstream that it stands for. `account` is that of its registry, if that is not the home registry. The error says what is
+    /// wrong with its URL.
+    pub fn upstream(&self, account: Option<AccountId>, credential: Credential) -> Result<UpstreamSettings, String> {
         let prefix = &self.said.rule.prefix;
-        let mut settings = config::upstream_for_rule(name(prefix), &self.said.upstream_registry_url)?;
+        let name = match account {
+            Some(account) => UpstreamName::new(&format!("{account}/{}", name(prefix))),
+            None => name(prefix),
+        };
+        let mut settings = config::upstream_for_rule(name, &self.said.upstream_registry_url)?;
         settings.default = prefix.is_root();
         settings.credential = credential;
         if let Some(path) = self.said.upstream_repository_prefix.path() {
@@ -92,7 +98,7 @@ mod tests {
             "ecrRepositoryPrefix": prefix, "upstreamRegistryUrl": url, "upstreamRepositoryPrefix": upstream_prefix,
             "createdAt": 7.5,
         });
-        rule(&document.to_string()).unwrap().upstream(Credential::Anonymous).unwrap()
+        rule(&document.to_string()).unwrap().upstream(None, Credential::Anonymous).unwrap()
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::ecr::{
     BatchDeleteImage, BatchDeleteImageOutput, Fault, ImageFailure, ImageFailureCode, ImageIdentifier, Output,
     RequestedImage,
 };
-use crate::oci::{Digest, Tag};
+use crate::oci::{Digest, QualifiedName, Tag};
 use crate::registry::control::{Control, failed, unexpected};
 
 /// Indexes that a failure names.
@@ -27,13 +27,14 @@ impl Control<'_> {
         &self,
         input: BatchDeleteImage,
     ) -> Result<Output, Fault> {
-        let place = self.place(&input.repository.name).await?;
+        let name = self.qualified(&input.repository.name);
+        let place = self.place(&name.name).await?;
         let mut output = BatchDeleteImageOutput::default();
         let mut left = input.images;
         loop {
             let (mut referenced, before) = (Vec::new(), output.image_ids.len());
             for image in left {
-                match self.delete_image(&place, &image).await? {
+                match self.delete_image(&place, &name, &image).await? {
                     Outcome::Gone(ids) => output.image_ids.extend(ids),
                     Outcome::Failed(code) => output.failures.push(ImageFailure::new(image, code)),
                     Outcome::Referenced(indexes) => referenced.push((image, indexes)),
@@ -49,7 +50,12 @@ impl Control<'_> {
         }
     }
 
-    async fn delete_image(&self, place: &Place, image: &RequestedImage) -> Result<Outcome, Fault> {
+    async fn delete_image(
+        &self,
+        place: &Place,
+        name: &QualifiedName,
+        image: &RequestedImage,
+    ) -> Result<Outcome, Fault> {
         let digest = match self.digest_of(place.id, image).await? {
             Ok(digest) => digest,
             Err(code) => return Ok(Outcome::Failed(code)),
@@ -57,7 +63,12 @@ impl Control<'_> {
         let tag = image.meaning().ok().and_then(|selector| selector.tag()).cloned();
         let deleted = self.hosted.delete_image(&place.repository, digest, tag, self.identity.name()).await;
         match deleted.map_err(|error| unexpected(&error))? {
-            Some(tags) => Ok(Outcome::Gone(identifiers(digest, tags))),
+            Some(tags) => {
+                if place.is_pulled {
+                    self.registry.forget_image(name, &digest).await.map_err(failed)?;
+                }
+                Ok(Outcome::Gone(identifiers(digest, tags)))
+            }
             None => {
                 let indexes = self.meta.indexes_of(place.id, &digest, MAX_NAMED).await.map_err(failed)?;
                 let is_gone = indexes.is_empty() || self.meta.image(place.id, &digest).await.map_err(failed)?.is_none();

@@ -50,7 +50,10 @@ impl Control<'_> {
             Ok(digest) => digest,
             Err(code) => return Ok(Err(code)),
         };
-        let read = self.hosted.read_manifest(&place.repository, &Reference::Digest(digest), Want::Body).await;
+        let read = self
+            .hosted
+            .read_manifest(&place.repository, &Reference::Digest(digest), Want::Body, self.identity.name())
+            .await;
         let (media_type, bytes) = match read.map(|answer| answer.body) {
             Ok(Body::Manifest { media_type, bytes: Some(bytes), .. }) => (media_type, bytes),
             Ok(_) => return Err(Fault::server()),

@@ -10,6 +10,7 @@ use crate::registry::hosted::Repository;
 pub(super) struct Place {
     pub(super) id: RepositoryId,
     pub(super) repository: Repository,
+    pub(super) is_pulled: bool,
 }
 
 /// The digest, or why this one image of a batch fails.
@@ -17,7 +18,9 @@ pub(super) type Found = Result<Digest, ImageFailureCode>;
 
 impl Control<'_> {
     pub(super) async fn place(&self, name: &RepositoryName) -> Result<Place, Fault> {
-        Ok(Place { id: self.row(name).await?.id, repository: self.repository(name).await? })
+        let row = self.row(name).await?;
+        let repository = Repository::of_row(self.endpoint.account, &row);
+        Ok(Place { id: row.id, repository, is_pulled: row.upstream.is_some() })
     }
 
     /// A tag is looked up, and must agree with a digest beside it. Whether a digest alone is here is not asked.

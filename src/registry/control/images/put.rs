@@ -21,7 +21,7 @@ impl Control<'_> {
         };
         self.refuse_known(&input, &digest).await?;
         let (name, tag) = (input.repository.name, input.tag);
-        let repository = self.repository(&name).await?;
+        let repository = self.own_repository(&name).await?;
         let reference = Reference::Digest(digest);
         let (tags, body) = (tag.iter().cloned().collect(), Incoming::new(stream::iter([Ok(content.clone())])));
         let principal = self.identity.name();
@@ -53,7 +53,8 @@ impl Control<'_> {
 
     /// As it was kept when the manifest first came.
     async fn media_type(&self, repository: &Repository, digest: Digest) -> Result<MediaType, Fault> {
-        let read = self.hosted.read_manifest(repository, &Reference::Digest(digest), Want::Head).await;
+        let read =
+            self.hosted.read_manifest(repository, &Reference::Digest(digest), Want::Head, self.identity.name()).await;
         match read.map_err(|error| unexpected(&error))?.body {
             Body::Manifest { media_type, .. } => Ok(media_type),
             _ => Err(Fault::server()),

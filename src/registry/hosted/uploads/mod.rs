@@ -188,7 +188,7 @@ impl Hosted {
         let Mount { digest, from } = mount;
         let from = match from {
             None => None,
-            Some(name) => match self.repository(&name).await? {
+            Some(name) => match self.repository(&repository.qualified().beside(name)).await? {
                 Some(from) => Some(from.id),
                 None => return Ok(None),
             },

@@ -1,0 +1,64 @@
+//! Images that were pulled through, kept among the images of a registry: facts only, their bytes are the cache's.
+
+use bytes::Bytes;
+
+use super::manifests::read;
+use super::{Hosted, templates};
+use crate::ecr::AppliedFor;
+use crate::meta::{RepositoryId, RepositoryRow, TagWrite, now_ms};
+use crate::oci::{Digest, MediaType, QualifiedName, Reference};
+use crate::registry::Error;
+
+/// A manifest that a client got from an upstream's repository.
+pub(in crate::registry) struct PulledManifest {
+    pub reference: Reference,
+    pub digest: Digest,
+    pub media_type: MediaType,
+    pub content: Bytes,
+}
+
+impl Hosted {
+    /// The repository that has the image from now on. `None` where it has none: a repository of one's own has the name, or the manifest
+    /// is of a kind that is not listed.
+    pub(in crate::registry) async fn keep_pulled(
+        &self,
+        name: &QualifiedName,
+        upstream: &str,
+        manifest: PulledManifest,
+        principal: &str,
+    ) -> Result<Option<RepositoryId>, Error> {
+        let (this, name, upstream, principal) = (self.clone(), name.clone(), upstream.to_owned(), principal.to_owned());
+        self.carry_out(async move {
+            let Some(id) = this.make_pulled(&name, &upstream).await? else { return Ok(None) };
+            let kept = this.inner.meta.manifest(id, &manifest.reference).await?;
+            if kept.is_some_and(|kept| kept.digest == manifest.digest) {
+                return Ok(Some(id));
+            }
+            let PulledManifest { reference, digest, media_type, content } = manifest;
+            let Ok(manifest) = read(digest, Some(media_type), content, false) else { return Ok(None) };
+            // Upstream decides what its tags mean.
+            let tags: Vec<_> =
+                reference.tag().map(|tag| TagWrite { tag: tag.clone(), immutable: false }).into_iter().collect();
+            this.inner.meta.put_manifest(id, &manifest, &tags, &principal, now_ms()).await?;
+            this.inner.remembered.changed(id);
+            Ok(Some(id))
+        })
+        .await
+    }
+
+    /// The repository, made if it is missing. A template says how it is set up.
+    async fn make_pulled(&self, name: &QualifiedName, upstream: &str) -> Result<Option<RepositoryId>, Error> {
+        let meta = &self.inner.meta;
+        if let Some(row) = meta.repository_row(name).await? {
+            return Ok(of_upstream(row));
+        }
+        let settings = templates::settings_for(meta, name, AppliedFor::PullThroughCache).await?.unwrap_or_default();
+        meta.add_repository(name, Some(upstream), &settings, now_ms()).await?;
+        // Somebody else may have been faster.
+        Ok(meta.repository_row(name).await?.and_then(of_upstream))
+    }
+}
+
+fn of_upstream(row: RepositoryRow) -> Option<RepositoryId> {
+    row.upstream.is_some().then_some(row.id)
+}

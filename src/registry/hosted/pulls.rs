@@ -1,0 +1,123 @@
+//! When images were last pulled, and whose pulls do not count.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Hosted, lock};
+use crate::meta::{DocumentKind, Meta, RepositoryId, now_ms};
+use crate::oci::{AccountId, Digest};
+
+/// A change of the exclusions is seen after this.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
+const MAX_REGISTRIES: u64 = 1_000;
+
+/// ECR's limit.
+pub const MAX_EXCLUSIONS: u32 = 100;
+
+pub(super) struct Pulls {
+    /// Since the last flush.
+    times: Mutex<HashMap<(RepositoryId, Digest), i64>>,
+    /// Principals whose pulls leave no trace, such as scanners.
+    excluded: moka::sync::Cache<AccountId, Arc<HashSet<String>>>,
+}
+
+impl Pulls {
+    pub(super) fn new() -> Self {
+        let excluded = moka::sync::Cache::builder().max_capacity(MAX_REGISTRIES).time_to_live(REMEMBERED).build();
+        Self { times: Mutex::default(), excluded }
+    }
+
+    pub(super) fn forget(&self, repository: RepositoryId) {
+        lock(&self.times).retain(|(of, _), _| *of != repository);
+    }
+
+    async fn is_excluded(&self, meta: &Meta, account: AccountId, principal: &str) -> bool {
+        let excluded = match self.excluded.get(&account) {
+            Some(excluded) => excluded,
+            None => {
+                let rows = meta.documents(account, DocumentKind::PullTimeExclusion, None, MAX_EXCLUSIONS).await;
+                let Ok(rows) = rows else { return false };
+                let excluded: Arc<HashSet<_>> = Arc::new(rows.into_iter().map(|row| row.name).collect());
+                self.excluded.insert(account, excluded.clone());
+                excluded
+            }
+        };
+        !excluded.is_empty()
+            && (excluded.contains(principal) || role(principal).is_some_and(|role| excluded.contains(&role)))
+    }
+}
+
+impl Hosted {
+    /// A client got the image.
+    pub(in crate::registry) async fn note_pull(
+        &self,
+        account: AccountId,
+        repository: RepositoryId,
+        digest: Digest,
+        principal: &str,
+    ) {
+        let pulls = &self.inner.pulls;
+        if !pulls.is_excluded(&self.inner.meta, account, principal).await {
+            lock(&pulls.times).insert((repository, digest), now_ms());
+        }
+    }
+
+    /// When the manifest was pulled, if that was since pulls were last written down.
+    pub(in crate::registry) fn recent_pull_ms(&self, repository: RepositoryId, digest: Digest) -> Option<i64> {
+        lock(&self.inner.pulls.times).get(&(repository, digest)).copied()
+    }
+
+    /// The exclusions are others now.
+    pub(in crate::registry) fn exclusions_changed(&self) {
+        self.inner.pulls.excluded.invalidate_all();
+    }
+
+    /// Writes down when manifests were pulled.
+    pub async fn flush_pulls(&self) {
+        let pulls: Vec<_> = {
+            let mut pulls = lock(&self.inner.pulls.times);
+            std::mem::take(&mut *pulls).into_iter().map(|((repository, digest), at)| (repository, digest, at)).collect()
+        };
+        if pulls.is_empty() {
+            return;
+        }
+        if let Err(error) = self.inner.meta.put_pulls(&pulls).await {
+            tracing::warn!(%error, "times of pulls were not written");
+        }
+    }
+}
+
+/// The role that a session is in: `arn:aws:sts::A:assumed-role/R/S` is in `arn:aws:iam::A:role/R`.
+fn role(session: &str) -> Option<String> {
+    let (account, entity) = session.strip_prefix("arn:aws:sts::")?.split_once(':')?;
+    let (role, _) = entity.strip_prefix("assumed-role/")?.split_once('/')?;
+    Some(format!("arn:aws:iam::{account}:role/{role}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whose_pulls_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
+        let [account, other] = ["111111111111", "222222222222"].map(|text| text.parse::<AccountId>().unwrap());
+        for arn in ["arn:aws:iam::111111111111:user/scanner", "arn:aws:iam::111111111111:role/scan"] {
+            meta.add_document(account, DocumentKind::PullTimeExclusion, arn, "{}", 1).await.unwrap();
+        }
+        let pulls = Pulls::new();
+        for (account, principal, expected) in [
+            (account, "arn:aws:iam::111111111111:user/scanner", true),
+            (account, "arn:aws:sts::111111111111:assumed-role/scan/nightly", true),
+            (account, "arn:aws:sts::111111111111:assumed-role/scanner/x", false),
+            (account, "arn:aws:iam::111111111111:user/scan", false),
+            (account, "anonymous", false),
+            (other, "arn:aws:iam::111111111111:user/scanner", false),
+        ] {
+            assert_eq!(pulls.is_excluded(&meta, account, principal).await, expected, "{account} {principal}");
+        }
+    }
+}

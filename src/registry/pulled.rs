@@ -1,0 +1,83 @@
+//! Repositories that are pulled through, as repositories of a registry.
+//!
+//! What is pulled is written down as an image, in a repository that the first pull makes (with a template for
+//! `PULL_THROUGH_CACHE`, if there is one). So it is listed, described, tagged and guarded by policies like what was pushed. Whether a kept
+//! answer may be served is not decided by this: that is the cache's to know.
+
+use std::time::Duration;
+
+use super::hosted::{Hosted, PulledManifest};
+use super::names;
+use super::pull_through::PullThrough;
+use crate::meta::{Meta, RepositoryId, RepositoryRow};
+use crate::oci::{Digest, QualifiedName, Reference};
+
+/// What was written down a moment ago. Another process may have deleted it since.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+const MAX_REMEMBERED: u64 = 100_000;
+
+pub(super) struct Pulled {
+    meta: Meta,
+    hosted: Hosted,
+    written: moka::sync::Cache<(QualifiedName, Reference), (Digest, RepositoryId)>,
+}
+
+impl Pulled {
+    pub(super) fn new(meta: Meta, hosted: Hosted) -> Self {
+        let written = moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build();
+        Self { meta, hosted, written }
+    }
+
+    /// Writes an image down, if it is not, and that it was pulled. A client gets its answer whatever comes of this.
+    pub(super) async fn note(&self, repository: &names::Repository, manifest: PulledManifest, principal: &str) {
+        let key = (repository.own.clone(), manifest.reference.clone());
+        let digest = manifest.digest;
+        if let Some((written, id)) = self.written.get(&key)
+            && written == digest
+        {
+            self.hosted.note_pull(repository.own.account, id, digest, principal).await;
+            return;
+        }
+        let upstream = repository.upstream.name().as_str();
+        match self.hosted.keep_pulled(&repository.own, upstream, manifest, principal).await {
+            Ok(Some(id)) => {
+                self.written.insert(key, (digest, id));
+                self.hosted.note_pull(repository.own.account, id, digest, principal).await;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, repository = %repository.own, "what was pulled is not listed: it cannot be written down");
+            }
+        }
+    }
+
+    /// Forgets what upstream said of an image that is deleted, so that it is asked when the image is pulled again.
+    pub(super) async fn forget_image(
+        &self,
+        pull_through: &PullThrough,
+        repository: &names::Repository,
+        digest: &Digest,
+    ) -> Result<(), crate::meta::Error> {
+        self.meta.forget_upstream_image(&repository.local, digest).await?;
+        pull_through.forget_all();
+        self.written.invalidate_all();
+        Ok(())
+    }
+
+    /// Forgets all that upstream said of a repository that is deleted.
+    pub(super) async fn forget_repository(
+        &self,
+        pull_through: &PullThrough,
+        repository: Option<&names::Repository>,
+        row: &RepositoryRow,
+    ) -> Result<(), crate::meta::Error> {
+        self.hosted.repository_is_gone(row.id);
+        if let Some(repository) = repository {
+            self.meta.forget_upstream_repository(&repository.local).await?;
+        }
+        pull_through.forget_all();
+        self.written.invalidate_all();
+        Ok(())
+    }
+}

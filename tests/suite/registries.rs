@@ -1,0 +1,307 @@
+//! Registries of several accounts in one process, and repositories that are pulled through as repositories of a registry.
+
+use serde_json::{Value, json};
+
+use crate::client::{Answer, Client};
+use crate::edge::{SECRET, USERS, api, as_user, assert_fault, basic, push_as};
+use crate::proxy::{HUB, Proxy, Setup, blob, manifest};
+use crate::push::{an_image, path};
+use crate::upstream::FakeUpstream;
+
+const REPO: &str = "team/app";
+
+const HOME: &str = "000000000000";
+const THEIRS: &str = "222222222222";
+
+const ACCOUNTS: &str = r#"
+[[account]]
+id = "222222222222"
+hosts = ["team.example"]
+
+[[user]]
+name = "other"
+account = "222222222222"
+access_key_id = "AKIAOTHEOTHEOTHEOTHE"
+secret_access_key = "other-a-secret-that-nobody-may-see"
+password = "other-a-secret-that-nobody-may-see"
+policies = ["FullAccess"]
+
+[auth]
+domain = "registry.example"
+failed_logins = 1000
+"#;
+
+async fn two_registries(upstream: &FakeUpstream) -> Proxy {
+    let mut setup = Setup::of(upstream);
+    setup.more = format!("{USERS}{ACCOUNTS}");
+    setup.start().await
+}
+
+/// An authorization token, since passwords are those of the home registry's users.
+async fn token(client: &Client, user: &str) -> String {
+    let answer = api(client, user, "GetAuthorizationToken", json!({})).await;
+    answer.assert_status(200);
+    format!("Basic {}", answer.json()["authorizationData"][0]["authorizationToken"].as_str().unwrap())
+}
+
+async fn with(client: &Client, authorization: &str, method: &str, path: &str) -> Answer {
+    client.request(method, path, &[("Authorization", authorization)]).await
+}
+
+async fn push_with(client: &Client, authorization: &str, repository: &str, image: &crate::upstream::Image) {
+    for part in image.layers.iter().chain([&image.config]) {
+        let to = path(repository, &format!("blobs/uploads/?digest={}", part.digest));
+        let headers = [("Authorization", authorization)];
+        client.send("POST", &to, &headers, &part.bytes).await.assert_status(201);
+    }
+    let headers = [("Authorization", authorization), ("Content-Type", image.media_type)];
+    client.send("PUT", &path(repository, "manifests/latest"), &headers, &image.manifest.bytes).await.assert_status(201);
+}
+
+fn names(answer: &Answer) -> Vec<String> {
+    answer.assert_status(200);
+    let repositories = answer.json()["repositories"].as_array().unwrap().clone();
+    repositories.iter().map(|one| one["repositoryName"].as_str().or(one.as_str()).unwrap().to_owned()).collect()
+}
+
+/// Names, lists, policies and blobs of one registry are nothing in another, whichever way it is chosen.
+#[tokio::test]
+async fn registries_are_apart() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = two_registries(&upstream).await;
+    let (home, theirs) = (proxy.client(), proxy.client().as_host("team.example:5000"));
+    let named = proxy.client().as_host(&format!("{THEIRS}.dkr.ecr.eu-west-1.registry.example"));
+    let (mine, yours) = (an_image(1, &[1000]).await, an_image(2, &[1000]).await);
+    push_as(&home, "root", REPO, "latest", &mine).await;
+    let (root, other) = (basic("root"), token(&home, "other").await);
+    push_with(&theirs, &other, REPO, &yours).await;
+
+    with(&home, &root, "GET", &path(REPO, "manifests/latest")).await.assert_body(&mine.manifest.bytes);
+    for client in [&theirs, &named] {
+        with(client, &other, "GET", &path(REPO, "manifests/latest")).await.assert_body(&yours.manifest.bytes);
+        // A blob that only the other registry has, though the bytes are here.
+        with(client, &other, "GET", &path(REPO, &format!("blobs/{}", mine.layer().digest))).await.assert_status(404);
+    }
+    with(&home, &other, "GET", &path(REPO, "manifests/latest")).await.assert_error(403, "DENIED");
+    with(&theirs, &root, "GET", &path(REPO, "manifests/latest")).await.assert_error(403, "DENIED");
+    let unknown = proxy.client().as_host("999999999999.dkr.ecr.eu-west-1.registry.example");
+    with(&unknown, &root, "GET", &path(REPO, "manifests/latest")).await.assert_error(404, "NAME_UNKNOWN");
+    // Whose token endpoint is told stays with the registry.
+    let challenge = theirs.get("/v2/").await.header("www-authenticate").unwrap().to_owned();
+    assert!(challenge.contains("http://team.example:5000/token"), "{challenge}");
+
+    push_with(&theirs, &other, "only/theirs", &yours).await;
+    assert_eq!(names(&with(&home, &root, "GET", "/v2/_catalog").await), [REPO]);
+    assert_eq!(names(&with(&theirs, &other, "GET", "/v2/_catalog").await), ["only/theirs", REPO]);
+    assert_eq!(names(&api(&home, "root", "DescribeRepositories", json!({})).await), [REPO]);
+    let described = api(&home, "other", "DescribeRepositories", json!({})).await;
+    assert_eq!(names(&described), ["only/theirs", REPO]);
+    let first = &described.json()["repositories"][0];
+    assert_eq!(first["registryId"], THEIRS);
+    assert_eq!(first["repositoryArn"], format!("arn:aws:ecr:eu-west-1:{THEIRS}:repository/only/theirs"));
+    let port = proxy.client().host().rsplit_once(':').unwrap().1.to_owned();
+    assert_eq!(first["repositoryUri"], format!("team.example:{port}/only/theirs"));
+    let input = json!({ "registryIds": [HOME, THEIRS] });
+    let tokens = api(&home, "root", "GetAuthorizationToken", input).await.json();
+    let endpoints: Vec<_> =
+        tokens["authorizationData"].as_array().unwrap().iter().map(|one| one["proxyEndpoint"].clone()).collect();
+    assert_eq!(endpoints, [json!(proxy.url()), json!(format!("http://team.example:{port}"))]);
+}
+
+/// `registryId` asks another registry, which has to allow it, as has one's own account.
+#[tokio::test]
+async fn another_accounts_registry() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = two_registries(&upstream).await;
+    let home = proxy.client();
+    let create = json!({ "repositoryName": "shared/app" });
+    api(&home, "other", "CreateRepository", create).await.assert_status(200);
+    let input = |registry: &str| json!({ "registryId": registry, "repositoryName": "shared/app" });
+    assert_fault(&api(&home, "root", "ListImages", input(THEIRS)).await, "AccessDeniedException");
+    assert_fault(&api(&home, "root", "ListImages", input(HOME)).await, "RepositoryNotFoundException");
+    assert_fault(&api(&home, "root", "ListImages", input("999999999999")).await, "RepositoryNotFoundException");
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow",
+        "Principal": { "AWS": format!("arn:aws:iam::{HOME}:root") }, "Action": ["ecr:ListImages", "ecr:PutImage"] }] });
+    let set = json!({ "repositoryName": "shared/app", "policyText": policy.to_string() });
+    api(&home, "other", "SetRepositoryPolicy", set).await.assert_status(200);
+    api(&home, "root", "ListImages", input(THEIRS)).await.assert_status(200);
+    // Somebody whose own account allows nothing.
+    assert_fault(&api(&home, "nobody", "ListImages", input(THEIRS)).await, "AccessDeniedException");
+    // The region of an ARN counts for nothing, its account does.
+    let arn = |account: &str| json!({ "resourceArn": format!("arn:aws:ecr:mars-1:{account}:repository/shared/app") });
+    api(&home, "other", "ListTagsForResource", arn(THEIRS)).await.assert_status(200);
+    assert_fault(&api(&home, "other", "ListTagsForResource", arn(HOME)).await, "AccessDeniedException");
+}
+
+/// A rule, its names and its secret are of the registry that made it.
+#[tokio::test]
+async fn rules_are_of_one_registry() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[1000]);
+    let proxy = two_registries(&upstream).await;
+    let (home, theirs) = (proxy.client(), proxy.client().as_host("team.example"));
+    let host = upstream.host();
+    let rule = json!({ "ecrRepositoryPrefix": "cache", "upstreamRegistryUrl": host });
+    let secret = "arn:aws:secretsmanager:local:000000000000:secret:ecr-pullthroughcache/hub-AbCdEf";
+    let folder = proxy.data_path().join("secrets/ecr-pullthroughcache");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("hub.json"), r#"{"username":"u","accessToken":"t"}"#).unwrap();
+    let mut with_secret = rule.clone();
+    with_secret["credentialArn"] = json!(secret);
+    assert_fault(&api(&home, "other", "CreatePullThroughCacheRule", with_secret).await, "SecretNotFoundException");
+    api(&home, "other", "CreatePullThroughCacheRule", rule).await.assert_status(200);
+    let (root, other) = (basic("root"), token(&home, "other").await);
+    with(&home, &root, "GET", &manifest_of("cache/team/app")).await.assert_error(404, "NAME_UNKNOWN");
+    let pulled = with(&theirs, &other, "GET", &manifest_of("cache/team/app")).await;
+    // The fake speaks HTTP, which no rule can say: it was asked, under this name, and not as a repository of one's own.
+    assert!(pulled.status >= 500, "{} {}", pulled.status, pulled.text());
+    assert!(image.layers.len() == 1);
+    let listed = api(&home, "root", "DescribePullThroughCacheRules", json!({})).await.json();
+    let prefixes: Vec<_> = listed["pullThroughCacheRules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["ecrRepositoryPrefix"].clone())
+        .collect();
+    assert_eq!(prefixes, [json!(HUB)]);
+}
+
+fn manifest_of(repository: &str) -> String {
+    path(repository, "manifests/latest")
+}
+
+async fn images(proxy: &Proxy, repository: &str) -> Vec<Value> {
+    let answer = api(&proxy.client(), "root", "DescribeImages", json!({ "repositoryName": repository })).await;
+    answer.assert_status(200);
+    answer.json()["imageDetails"].as_array().unwrap().clone()
+}
+
+/// What is pulled through is an image of a repository, which has settings, tags and a policy like any other.
+#[tokio::test]
+async fn what_is_pulled_is_an_image_of_the_registry() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[1000]);
+    let mut setup = Setup::of(&upstream).fresh_tags();
+    setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
+    let proxy = setup.start().await;
+    let (client, local) = (proxy.client(), format!("{HUB}/{REPO}"));
+    let template = json!({ "prefix": HUB, "appliedFor": ["PULL_THROUGH_CACHE"], "resourceTags": [{ "Key": "from", "Value": "hub" }] });
+    api(&client, "root", "CreateRepositoryCreationTemplate", template).await.assert_status(200);
+    assert!(names(&api(&client, "root", "DescribeRepositories", json!({})).await).is_empty());
+
+    as_user(&proxy, "reader", "GET", &manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
+    let described = api(&client, "root", "DescribeRepositories", json!({})).await;
+    assert_eq!(names(&described), [local.as_str()]);
+    let arn = json!({ "resourceArn": described.json()["repositories"][0]["repositoryArn"] });
+    let tags = api(&client, "root", "ListTagsForResource", arn).await.json();
+    assert_eq!(tags["tags"][0]["Value"], "hub");
+    let found = images(&proxy, &local).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0]["imageDigest"], &found[0]["imageTags"]), (&json!(image.manifest.digest), &json!(["latest"])));
+    assert!(found[0]["lastRecordedPullTime"].is_number());
+    let ids = json!({ "repositoryName": local, "imageIds": [{ "imageTag": "latest" }] });
+    let got = api(&client, "root", "BatchGetImage", ids).await.json();
+    assert_eq!(got["images"][0]["imageManifest"].as_str().unwrap().as_bytes(), image.manifest.bytes);
+    let layer = json!({ "repositoryName": local, "layerDigest": image.layer().digest });
+    let url =
+        api(&client, "root", "GetDownloadUrlForLayer", layer).await.json()["downloadUrl"].as_str().unwrap().to_owned();
+    let from = url.strip_prefix(&proxy.url()).unwrap();
+    as_user(&proxy, "reader", "GET", from).await.assert_body(&image.layer().bytes);
+    // Pushing stays upstream's.
+    let upload = json!({ "repositoryName": local });
+    assert_fault(&api(&client, "root", "InitiateLayerUpload", upload).await, "InvalidParameterException");
+    as_user(&proxy, "root", "POST", &path(&local, "blobs/uploads/")).await.assert_error(405, "UNSUPPORTED");
+
+    // Its own policy lets somebody in, and keeps somebody out.
+    as_user(&proxy, "nobody", "GET", &manifest(REPO, "latest")).await.assert_error(403, "DENIED");
+    let statement = |effect: &str, user: &str| {
+        json!({ "Effect": effect, "Principal": { "AWS": format!("arn:aws:iam::{HOME}:user/{user}") },
+            "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchImportUpstreamImage"] })
+    };
+    let policy =
+        json!({ "Version": "2012-10-17", "Statement": [statement("Allow", "nobody"), statement("Deny", "reader")] });
+    let set = json!({ "repositoryName": local, "policyText": policy.to_string() });
+    api(&client, "root", "SetRepositoryPolicy", set).await.assert_status(200);
+    as_user(&proxy, "nobody", "GET", &manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
+    as_user(&proxy, "nobody", "GET", &blob(REPO, &image.layer().digest)).await.assert_body(&image.layer().bytes);
+    as_user(&proxy, "reader", "GET", &manifest(REPO, "latest")).await.assert_error(403, "DENIED");
+    as_user(&proxy, "nobody", "GET", &manifest("other/app", "latest")).await.assert_error(403, "DENIED");
+
+    // The tag moves: both images are there, one of them without a tag.
+    let second = upstream.image(REPO, "latest", 2, &[1000]);
+    as_user(&proxy, "nobody", "GET", &manifest(REPO, "latest")).await.assert_body(&second.manifest.bytes);
+    let found = images(&proxy, &local).await;
+    assert_eq!(found.len(), 2);
+    for one in &found {
+        let is_new = one["imageDigest"] == json!(second.manifest.digest);
+        assert_eq!(one["imageTags"].as_array().is_some_and(|tags| !tags.is_empty()), is_new, "{one}");
+    }
+    assert!(!proxy.log().contains(SECRET));
+}
+
+/// What is deleted is forgotten: upstream is asked again, and what comes is an image again.
+#[tokio::test]
+async fn a_deleted_image_is_pulled_again() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[1000]);
+    let mut setup = Setup::of(&upstream);
+    setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
+    let proxy = setup.start().await;
+    let (client, local) = (proxy.client(), format!("{HUB}/{REPO}"));
+    let asked = || upstream.log().len();
+    let pull = async || {
+        as_user(&proxy, "reader", "GET", &manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
+        asked()
+    };
+    let first = pull().await;
+    assert_eq!(pull().await, first, "what is kept is served");
+    let delete = json!({ "repositoryName": local, "imageIds": [{ "imageDigest": image.manifest.digest }] });
+    let deleted = api(&client, "root", "BatchDeleteImage", delete).await.json();
+    assert_eq!(deleted["imageIds"][0]["imageTag"], "latest");
+    assert!(images(&proxy, &local).await.is_empty());
+    let second = pull().await;
+    assert!(second > first, "upstream is asked");
+    assert_eq!(images(&proxy, &local).await.len(), 1);
+
+    let delete = json!({ "repositoryName": local });
+    assert_fault(&api(&client, "root", "DeleteRepository", delete).await, "RepositoryNotEmptyException");
+    let delete = json!({ "repositoryName": local, "force": true });
+    api(&client, "root", "DeleteRepository", delete).await.assert_status(200);
+    assert!(names(&api(&client, "root", "DescribeRepositories", json!({})).await).is_empty());
+    assert!(pull().await > second, "upstream is asked");
+    assert_eq!(names(&api(&client, "root", "DescribeRepositories", json!({})).await), [local]);
+}
+
+/// Pulls of a principal that is excluded leave no trace.
+#[tokio::test]
+async fn excluded_pulls_do_not_count() {
+    let upstream = FakeUpstream::start().await;
+    upstream.image(REPO, "latest", 1, &[1000]);
+    let mut setup = Setup::of(&upstream);
+    setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
+    let proxy = setup.start().await;
+    let exclude = json!({ "principalArn": format!("arn:aws:iam::{HOME}:user/reader") });
+    api(&proxy.client(), "root", "RegisterPullTimeUpdateExclusion", exclude.clone()).await.assert_status(200);
+    let local = format!("{HUB}/{REPO}");
+    let pulled_at = async |repository: &str| images(&proxy, repository).await[0]["lastRecordedPullTime"].clone();
+    as_user(&proxy, "reader", "GET", &manifest(REPO, "latest")).await.assert_status(200);
+    assert_eq!(pulled_at(&local).await, Value::Null);
+    push_as(&proxy.client(), "root", REPO, "v1", &an_image(3, &[100]).await).await;
+    as_user(&proxy, "reader", "GET", &path(REPO, "manifests/v1")).await.assert_status(200);
+    assert_eq!(pulled_at(REPO).await, Value::Null);
+    api(&proxy.client(), "root", "DeregisterPullTimeUpdateExclusion", exclude).await.assert_status(200);
+    as_user(&proxy, "reader", "GET", &path(REPO, "manifests/v1")).await.assert_status(200);
+    assert!(pulled_at(REPO).await.is_number());
+}
+
+/// Without users it is the same: what a mirror has pulled is in its lists, after a restart as well.
+#[tokio::test]
+async fn an_open_mirror_lists_what_it_pulled() {
+    let upstream = FakeUpstream::start().await;
+    upstream.image(REPO, "latest", 1, &[1000]);
+    let mut proxy = Proxy::of(&upstream).await;
+    proxy.get(&manifest(REPO, "latest")).await.assert_status(200);
+    assert_eq!(names(&proxy.get("/v2/_catalog").await), [format!("{HUB}/{REPO}")]);
+    proxy.restart().await;
+    assert_eq!(names(&proxy.get("/v2/_catalog").await), [format!("{HUB}/{REPO}")]);
+}
