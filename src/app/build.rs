@@ -47,13 +47,21 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
     let keyring = identities::keyring(settings).await?;
     let authenticator = Authenticator::new(keyring.clone(), settings.auth.clone(), &settings.oidc, meta.clone())?;
-    let authorizer = Authorizer::new(settings.auth.clone(), meta.clone());
+    let authorizer =
+        Authorizer::new(settings.auth.clone(), &settings.repositories, meta.clone()).map_err(Error::Public)?;
     let declared = declared(&settings.upstreams, &metrics)?;
     let accounts = Arc::new(Accounts::new(&settings.auth, &settings.accounts));
     let upstreams = Upstreams::new(accounts, declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
     upstreams.read_rules().await?;
-    let registry =
-        Registry::new(upstreams, cache.clone(), pushed, settings.hosted.clone(), meta.clone(), metrics.clone());
+    let registry = Registry::new(
+        upstreams,
+        cache.clone(),
+        pushed,
+        settings.hosted.clone(),
+        &settings.accounts,
+        meta.clone(),
+        metrics.clone(),
+    );
     Ok(Core { metrics, meta, cache, registry, keyring, authenticator, authorizer })
 }
 

@@ -20,6 +20,8 @@ pub enum Error {
     Users(#[from] crate::auth::EnrolmentError),
     #[error("policy {name:?} of user {user:?} is refused: {source}")]
     Policy { user: String, name: String, source: crate::policy::DocumentError },
+    #[error("what a [[repository]] says cannot be made a policy: {0}")]
+    Public(#[source] crate::policy::DocumentError),
     #[error("the audit log {path:?} cannot be written: {source}")]
     Audit { path: std::path::PathBuf, source: std::io::Error },
     #[error("there is no user {0:?}; `entrepot iam list` shows all")]

@@ -121,7 +121,8 @@ impl Users {
             let known = Directory::new(self.meta.clone()).by_arn(&question.principal).await?;
             Identity::known(known.ok_or(Error::NoUser(question.principal))?, Means::Nothing)
         };
-        let authorizer = Authorizer::new(self.settings.auth.clone(), self.meta.clone());
+        let authorizer = Authorizer::new(self.settings.auth.clone(), &self.settings.repositories, self.meta.clone())
+            .map_err(Error::Public)?;
         let account = question.registry.unwrap_or(self.settings.auth.account);
         let about = question.repository.map(|repository| {
             let of = |upstream: &&crate::config::UpstreamSettings| {

@@ -8,7 +8,7 @@ use super::key::{Fallback, Key, Kind, Section};
 use super::problem::Place;
 use super::reader::{Context, MAX_ELEMENTS, Reader};
 use super::tree::Node;
-use super::value;
+use super::{show, value};
 use crate::oci::AccountId;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -17,7 +17,17 @@ pub struct AccountSettings {
     /// Names under which clients reach its registry, in lower case and without a port.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// Quotas of all that is pushed to its registry. `None` is without limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_repositories: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_images: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "show::some_size")]
+    pub max_bytes: Option<u64>,
 }
+
+/// An exbibyte.
+const MAX_BYTES: u64 = 1 << 60;
 
 pub(super) static SECTION: Section = Section {
     name: "account",
@@ -31,6 +41,24 @@ pub(super) static SECTION: Section = Section {
             fallback: Fallback::Unset,
             meaning: "Host names under which clients reach this registry, beside `<id>.dkr.ecr.<region>.<auth.domain>`. Under all other names \
                       they reach that of `auth.account`.",
+        },
+        Key {
+            name: "max_repositories",
+            kind: Kind::Count { min: 0, max: u32::MAX as u64 },
+            fallback: Fallback::Unset,
+            meaning: "The most repositories that pushing and the API make; what is pulled through does not count for any quota.",
+        },
+        Key {
+            name: "max_images",
+            kind: Kind::Count { min: 0, max: u32::MAX as u64 },
+            fallback: Fallback::Unset,
+            meaning: "The most manifests in all its repositories.",
+        },
+        Key {
+            name: "max_bytes",
+            kind: Kind::Size { min: 0, max: MAX_BYTES },
+            fallback: Fallback::Unset,
+            meaning: "The most bytes of blobs and manifests in all its repositories; what several have counts for each.",
         },
     ],
 };
@@ -69,7 +97,16 @@ pub(super) fn read(nodes: Vec<Node>, context: &Context) -> Option<Vec<AccountSet
 fn read_one(reader: &Reader<'_>) -> Option<AccountSettings> {
     let id = reader.get("id", account);
     let hosts = reader.list("hosts", host);
-    Some(AccountSettings { id: id?, hosts: hosts?.unwrap_or_default().into_iter().map(|(_, host)| host).collect() })
+    let max_repositories = reader.optional("max_repositories", value::count);
+    let max_images = reader.optional("max_images", value::count);
+    let max_bytes = reader.optional("max_bytes", value::size);
+    Some(AccountSettings {
+        id: id?,
+        hosts: hosts?.unwrap_or_default().into_iter().map(|(_, host)| host).collect(),
+        max_repositories: max_repositories?,
+        max_images: max_images?,
+        max_bytes: max_bytes?,
+    })
 }
 
 /// A name without a port: the port that a client comes to says nothing.

@@ -17,6 +17,11 @@ pub struct HostedSettings {
     /// Bytes of the largest manifest. Default 4 MiB.
     #[serde(serialize_with = "show::size")]
     pub max_manifest: u64,
+    /// Quotas of each repository. `None` is without limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_repository_images: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "show::some_size")]
+    pub max_repository_bytes: Option<u64>,
     /// An upload that nobody goes on with is given up after this. Default 24 h.
     #[serde(serialize_with = "show::duration")]
     pub upload_ttl: Duration,
@@ -72,6 +77,18 @@ pub(super) static SECTION: Section = Section {
             meaning: "The largest manifest that is taken.",
         },
         Key {
+            name: "max_repository_images",
+            kind: Kind::Count { min: 1, max: u32::MAX as u64 },
+            fallback: Fallback::Unset,
+            meaning: "The most manifests that one repository may have.",
+        },
+        Key {
+            name: "max_repository_bytes",
+            kind: Kind::Size { min: 1, max: 1 << 60 },
+            fallback: Fallback::Unset,
+            meaning: "The most bytes of blobs and manifests that one repository may have.",
+        },
+        Key {
             name: "upload_ttl",
             kind: Kind::Timeout,
             fallback: Fallback::Value(r#""24h""#),
@@ -122,6 +139,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<HostedSettings> {
     let create_on_push = reader.get("create_on_push", value::flag);
     let require_references = reader.get("require_references", value::flag);
     let max_manifest = reader.get("max_manifest", value::size);
+    let max_repository_images = reader.optional("max_repository_images", value::count);
+    let max_repository_bytes = reader.optional("max_repository_bytes", value::size);
     let upload_ttl = reader.get("upload_ttl", value::duration);
     let tag_mutability = reader.get("tag_mutability", value::choice);
     let except = reader.list("tag_mutability_except", value::element);
@@ -133,6 +152,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<HostedSettings> {
         create_on_push: create_on_push?,
         require_references: require_references?,
         max_manifest: max_manifest?,
+        max_repository_images: max_repository_images?,
+        max_repository_bytes: max_repository_bytes?,
         upload_ttl: upload_ttl?,
         tag_mutability: if tag_mutability? == "immutable" { TagMutability::Immutable } else { TagMutability::Mutable },
         tag_mutability_except: except?.unwrap_or_default().into_iter().map(|(_, pattern)| pattern).collect(),

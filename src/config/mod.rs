@@ -19,6 +19,7 @@ mod hosted;
 mod http;
 mod meta;
 mod oidc;
+mod repository;
 mod storage;
 mod telemetry;
 
@@ -56,6 +57,7 @@ pub use oidc::OidcSettings;
 pub use problem::{ConfigErrors, Place, Problem};
 pub use quantity::parse_duration;
 pub use reference::reference;
+pub use repository::RepositorySettings;
 pub use settings::Settings;
 pub use source::{Source, load, parse};
 pub use starter::starter_file;

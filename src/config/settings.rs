@@ -13,6 +13,7 @@ use super::meta::{self, MetaSettings};
 use super::oidc::{self, OidcSettings};
 use super::problem::Place;
 use super::reader::{Context, Reader};
+use super::repository::{self, RepositorySettings};
 use super::storage::{self, StorageSettings};
 use super::telemetry::{self, TelemetrySettings};
 use super::tree::{Entry, Node, Table, Value};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// `[[account]]`, in the order of the file.
     pub accounts: Vec<AccountSettings>,
+    /// `[[repository]]`, in the order of the file.
+    pub repositories: Vec<RepositorySettings>,
     /// `[[user]]`.
     pub users: Vec<UserSettings>,
     /// `[[oidc]]`, in the order of the file.
@@ -111,6 +114,12 @@ pub(super) static SECTION: Section = Section {
             fallback: Fallback::Unset,
             meaning: "Registries of other accounts.",
         },
+        Key {
+            name: "repository",
+            kind: Kind::Tables(&repository::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "What holds for repositories of a name.",
+        },
         Key { name: "user", kind: Kind::Tables(&auth::USER), fallback: Fallback::Unset, meaning: "Users." },
         Key {
             name: "oidc",
@@ -145,6 +154,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &meta::SECTION,
         &auth::SECTION,
         &account::SECTION,
+        &repository::SECTION,
         &auth::USER,
         &oidc::SECTION,
         &LISTENER,
@@ -173,6 +183,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
     let upstreams = nodes(&mut reader, "upstream").and_then(|nodes| upstream::read(nodes, context));
     let accounts = nodes(&mut reader, "account").and_then(|nodes| account::read(nodes, context));
+    let repositories = nodes(&mut reader, "repository").and_then(|nodes| repository::read(nodes, context));
     let users = nodes(&mut reader, "user");
     let oidc = nodes(&mut reader, "oidc");
     let is_any = |nodes: &Option<Vec<Node>>| nodes.as_ref().is_some_and(|nodes| !nodes.is_empty());
@@ -195,6 +206,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         meta: meta?,
         auth: auth?,
         accounts: accounts?,
+        repositories: repositories?,
         users: users?,
         oidc: oidc?,
         telemetry: telemetry?,
@@ -255,6 +267,7 @@ impl Settings {
             ("meta", self.meta == new.meta),
             ("auth", self.auth == new.auth),
             ("account", self.accounts == new.accounts),
+            ("repository", self.repositories == new.repositories),
             ("oidc", self.oidc == new.oidc),
             ("hosted", self.hosted == new.hosted),
             ("log.format", self.telemetry.format == new.telemetry.format),

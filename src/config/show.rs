@@ -18,6 +18,7 @@ use super::http::{HttpSettings, Listener};
 use super::meta::MetaSettings;
 use super::oidc::OidcSettings;
 use super::quantity::{format_duration, format_size};
+use super::repository::RepositorySettings;
 use super::settings::Settings;
 use super::storage::{Encryption, StorageSettings};
 use super::telemetry::TelemetrySettings;
@@ -40,6 +41,8 @@ struct Document<'a> {
     user: &'a [UserSettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     account: &'a [AccountSettings],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    repository: &'a [RepositorySettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     oidc: &'a [OidcSettings],
     log: &'a TelemetrySettings,
@@ -87,10 +90,18 @@ impl Settings {
             auth: &self.auth,
             user: &self.users,
             account: &self.accounts,
+            repository: &self.repositories,
             oidc: &self.oidc,
             log: &self.telemetry,
             upstream: &self.upstreams,
         }
+    }
+}
+
+pub(super) fn some_size<S: Serializer>(bytes: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match bytes {
+        Some(bytes) => size(bytes, serializer),
+        None => serializer.serialize_none(),
     }
 }
 

@@ -147,6 +147,28 @@ async fn lists_are_in_the_order_of_bytes() {
     .await;
 }
 
+/// What was pushed counts for the repository and for its account, and what is pulled through for neither.
+#[tokio::test]
+async fn holdings() {
+    on_each(async |meta| {
+        let [a, b] = [own(&meta, &name("a"), 1).await, own(&meta, &name("b"), 1).await];
+        let pulled = QualifiedName::new(account(), name("u/x"));
+        let settings = RepositorySettings::default();
+        let pulled = meta.add_repository(&pulled, Some("u"), &settings, 1).await.unwrap().unwrap();
+        for repository in [a, b, pulled] {
+            bring(&meta, repository, "layer", 1).await;
+            meta.put_manifest(repository, &manifest("{}", vec![]), &[], "me", 1).await.unwrap();
+        }
+        bring(&meta, b, "other", 1).await;
+        let of = |repositories, images, bytes| Holdings { repositories, images, bytes };
+        assert_eq!(meta.repository_holdings(a).await.unwrap(), of(1, 1, 5 + 2));
+        assert_eq!(meta.repository_holdings(b).await.unwrap(), of(1, 1, 5 + 5 + 2));
+        assert_eq!(meta.account_holdings(account()).await.unwrap(), of(2, 2, 5 + 5 + 5 + 2 + 2));
+        assert_eq!(meta.account_holdings("111111111111".parse().unwrap()).await.unwrap(), Holdings::default());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_manifest_comes_whole_or_not_at_all() {
     on_each(async |meta| {

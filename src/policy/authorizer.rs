@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::denied::Denied;
-use super::iam::{Context, Decision, Document, IdentityPolicy, Moment, Policies, Principal, Question, decide, explain};
+use super::iam::{
+    Context, Decision, Document, DocumentError, IdentityPolicy, Moment, Policies, Principal, Question, decide, explain,
+};
 use super::library::{Facts, Library, MAX_REMEMBERED, REMEMBERED};
 use super::permit::Permit;
+use super::public;
 use crate::action::Action;
 use crate::auth::{Access, AccessAction, Identity, Known, Recent, ResourceType, Who};
-use crate::config::AuthSettings;
+use crate::config::{AuthSettings, RepositorySettings};
 use crate::meta::{self, Meta};
 use crate::oci::{AccountId, QualifiedName};
 
@@ -26,6 +29,7 @@ pub struct Authorizer {
 struct Inner {
     library: Library,
     settings: AuthSettings,
+    public: Option<Document>,
     /// What was allowed a moment ago, in the same circumstances.
     allowed: Recent<()>,
 }
@@ -72,10 +76,12 @@ pub struct Circumstances {
 pub struct Viewer(Option<(Authorizer, Identity, Circumstances)>);
 
 impl Authorizer {
-    pub fn new(settings: AuthSettings, meta: Meta) -> Self {
+    /// The error says what cannot be made public.
+    pub fn new(settings: AuthSettings, repositories: &[RepositorySettings], meta: Meta) -> Result<Self, DocumentError> {
         let allowed = Recent::new(MAX_REMEMBERED, REMEMBERED);
-        let inner = Inner { library: Library::new(meta), allowed, settings };
-        Self { inner: Arc::new(inner) }
+        let public = public::document(repositories, settings.account)?;
+        let inner = Inner { library: Library::new(meta), public, allowed, settings };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The name that policies compare.
@@ -282,6 +288,7 @@ impl Authorizer {
             registry: registry.policy.as_ref(),
             registry_scope: registry.scope,
             repository: facts.policy.as_ref(),
+            public: self.inner.public.as_ref(),
             ..Policies::default()
         };
         answer(&policies, &question);

@@ -11,6 +11,7 @@ mod denied;
 pub mod iam;
 mod library;
 mod permit;
+mod public;
 
 pub use authorizer::{About, Ask, Authorizer, Circumstances, On, Viewer};
 pub use denied::Denied;

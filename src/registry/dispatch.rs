@@ -17,7 +17,7 @@ use super::{PAGE_ENTRIES, names};
 use crate::action::{Action, Page, RequestedName, Want};
 use crate::auth::Who;
 use crate::cache::BlobCache;
-use crate::config::HostedSettings;
+use crate::config::{AccountSettings, HostedSettings};
 use crate::meta::{Meta, RepositoryRow};
 use crate::oci::{AcceptSet, AccountId, Digest, QualifiedName, Reference};
 use crate::policy::{About, Permit, Viewer};
@@ -52,11 +52,12 @@ impl Registry {
         cache: BlobCache,
         pushed: Depot,
         settings: HostedSettings,
+        accounts: &[AccountSettings],
         meta: Meta,
         metrics: Metrics,
     ) -> Self {
         let pull_through = PullThrough::new(cache.clone(), meta.clone(), metrics.clone());
-        let hosted = Hosted::new(pushed, cache, meta.clone(), settings, metrics);
+        let hosted = Hosted::new(pushed, cache, meta.clone(), settings, accounts, metrics);
         let pulled = Pulled::new(meta.clone(), hosted.clone());
         let shared = Shared { upstreams, pull_through, hosted, pulled, meta };
         Self { shared: Arc::new(shared) }

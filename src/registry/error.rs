@@ -71,6 +71,8 @@ pub enum Error {
     MissingReferences { object: Object, missing: Vec<Digest> },
     #[error("tag {tag} of {repository} is immutable: it stands for another manifest already")]
     ImmutableTag { repository: RepositoryName, tag: Tag },
+    #[error("{0}")]
+    QuotaExceeded(super::hosted::Exceeded),
     #[error("{0} is referred to by a manifest of its repository; delete that first")]
     InUse(Object),
 }

@@ -305,3 +305,102 @@ async fn an_open_mirror_lists_what_it_pulled() {
     proxy.restart().await;
     assert_eq!(names(&proxy.get("/v2/_catalog").await), [format!("{HUB}/{REPO}")]);
 }
+
+/// Quotas of a repository and of an account, on both planes; what is deleted makes room again.
+#[tokio::test]
+async fn quotas() {
+    let upstream = FakeUpstream::start().await;
+    upstream.image(REPO, "latest", 1, &[5000]);
+    let mut setup = Setup::of(&upstream);
+    setup.hosted.set("max_repository_images", 2).text("max_repository_bytes", "20kB");
+    setup.more = format!(
+        "{USERS}\n[auth]\nfailed_logins = 1000\n[[account]]\nid = {HOME:?}\nmax_repositories = 2\nmax_bytes = \"30kB\"\n"
+    );
+    let proxy = setup.start().await;
+    let (client, root) = (proxy.client(), basic("root"));
+    let headers = [("Authorization", root.as_str())];
+    let upload = async |repository: &str, bytes: &[u8]| {
+        let digest = crate::upstream::sha256(bytes);
+        client.send("POST", &path(repository, &format!("blobs/uploads/?digest={digest}")), &headers, bytes).await
+    };
+    let refused = |answer: &Answer, key: &str| {
+        answer.assert_error(403, "DENIED");
+        assert!(answer.text().contains(key), "{}", answer.text());
+    };
+    upload("team/a", &[1; 15_000]).await.assert_status(201);
+    refused(&upload("team/a", &[2; 6_000]).await, "hosted.max_repository_bytes");
+    upload("team/a", &[1; 15_000]).await.assert_status(201);
+    upload("team/b", &[3; 12_000]).await.assert_status(201);
+    refused(&upload("team/b", &[4; 4_000]).await, "account.max_bytes");
+    // Mounted bytes count as well, and come under the same quota.
+    let digest = crate::upstream::sha256(&[1; 15_000]);
+    let mount = path("team/b", &format!("blobs/uploads/?mount={digest}&from=team/a"));
+    refused(&client.send("POST", &mount, &headers, b"").await, "hosted.max_repository_bytes");
+    // A third repository, on both planes; what is pulled through is none.
+    refused(&upload("team/c", b"x").await, "account.max_repositories");
+    let create = json!({ "repositoryName": "team/c" });
+    assert_fault(&api(&client, "root", "CreateRepository", create).await, "LimitExceededException");
+    as_user(&proxy, "root", "GET", &manifest(REPO, "latest")).await.assert_status(200);
+    assert_eq!(names(&api(&client, "root", "DescribeRepositories", json!({})).await).len(), 3);
+    // An upload that says how much it brings is refused before it comes.
+    let begun = client.send("POST", &path("team/a", "blobs/uploads/"), &headers, b"").await;
+    let to = begun.header("location").unwrap().to_owned();
+    let mut long = client.open("PATCH", &to, &[headers[0], ("Content-Length", "9000000")]).await;
+    assert_eq!(long.try_status().await, Some(403));
+    // Images: a third one is too many, the same one again is not.
+    let put = async |tag: &str, text: &str| {
+        let headers = [headers[0], ("Content-Type", "application/vnd.oci.image.index.v1+json")];
+        client.send("PUT", &path("team/a", &format!("manifests/{tag}")), &headers, text.as_bytes()).await
+    };
+    let index = |note: &str| {
+        format!(
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{{"n":"{note}"}}}}"#
+        )
+    };
+    for (tag, note) in [("a", "1"), ("b", "2"), ("c", "1")] {
+        put(tag, &index(note)).await.assert_status(201);
+    }
+    refused(&put("d", &index("3")).await, "hosted.max_repository_images");
+    let manifest = json!({ "repositoryName": "team/a", "imageManifest": index("3"), "imageTag": "d" });
+    assert_fault(&api(&client, "root", "PutImage", manifest).await, "LimitExceededException");
+    let delete = json!({ "repositoryName": "team/a", "imageIds": [{ "imageTag": "b" }] });
+    api(&client, "root", "BatchDeleteImage", delete).await.assert_status(200);
+    put("d", &index("3")).await.assert_status(201);
+}
+
+/// What the configuration makes public is pulled without a login, and by users of any account; a deny goes before.
+#[tokio::test]
+async fn public_repositories() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image("open/app", "latest", 1, &[1000]);
+    upstream.image("closed/app", "latest", 2, &[1000]);
+    let mut setup = Setup::of(&upstream);
+    setup.more = format!(
+        "{USERS}{ACCOUNTS}\n[[repository]]\nname = \"public/*\"\npublic = true\n[[repository]]\nname = \"{HUB}/open/*\"\npublic = true\n"
+    );
+    let proxy = setup.start().await;
+    let (client, mine) = (proxy.client(), an_image(3, &[1000]).await);
+    push_as(&client, "root", "public/app", "latest", &mine).await;
+    push_as(&client, "root", "publicity", "latest", &mine).await;
+    let at = path("public/app", "manifests/latest");
+    client.get(&at).await.assert_body(&mine.manifest.bytes);
+    client.get(&path("public/app", &format!("blobs/{}", mine.layer().digest))).await.assert_body(&mine.layer().bytes);
+    client.get(&path("public/app", "tags/list")).await.assert_status(200);
+    client.get(&manifest("open/app", "latest")).await.assert_body(&image.manifest.bytes);
+    for user in ["nobody", "reader"] {
+        as_user(&proxy, user, "GET", &at).await.assert_body(&mine.manifest.bytes);
+    }
+    let other = token(&client, "other").await;
+    with(&client, &other, "GET", &at).await.assert_body(&mine.manifest.bytes);
+    assert_eq!(names(&client.get("/v2/_catalog").await), [format!("{HUB}/open/app"), "public/app".to_owned()]);
+    for closed in [path("publicity", "manifests/latest"), manifest("closed/app", "latest")] {
+        client.get(&closed).await.assert_error(401, "UNAUTHORIZED");
+    }
+    client.send("POST", &path("public/app", "blobs/uploads/"), &[], b"").await.assert_error(401, "UNAUTHORIZED");
+    as_user(&proxy, "nobody", "DELETE", &at).await.assert_error(403, "DENIED");
+    let deny = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Deny", "Principal": "*", "Action": "ecr:BatchGetImage" }] });
+    let set = json!({ "repositoryName": "public/app", "policyText": deny.to_string() });
+    api(&client, "root", "SetRepositoryPolicy", set).await.assert_status(200);
+    client.get(&at).await.assert_error(401, "UNAUTHORIZED");
+    as_user(&proxy, "root", "GET", &at).await.assert_error(403, "DENIED");
+}

@@ -100,6 +100,8 @@ impl From<Error> for Failure {
             Error::ManifestTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid, None),
             Error::ManifestInvalid { .. } => (StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, None),
             Error::MissingReferences { .. } => (StatusCode::NOT_FOUND, ErrorCode::ManifestBlobUnknown, None),
+            // As ECR answers where a registry is full.
+            Error::QuotaExceeded(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied, None),
             Error::ImmutableTag { .. } => (StatusCode::BAD_REQUEST, ErrorCode::TagInvalid, None),
             // As a registry answers that deletes no blobs ("Deleting Blobs"): this one it does not delete now.
             Error::InUse(_) => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None),

@@ -1,6 +1,7 @@
 //! What was pushed here.
 
 mod blobs;
+mod holdings;
 mod images;
 mod manifests;
 mod reclaim;
@@ -9,6 +10,7 @@ mod tags;
 mod uploads;
 
 pub use blobs::{BlobLink, StoredBlobRow, Unlinked};
+pub use holdings::Holdings;
 pub use images::ImageRow;
 pub use manifests::{ManifestRow, NewManifest, Put, Reference, ReferrerRow, TagWrite};
 pub use reclaim::{Condemned, ForgottenLink, Reclaimable};

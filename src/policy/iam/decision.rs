@@ -53,6 +53,8 @@ pub enum Source<'a> {
     Session,
     Registry,
     Repository,
+    /// What the configuration makes public.
+    Configuration,
 }
 
 /// Which Allow would be needed.
@@ -81,7 +83,7 @@ impl Decision<'_> {
 
 impl Source<'_> {
     pub(super) fn is_resource(self) -> bool {
-        matches!(self, Self::Registry | Self::Repository)
+        matches!(self, Self::Registry | Self::Repository | Self::Configuration)
     }
 }
 
@@ -117,6 +119,7 @@ impl fmt::Display for Source<'_> {
             Self::Session => f.write_str("the session policy"),
             Self::Registry => f.write_str("the registry policy"),
             Self::Repository => f.write_str("the repository policy"),
+            Self::Configuration => f.write_str("what the configuration makes public"),
         }
     }
 }

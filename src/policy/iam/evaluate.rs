@@ -8,6 +8,7 @@
 //!   policy allows to a role must too; what it allows to a user, to a session by its own ARN or to everyone need not. What it allows to
 //!   the account only lets the account's identity policies decide.
 //! - From another account both sides must allow: the identity's within its limits, and the repository's or registry's, by any name.
+//! - What the configuration makes public is allowed to everybody, of whatever account.
 //! - Who has no account (anonymous askers, services, people of an identity provider) needs only the resource's side.
 //!
 //! `ecr:GetAuthorizationToken` has no resource whose policy could speak, so only the identity's side counts, its denials included.
@@ -35,6 +36,8 @@ pub struct Policies<'a> {
     pub registry: Option<&'a Document>,
     pub registry_scope: RegistryScope,
     pub repository: Option<&'a Document>,
+    /// What everybody may do, whichever account they are of.
+    pub public: Option<&'a Document>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +90,7 @@ pub(super) fn hear<'a>(
         (Source::Session, policies.session),
         (Source::Registry, policies.registry),
         (Source::Repository, policies.repository),
+        (Source::Configuration, policies.public),
     ];
     let others = others.into_iter().filter_map(|(source, document)| Some((source, document?)));
     for (source, document) in identity.chain(others) {
@@ -113,9 +117,9 @@ fn ask<'a>(source: Source<'_>, statement: &'a Statement, question: &Question<'_>
 fn counts(source: Source<'_>, scope: RegistryScope, question: &Question<'_>) -> bool {
     match (source, scope) {
         (Source::Identity(_) | Source::Boundary | Source::Session, _) => true,
-        (Source::Registry | Source::Repository, _) if question.action() == IDENTITY_ONLY => false,
+        (source, _) if source.is_resource() && question.action() == IDENTITY_ONLY => false,
         (Source::Registry, RegistryScope::V1) => REGISTRY_V1.contains(&question.action()),
-        (Source::Registry, RegistryScope::V2) | (Source::Repository, _) => true,
+        (Source::Registry, RegistryScope::V2) | (Source::Repository | Source::Configuration, _) => true,
     }
 }
 
@@ -129,6 +133,7 @@ pub(super) struct Tally<'a> {
     direct: Option<Citation<'a>>,
     to_role: Option<Citation<'a>>,
     to_account: Option<Citation<'a>>,
+    public: Option<Citation<'a>>,
 }
 
 impl<'a> Tally<'a> {
@@ -139,6 +144,7 @@ impl<'a> Tally<'a> {
             (Effect::Allow, Source::Identity(_), _) => &mut self.identity,
             (Effect::Allow, Source::Boundary, _) => &mut self.boundary,
             (Effect::Allow, Source::Session, _) => &mut self.session,
+            (Effect::Allow, Source::Configuration, _) => &mut self.public,
             (Effect::Allow, Source::Registry | Source::Repository, Named::Directly) => &mut self.direct,
             (Effect::Allow, Source::Registry | Source::Repository, Named::Role) => &mut self.to_role,
             (Effect::Allow, Source::Registry | Source::Repository, Named::Account) => &mut self.to_account,
@@ -149,6 +155,9 @@ impl<'a> Tally<'a> {
     pub fn decision(&self, policies: &Policies<'_>, question: &Question<'_>) -> Decision<'a> {
         if let Some(by) = self.denied {
             return Decision::Denied { by };
+        }
+        if let Some(by) = self.public {
+            return Decision::Allowed { by: Grant::Resource(by) };
         }
         let granted = match question.principal().account() {
             Some(account) if question.action() == IDENTITY_ONLY || account == question.resource_account() => {

@@ -16,7 +16,7 @@ use super::statement::{Effect, Miss};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation<'a> {
     pub decision: Decision<'a>,
-    /// Every statement: identity policies first, then boundary, session, registry, repository.
+    /// Every statement: identity policies first, then boundary, session, registry, repository, what is public.
     pub statements: Vec<Examined<'a>>,
 }
 

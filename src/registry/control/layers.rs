@@ -162,6 +162,7 @@ impl Control<'_> {
                 Fault::invalid_layer_part(message, &self.part_place(name, id, at))
             }
             Error::WrongDigest { found, .. } => Fault::invalid_layer(&found),
+            Error::QuotaExceeded(exceeded) => Fault::limit_exceeded(exceeded.to_string()),
             // A client that gave up too early sends a part again while it is being written: it is to come back in a moment.
             Error::UploadBusy { .. } => Fault::throttling(),
             error => unexpected(&error),

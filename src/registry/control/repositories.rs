@@ -1,6 +1,6 @@
 //! Repositories: making, describing and removing them, and what is set on one.
 
-use super::{Control, failed, now_ms, timestamp};
+use super::{Control, failed, now_ms, timestamp, unexpected};
 use crate::ecr::{
     CreateRepository, DeleteRepository, DescribeRepositories, DescribeRepositoriesOutput, EncryptionConfiguration,
     EncryptionType, Fault, ImageScanningConfiguration, Output, Page, PutImageScanningConfiguration,
@@ -10,6 +10,7 @@ use crate::ecr::{
 use crate::meta::{RepositoryColumn, RepositoryRow, RepositorySettings};
 
 use crate::policy::About;
+use crate::registry::Error;
 use crate::registry::hosted::{of_repository, stored};
 
 /// Rows of one step of a list of which not everything may be seen.
@@ -33,6 +34,10 @@ impl Control<'_> {
             resource_tags: input.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
         };
         let now_ms = now_ms();
+        match self.hosted.take_repository(self.endpoint.account).await {
+            Err(Error::QuotaExceeded(exceeded)) => return Err(Fault::limit_exceeded(exceeded.to_string())),
+            taken => taken.map_err(|error| unexpected(&error))?,
+        }
         match self.meta.add_repository(&self.qualified(&name), None, &settings, now_ms).await.map_err(failed)? {
             None => Err(Fault::repository_already_exists(&name, &self.endpoint.account)),
             Some(id) => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::quota::More;
 use super::{Hosted, Repository};
 use crate::action::Want;
 use crate::meta::{self, ManifestRow, NewManifest, Put, now_ms};
@@ -69,6 +70,12 @@ impl Hosted {
             .map_err(|reason| Error::ManifestInvalid { object: object.clone(), reason })?;
         let all_tags = reference.tag().into_iter().cloned().chain(tags.iter().cloned());
         let writes = self.tag_writes(repository, all_tags).await?;
+        if self.inner.quotas.is_any(repository)
+            && self.inner.meta.manifest(repository.id, &Reference::Digest(digest)).await?.is_none()
+        {
+            let bytes = manifest.content.len() as u64;
+            self.inner.quotas.take(repository, More { repositories: 0, images: 1, bytes }).await?;
+        }
         let (this, repository) = (self.clone(), repository.clone());
         let (id, name, subject) = (repository.id, repository.name, manifest.subject);
         let principal = principal.to_owned();

@@ -9,6 +9,7 @@ mod manifests;
 mod mutability;
 mod pulled;
 mod pulls;
+mod quota;
 mod reclaim;
 mod referrers;
 mod remembered;
@@ -22,12 +23,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::task::TaskTracker;
 
 use self::pulls::Pulls;
+use self::quota::Quotas;
 use self::remembered::Remembered;
 use self::uploads::Session;
 use super::error::Error;
 use super::templates;
 use crate::cache::BlobCache;
-use crate::config::HostedSettings;
+use crate::config::{AccountSettings, HostedSettings};
 use crate::ecr::AppliedFor;
 use crate::meta::{Meta, RepositoryId, RepositoryRow, RepositorySettings, now_ms};
 use crate::oci::{AccountId, QualifiedName, RepositoryName, UploadId};
@@ -37,6 +39,7 @@ use crate::telemetry::Metrics;
 pub(super) use self::mutability::{of_repository, stored};
 pub(super) use self::pulled::PulledManifest;
 pub(super) use self::pulls::MAX_EXCLUSIONS;
+pub use self::quota::Exceeded;
 pub use self::reclaim::Reclaimed;
 pub(super) use self::referrers::no_referrers;
 pub use self::scrub::Scrubbed;
@@ -58,6 +61,7 @@ struct Inner {
     /// Uploads that this process has written to.
     uploads: Mutex<HashMap<UploadId, Arc<Session>>>,
     pulls: Pulls,
+    quotas: Quotas,
     tasks: TaskTracker,
 }
 
@@ -81,7 +85,15 @@ impl Repository {
 }
 
 impl Hosted {
-    pub(super) fn new(depot: Depot, cache: BlobCache, meta: Meta, settings: HostedSettings, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        depot: Depot,
+        cache: BlobCache,
+        meta: Meta,
+        settings: HostedSettings,
+        accounts: &[AccountSettings],
+        metrics: Metrics,
+    ) -> Self {
+        let quotas = Quotas::new(meta.clone(), &settings, accounts);
         let remembered = Remembered::new(!meta.is_shared());
         let inner = Inner {
             depot,
@@ -92,6 +104,7 @@ impl Hosted {
             remembered,
             uploads: Mutex::default(),
             pulls: Pulls::new(),
+            quotas,
             tasks: TaskTracker::new(),
         };
         Self { inner: Arc::new(inner) }
@@ -101,6 +114,11 @@ impl Hosted {
         let meta = &self.inner.meta;
         let id = self.inner.remembered.repository(name, || meta.repository(name)).await?;
         Ok(id.map(|id| Repository { id, account: name.account, name: name.name.clone() }))
+    }
+
+    /// Room for a repository that is about to be made.
+    pub(super) async fn take_repository(&self, account: AccountId) -> Result<(), Error> {
+        self.inner.quotas.take_repository(account).await
     }
 
     pub(super) fn repository_was_made(&self) {
@@ -125,6 +143,7 @@ impl Hosted {
             None if self.inner.settings.create_on_push => RepositorySettings::default(),
             None => return Err(Error::NotCreated(name.name)),
         };
+        self.inner.quotas.take_repository(name.account).await?;
         meta.add_repository(&name, None, &settings, now_ms).await?;
         self.inner.remembered.repository_was_made();
         // Somebody else may have been faster.

@@ -41,7 +41,7 @@ const PRINCIPALS: &[(&str, &str)] = &[
 ];
 
 /// Asker, action, policies, answer. A policy is `place=statement+statement`, the place `i` (identity, one each), `b` (boundary), `s`
-/// (session), `g` (registry), `r` (repository); the statement of the last two is `name@principal`.
+/// (session), `g` (registry), `r` (repository), `p` (public); the statement of the last three is `name@principal`.
 const ROWS: &[(&str, &str, &str, &str)] = &[
     // Nothing is allowed by itself.
     ("ann", "ecr:PutImage", "", "no either"),
@@ -50,6 +50,17 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("far", "ecr:BatchGetImage", "", "no both"),
     ("root", "ecr:PutImage", "", "allowed"),
     ("far-root", "ecr:PutImage", "", "no resource"),
+    // What is public needs nobody's leave, and a Deny goes before it.
+    ("anon", "ecr:BatchGetImage", "p=pull@*", "allowed"),
+    ("ann", "ecr:BatchGetImage", "p=pull@*", "allowed"),
+    ("far", "ecr:BatchGetImage", "p=pull@*", "allowed"),
+    ("far-ci", "ecr:BatchGetImage", "p=pull@*", "allowed"),
+    ("build", "ecr:BatchGetImage", "p=pull@*", "allowed"),
+    ("anon", "ecr:PutImage", "p=pull@*", "no resource"),
+    ("anon", "ecr:BatchGetImage", "p=pull@* r=!all@*", "denied"),
+    ("far", "ecr:BatchGetImage", "p=pull@* i=!all", "denied"),
+    ("ci", "ecr:BatchGetImage", "p=pull@* s=push", "allowed"),
+    ("anon", "ecr:GetAuthorizationToken", "p=all@*", "no identity"),
     // One account: one Allow is enough.
     ("ann", "ecr:PutImage", "i=push", "allowed"),
     ("ann", "ecr:PutImage", "i=pull", "no either"),
@@ -203,6 +214,7 @@ fn table() {
         };
         let (identity, boundary, session) = (of("i", Kind::Identity), of("b", Kind::Identity), of("s", Kind::Identity));
         let (registry, repository) = (of("g", Kind::Registry), of("r", Kind::Repository));
+        let public = of("p", Kind::Registry);
         let identity: Vec<_> = identity.iter().map(|document| IdentityPolicy { name: "p", document }).collect();
         let policies = Policies {
             identity: &identity,
@@ -211,6 +223,7 @@ fn table() {
             registry: registry.first(),
             registry_scope: if how == "v1" { RegistryScope::V1 } else { RegistryScope::V2 },
             repository: repository.first(),
+            public: public.first(),
         };
         let found = ask(&policies, &principal, action, &resource, &context(seen));
         assert_eq!(found, *wanted, "{who} {action}: {parts:?}");

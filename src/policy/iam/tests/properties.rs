@@ -75,6 +75,7 @@ struct Set {
     session: Vec<String>,
     registry: Vec<String>,
     repository: Vec<String>,
+    public: Vec<String>,
 }
 
 fn sets() -> impl Strategy<Value = Set> {
@@ -82,9 +83,16 @@ fn sets() -> impl Strategy<Value = Set> {
     let identities = vec(vec(any_statement(Kind::Identity), 1..4), 0..3);
     let resource = |kind| vec(any_statement(kind), 0..4);
     let limit = || prop_oneof![2 => Just(Vec::new()), 1 => identity()];
-    (identities, limit(), limit(), resource(Kind::Registry), resource(Kind::Repository)).prop_map(
-        |(identity, boundary, session, registry, repository)| Set { identity, boundary, session, registry, repository },
-    )
+    let resources = (resource(Kind::Registry), resource(Kind::Repository), public());
+    (identities, limit(), limit(), resources).prop_map(|(identity, boundary, session, resources)| {
+        let (registry, repository, public) = resources;
+        Set { identity, boundary, session, registry, repository, public }
+    })
+}
+
+/// Mostly nothing is public.
+fn public() -> impl Strategy<Value = Vec<String>> {
+    prop_oneof![3 => Just(Vec::new()), 1 => vec(statement(Kind::Registry, "Allow"), 1..3)]
 }
 
 type Asked = (&'static str, &'static str, &'static str);
@@ -99,6 +107,7 @@ fn decided(set: &Set, (who, action, seen): Asked) -> String {
     let of = |kind, list: &[String]| (!list.is_empty()).then(|| document(kind, &list.join(",")));
     let (boundary, session) = (of(Kind::Identity, &set.boundary), of(Kind::Identity, &set.session));
     let (registry, repository) = (of(Kind::Registry, &set.registry), of(Kind::Repository, &set.repository));
+    let public = of(Kind::Registry, &set.public);
     let policies = Policies {
         identity: &identity,
         boundary: boundary.as_ref(),
@@ -106,6 +115,7 @@ fn decided(set: &Set, (who, action, seen): Asked) -> String {
         registry: registry.as_ref(),
         registry_scope: RegistryScope::V2,
         repository: repository.as_ref(),
+        public: public.as_ref(),
     };
     ask(&policies, &asker(who), action, REPOSITORY, &context(seen))
 }
@@ -145,6 +155,7 @@ proptest! {
     #[test]
     fn order_does_not_matter(set in sets(), question in questions()) {
         let mut turned = set.clone();
+        turned.public.reverse();
         turned.identity.reverse();
         for list in turned.identity.iter_mut().chain([&mut turned.boundary, &mut turned.session, &mut turned.registry, &mut turned.repository]) {
             list.reverse();
@@ -154,7 +165,7 @@ proptest! {
 
     #[test]
     fn nothing_is_allowed_without_an_allow(set in sets(), question in questions()) {
-        let mut denials = set;
+        let mut denials = Set { public: Vec::new(), ..set };
         let keep = |list: &mut Vec<String>| list.retain(|statement| statement.contains(r#""Effect": "Deny""#));
         denials.identity.iter_mut().for_each(keep);
         denials.identity.retain(|list| !list.is_empty());

@@ -71,6 +71,7 @@ impl Control<'_> {
                 layers => Fault::layers_not_found(&layers, name, &self.endpoint.account),
             },
             Error::ManifestInvalid { reason, .. } => Fault::invalid_parameter("imageManifest", &reason),
+            Error::QuotaExceeded(exceeded) => Fault::limit_exceeded(exceeded.to_string()),
             error @ Error::ManifestTooLong { .. } => Fault::invalid_parameter("imageManifest", &error.to_string()),
             error => unexpected(&error),
         }

@@ -193,6 +193,11 @@ impl Hosted {
                 None => return Ok(None),
             },
         };
+        if self.inner.quotas.is_any(repository)
+            && let Some(size) = self.inner.meta.blob_size(&digest).await?
+        {
+            self.inner.quotas.take_blob(repository, &digest, size).await?;
+        }
         let mounted = self.inner.meta.mount_blob(repository.id, &digest, from, now_ms()).await?;
         Ok(mounted.map(|_| Answer::of(Body::BlobPushed { repository: repository.name.clone(), digest })))
     }
@@ -210,6 +215,11 @@ impl Hosted {
         let Open { writer, in_pieces } = open;
         let at = writer.staged.len();
         let Upload { repository, id } = upload;
+        // What is known to be too much need not come.
+        let expected = at.saturating_add(chunk.length.unwrap_or_default());
+        if let Err(error) = self.inner.quotas.expect(repository, expected).await {
+            return (Open { writer, in_pieces }, Err(error));
+        }
         if chunk.start.is_some_and(|start| start != at) {
             let error = Error::OutOfOrder { repository: repository.name.clone(), id: id.clone(), at };
             return (Open { writer, in_pieces }, Err(error));
