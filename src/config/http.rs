@@ -37,13 +37,33 @@ pub enum Access {
     Required,
 }
 
-/// `tls = { certificate, key, client_ca }`: PEM files. With `client_ca`, clients must show a certificate of that authority.
+/// `tls = { certificate, key, client_ca, client_certificate }`: PEM files. With `client_ca`, clients show a certificate of that
+/// authority.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ListenerTls {
     pub certificate: PathBuf,
     pub key: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<PathBuf>,
+    /// Whether clients must show one. Without `client_ca` nobody is asked.
+    #[serde(skip_serializing_if = "ClientCertificate::is_required")]
+    pub client_certificate: ClientCertificate,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificate {
+    /// Who shows none is not talked to.
+    #[default]
+    Required,
+    /// Who shows none may show something else. A wrong one is refused all the same.
+    Optional,
+}
+
+impl ClientCertificate {
+    fn is_required(&self) -> bool {
+        matches!(self, Self::Required)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -167,7 +187,14 @@ pub(super) static TLS: Section = Section {
             name: "client_ca",
             kind: Kind::Path,
             fallback: Fallback::Unset,
-            meaning: "Certificate authorities; clients must then show a certificate of one of them.",
+            meaning: "Certificate authorities; clients then show a certificate of one of them.",
+        },
+        Key {
+            name: "client_certificate",
+            kind: Kind::Choice(&["required", "optional"]),
+            fallback: Fallback::Follows("`required`"),
+            meaning: "With `client_ca`: whether clients must show a certificate. With `optional` those that have none log in otherwise; a wrong one \
+                      is refused all the same.",
         },
     ],
 };
@@ -255,6 +282,7 @@ fn read_tls(reader: &Reader<'_>) -> Option<ListenerTls> {
     let certificate = required_path(reader, "certificate");
     let key = required_path(reader, "key");
     let client_ca = reader.path("client_ca");
+    let client_certificate = reader.optional("client_certificate", value::choice);
     let good = [
         certificate.as_ref().is_some_and(|path| pem::check_certificates(reader, "certificate", path).is_some()),
         key.as_ref().is_some_and(|path| pem::check_key(reader, "key", path).is_some()),
@@ -262,9 +290,23 @@ fn read_tls(reader: &Reader<'_>) -> Option<ListenerTls> {
             Some(Some(path)) => pem::check_certificates(reader, "client_ca", path).is_some(),
             _ => true,
         },
+        is_asked_of_somebody(reader),
     ];
-    let tls = ListenerTls { certificate: certificate?, key: key?, client_ca: client_ca? };
+    let client_certificate = match client_certificate? {
+        Some("optional") => ClientCertificate::Optional,
+        _ => ClientCertificate::Required,
+    };
+    let tls = ListenerTls { certificate: certificate?, key: key?, client_ca: client_ca?, client_certificate };
     good.into_iter().all(|good| good).then_some(tls)
+}
+
+fn is_asked_of_somebody(reader: &Reader<'_>) -> bool {
+    let good = reader.has("client_ca") || !reader.has("client_certificate");
+    if !good {
+        reader
+            .report("client_certificate", "has no `client_ca` beside it: no certificate of a client could be verified");
+    }
+    good
 }
 
 fn required_path(reader: &Reader<'_>, name: &str) -> Option<PathBuf> {

@@ -51,7 +51,7 @@ pub use auth::{AuthSettings, Challenge, PRESETS, UserSettings};
 pub use cache::CacheSettings;
 pub use credential::{Credential, Secret};
 pub use hosted::{HostedSettings, TagMutability};
-pub use http::{Access, HttpSettings, Listener, ListenerTls};
+pub use http::{Access, ClientCertificate, HttpSettings, Listener, ListenerTls};
 pub use meta::MetaSettings;
 pub use oidc::OidcSettings;
 pub use problem::{ConfigErrors, Place, Problem};

@@ -1,6 +1,7 @@
 //! What an operator meets: whole files, whole environments.
 
 mod any;
+mod certificates;
 mod environment;
 mod good;
 mod reload;

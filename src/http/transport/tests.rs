@@ -205,6 +205,7 @@ fn tls_over_both_protocols_gives_the_same_bytes() {
         certificate: folder.path().join("cert.pem"),
         key: folder.path().join("key.pem"),
         client_ca: None,
+        client_certificate: Default::default(),
     };
     std::fs::write(&files.certificate, authority.cert.pem()).unwrap();
     std::fs::write(&files.key, authority.signing_key.serialize_pem()).unwrap();

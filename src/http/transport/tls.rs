@@ -8,11 +8,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::ListenerTls;
+use crate::config::{ClientCertificate, ListenerTls};
 
 /// Bytes that rustls encrypts ahead of the socket: a whole buffer of a body in one system call.
 pub(super) const BUFFER_LIMIT_BYTES: usize = 256 << 10;
@@ -62,11 +62,20 @@ fn read(files: &ListenerTls) -> Result<ServerConfig, TlsError> {
             for certificate in certificates(path)? {
                 roots.add(certificate).map_err(|error| unusable(path, error))?;
             }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| unusable(path, error))?)
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = match files.client_certificate {
+                ClientCertificate::Required => verifier,
+                ClientCertificate::Optional => verifier.allow_unauthenticated(),
+            };
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| unusable(path, error))?)
         }
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| unusable(&files.key, error))?;
+    if files.client_ca.is_some() {
+        // A resumed connection would go on with a certificate that nobody looks at again, ended or not.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     // In our order: a client that takes either is served over HTTP/1.1, where each download has a connection and so a core
     // of its own; one HTTP/2 connection is one core for everything that it carries.
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
