@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::error::Error;
 use super::identities;
-use crate::auth::{Authenticator, Keyring};
+use crate::auth::{Authenticator, Certificates, Keyring};
 use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::Meta;
@@ -46,7 +46,9 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         blocking(move || BlobCache::load(storage, &cache_settings, &uses, has_bucket, shared, cache_metrics)).await?;
     tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
     let keyring = identities::keyring(settings).await?;
-    let authenticator = Authenticator::new(keyring.clone(), settings.auth.clone(), &settings.oidc, meta.clone())?;
+    let certificates = Certificates::new(&settings.certificates, settings.auth.account)?;
+    let authenticator =
+        Authenticator::new(keyring.clone(), settings.auth.clone(), &settings.oidc, certificates, meta.clone())?;
     let authorizer =
         Authorizer::new(settings.auth.clone(), &settings.repositories, meta.clone()).map_err(Error::Public)?;
     let declared = declared(&settings.upstreams, &metrics)?;

@@ -16,6 +16,8 @@ pub enum Error {
     Keys(#[from] crate::auth::KeyFileError),
     #[error(transparent)]
     Oidc(#[from] crate::auth::OidcError),
+    #[error(transparent)]
+    Certificate(#[from] crate::auth::CertificateRuleError),
     #[error("the users cannot be written down: {0}")]
     Users(#[from] crate::auth::EnrolmentError),
     #[error("policy {name:?} of user {user:?} is refused: {source}")]

@@ -28,16 +28,15 @@ pub(super) async fn keyring(settings: &Settings) -> Result<Arc<Keyring>, Error> 
 /// Writes the configuration's users into the database. Where listeners want to know who asks and there is nobody, a first user is
 /// made, whose key is written to a file: a log would keep it for everyone who can read logs.
 pub(super) async fn declare(settings: &Settings, meta: &Meta, keyring: &Arc<Keyring>) -> Result<(), Error> {
-    let users = settings.users.iter().map(|user| (&user.name, &user.policies));
-    let roles = settings.oidc.iter().map(|rule| (&rule.role, &rule.policies));
-    for (of, policies) in users.chain(roles) {
+    let users = settings.users.iter().map(|user| (user.name.as_str(), user.policies.as_slice()));
+    for (of, policies) in users.chain(settings.roles()) {
         for (name, text) in policies.iter().filter(|(name, _)| Preset::named(name).is_none()) {
             let parsed = Document::parse(Kind::Identity, text, MAX_POLICY_BYTES);
-            parsed.map_err(|source| Error::Policy { user: of.clone(), name: name.clone(), source })?;
+            parsed.map_err(|source| Error::Policy { user: of.to_owned(), name: name.clone(), source })?;
         }
     }
     let enrolment = Enrolment::new(meta.clone(), keyring.clone(), settings.auth.account);
-    enrolment.declare(&settings.users, &settings.oidc).await?;
+    enrolment.declare(&settings.users, settings.roles()).await?;
     let is_required =
         settings.auth.required || settings.listen.iter().any(|listener| listener.auth == Some(Access::Required));
     if !is_required {

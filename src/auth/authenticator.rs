@@ -6,13 +6,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 
+use super::certificates::Certificates;
 use super::directory::{Directory, Known};
 use super::identity::{Identity, Means, Who};
 use super::issuers::{Issuers, OidcError};
 use super::proof::{
-    AUTHORIZATION_TOKEN_USER, Access, AttemptLimit, AttemptSource, Attempts, BasicCredentials, Claim, Grant, Keyring,
-    PasswordCost, Principal, Purpose, Refusal, TokenRequest, TokenResponse, TokenService, TooManyAttempts, UnixTime,
-    issue_authorization_token, open, open_authorization_token, open_session, verify_nobody, verify_password,
+    AUTHORIZATION_TOKEN_USER, Access, AttemptLimit, AttemptSource, Attempts, BasicCredentials, CertificateNames, Claim,
+    Grant, Keyring, PasswordCost, Principal, Purpose, Refusal, TokenRequest, TokenResponse, TokenService,
+    TooManyAttempts, UnixTime, issue_authorization_token, open, open_authorization_token, open_session, verify_nobody,
+    verify_password,
 };
 use super::recent::Recent;
 use crate::config::{AuthSettings, OidcSettings};
@@ -32,6 +34,7 @@ struct Inner {
     meta: Meta,
     directory: Directory,
     issuers: Issuers,
+    certificates: Certificates,
     attempts: Attempts,
     /// Who showed this header a moment ago. Whatever is revoked is over when that moment is.
     recent: Recent<Identity>,
@@ -76,6 +79,7 @@ impl Authenticator {
         keyring: Arc<Keyring>,
         settings: AuthSettings,
         oidc: &[OidcSettings],
+        certificates: Certificates,
         meta: Meta,
     ) -> Result<Self, OidcError> {
         let service = TokenService {
@@ -93,6 +97,7 @@ impl Authenticator {
             service,
             directory: Directory::new(meta.clone()),
             issuers: Issuers::new(oidc, &settings.account)?,
+            certificates,
             meta,
             attempts: Attempts::new(limit),
             recent: Recent::new(MAX_RECENT, RECENT),
@@ -113,9 +118,14 @@ impl Authenticator {
         &self.inner.service.service
     }
 
-    /// By the header `Authorization` of the data plane; without one it is nobody.
-    pub async fn identify(&self, authorization: Option<&str>, source: IpAddr) -> Result<Identity, Refused> {
-        let Some(authorization) = authorization else { return Ok(Identity::anonymous()) };
+    /// By the header `Authorization` of the data plane; without one by the connection's certificate; without that it is nobody.
+    pub async fn identify(
+        &self,
+        authorization: Option<&str>,
+        certificate: Option<&CertificateNames>,
+        source: IpAddr,
+    ) -> Result<Identity, Refused> {
+        let Some(authorization) = authorization else { return self.by_certificate(certificate).await };
         if let Some(identity) = self.inner.recent.get(authorization) {
             return Ok(identity);
         }
@@ -180,9 +190,14 @@ impl Authenticator {
     }
 
     /// Who asks for a bearer token.
-    pub async fn identify_grant(&self, request: &TokenRequest, source: IpAddr) -> Result<Identity, Refused> {
+    pub async fn identify_grant(
+        &self,
+        request: &TokenRequest,
+        certificate: Option<&CertificateNames>,
+        source: IpAddr,
+    ) -> Result<Identity, Refused> {
         match &request.grant {
-            Grant::Anonymous => Ok(Identity::anonymous()),
+            Grant::Anonymous => self.by_certificate(certificate).await,
             Grant::Password(basic) => self.limited(source, self.by_basic(basic)).await,
             Grant::RefreshToken(token) => self.limited(source, self.by_refresh_token(token)).await,
         }
@@ -196,7 +211,8 @@ impl Authenticator {
             Who::Open { .. } | Who::Anonymous => None,
         };
         let response = service.respond(keyring, principal.as_ref(), granted, now(), BEARER_LIFETIME).ok()?;
-        match principal.filter(|_| with_refresh) {
+        // Who has a certificate needs nothing that outlives it.
+        match principal.filter(|_| with_refresh && identity.means != Means::Certificate) {
             Some(principal) => {
                 let token = service.issue_refresh_token(keyring, &principal, now(), REFRESH_LIFETIME).ok()?;
                 Some(response.with_refresh_token(token))
@@ -244,6 +260,13 @@ impl Authenticator {
         let known = self.inner.directory.in_role(&assumed.role_arn, &assumed.session_name).await?;
         let known = known.ok_or_else(|| Refused::Wrong("the role that the ID token assumes is no more".to_owned()))?;
         Ok(Some(Identity::known(known, Means::IdToken)))
+    }
+
+    async fn by_certificate(&self, names: Option<&CertificateNames>) -> Result<Identity, Refused> {
+        match names {
+            Some(names) => self.inner.certificates.identify(names, &self.inner.directory, now()).await,
+            None => Ok(Identity::anonymous()),
+        }
     }
 
     async fn by_refresh_token(&self, token: &str) -> Result<Identity, Refused> {

@@ -7,7 +7,7 @@ use super::proof::{
     AccessKey, AccessKeyKind, Keyring, NoRandomness, PasswordCost, PasswordError, Purpose, SealedError, hash_password,
     seal,
 };
-use crate::config::{OidcSettings, UserSettings};
+use crate::config::UserSettings;
 use crate::meta::{
     self, AccessKeyRow, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, now_ms,
 };
@@ -43,7 +43,12 @@ impl Enrolment {
     }
 
     /// Makes the database say of users and roles in the configuration what the configuration says, and forget those that left it.
-    pub async fn declare(&self, users: &[UserSettings], oidc: &[OidcSettings]) -> Result<(), EnrolmentError> {
+    /// A role that comes several times has the policies of all of them.
+    pub async fn declare<'a>(
+        &self,
+        users: &[UserSettings],
+        declared_roles: impl Iterator<Item = (&'a str, &'a [NamedPolicy])>,
+    ) -> Result<(), EnrolmentError> {
         let mut declared = BTreeSet::new();
         for user in users {
             let account = user.account.unwrap_or(self.account);
@@ -62,10 +67,9 @@ impl Enrolment {
             let password = user.password.as_ref().map(|password| self.hash(password.expose())).transpose()?;
             self.meta.put_password(id, password.as_deref()).await?;
         }
-        // Rules may share a role: it has the policies of all of them.
         let mut roles: BTreeMap<&str, Vec<NamedPolicy>> = BTreeMap::new();
-        for rule in oidc {
-            roles.entry(&rule.role).or_default().extend(rule.policies.iter().cloned());
+        for (name, policies) in declared_roles {
+            roles.entry(name).or_default().extend_from_slice(policies);
         }
         for (name, policies) in roles {
             let id = self.put(self.account, PrincipalKind::Role, name, true).await?;

@@ -33,6 +33,7 @@ pub enum Means {
     Password,
     BearerToken,
     IdToken,
+    Certificate,
 }
 
 impl Identity {
@@ -67,6 +68,7 @@ impl Means {
             Self::Password => "password",
             Self::BearerToken => "bearer-token",
             Self::IdToken => "id-token",
+            Self::Certificate => "certificate",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! *Never* here: what anyone may do.
 
 mod authenticator;
+mod certificates;
 mod directory;
 mod enrolment;
 mod identity;
@@ -16,14 +17,15 @@ pub mod proof;
 mod recent;
 
 pub use authenticator::{Authenticator, Refused};
+pub use certificates::{CertificateRuleError, Certificates};
 pub use directory::{Directory, Known};
 pub use enrolment::{Enrolment, EnrolmentError};
 pub use identity::{Identity, Means, Who};
 pub use issuers::OidcError;
 pub use key_file::{KeyFileError, load_keyring};
 pub use proof::{
-    Access, AccessAction, AccessKey, AccessKeyKind, Claim, Grant, Keyring, NoRandomness, PasswordCost, PasswordError,
-    Purpose, Refusal, ResourceType, SealedError, SignatureRules, Signer, TokenRequest, TokenRequestError,
-    TokenResponse, TooManyAttempts, UnixTime, hash_password, seal,
+    Access, AccessAction, AccessKey, AccessKeyKind, CertificateError, CertificateNames, Claim, Grant, Keyring,
+    NoRandomness, PasswordCost, PasswordError, Purpose, Refusal, ResourceType, SealedError, SignatureRules, Signer,
+    TokenRequest, TokenRequestError, TokenResponse, TooManyAttempts, UnixTime, hash_password, seal,
 };
 pub use recent::Recent;

@@ -17,7 +17,7 @@ use crate::oci::AccountId;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuthSettings {
-    /// Whether listeners that do not say otherwise want to know who asks. Default: where there is a `[[user]]` or an `[[oidc]]`.
+    /// Whether listeners that do not say otherwise want to know who asks. Default: where there is a `[[user]]`, an `[[oidc]]` or a `[[certificate]]`.
     pub required: bool,
     /// The account that the registry belongs to. Default 000000000000.
     pub account: AccountId,
@@ -77,7 +77,7 @@ pub(super) static SECTION: Section = Section {
         Key {
             name: "required",
             kind: Kind::Flag,
-            fallback: Fallback::Follows("`true` where the file has a `[[user]]` or an `[[oidc]]`"),
+            fallback: Fallback::Follows("`true` where the file has a `[[user]]`, an `[[oidc]]` or a `[[certificate]]`"),
             meaning: "Whether listeners that do not say otherwise (`auth`) want to know who asks, and let policies decide.",
         },
         Key {

@@ -187,7 +187,7 @@ pub(super) static TLS: Section = Section {
             name: "client_ca",
             kind: Kind::Path,
             fallback: Fallback::Unset,
-            meaning: "Certificate authorities; clients then show a certificate of one of them.",
+            meaning: "Certificate authorities; clients then show a certificate of one of them. Whose it is, `[[certificate]]` says.",
         },
         Key {
             name: "client_certificate",

@@ -58,7 +58,9 @@ impl Section {
     /// As it is written: `[cache]`, `[[upstream]]`.
     pub fn header(&self) -> String {
         match self.name {
-            "upstream" | "listen" | "account" | "repository" | "user" | "oidc" => format!("[[{}]]", self.name),
+            "upstream" | "listen" | "account" | "repository" | "user" | "oidc" | "certificate" => {
+                format!("[[{}]]", self.name)
+            }
             name => format!("[{name}]"),
         }
     }

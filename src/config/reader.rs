@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::files::Files;
-use super::key::{Fallback, Key, Section};
+use super::key::{Fallback, Key, Kind, Section};
 use super::problem::{Place, Problem, closest};
 use super::tree::{self, Entry, Node, Table, Value};
 
@@ -229,7 +229,9 @@ impl<'a> Reader<'a> {
         if let Some(close) = closest(name, names()) {
             return format!("is not a key; did you mean `{close}`?");
         }
-        let elsewhere = super::settings::sections().find(|section| section.key(name).is_some());
+        // A list of tables has its own header, and nobody looks for it inside of another table.
+        let holds = |section: &&Section| section.key(name).is_some_and(|key| !matches!(key.kind, Kind::Tables(_)));
+        let elsewhere = super::settings::sections().find(holds);
         match elsewhere {
             Some(section) if section.name.is_empty() => {
                 "is not a key here; it belongs above the first table of the file".to_owned()

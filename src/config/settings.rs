@@ -6,6 +6,7 @@ use super::account::{self, AccountSettings};
 use super::admin::{self, AdminSettings};
 use super::auth::{self, AuthSettings, UserSettings};
 use super::cache::{self, CacheSettings};
+use super::certificate::{self, CertificateGives, CertificateSettings};
 use super::hosted::{self, HostedSettings};
 use super::http::{self, HttpSettings, LISTENER, Listener};
 use super::key::{Fallback, Key, Kind, Section};
@@ -42,6 +43,8 @@ pub struct Settings {
     pub users: Vec<UserSettings>,
     /// `[[oidc]]`, in the order of the file.
     pub oidc: Vec<OidcSettings>,
+    /// `[[certificate]]`, in the order of the file.
+    pub certificates: Vec<CertificateSettings>,
     pub telemetry: TelemetrySettings,
     /// `[[upstream]]`, in the order of the file; the well-known ones where the file names none.
     pub upstreams: Vec<UpstreamSettings>,
@@ -128,6 +131,12 @@ pub(super) static SECTION: Section = Section {
             meaning: "Identity providers.",
         },
         Key {
+            name: "certificate",
+            kind: Kind::Tables(&certificate::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "Clients' certificates.",
+        },
+        Key {
             name: "log",
             kind: Kind::Table(&telemetry::SECTION),
             fallback: Fallback::Unset,
@@ -157,6 +166,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &repository::SECTION,
         &auth::USER,
         &oidc::SECTION,
+        &certificate::SECTION,
         &LISTENER,
         &http::TLS,
         &http::SECTION,
@@ -187,10 +197,13 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let users = nodes(&mut reader, "user");
     let oidc = nodes(&mut reader, "oidc");
     let is_any = |nodes: &Option<Vec<Node>>| nodes.as_ref().is_some_and(|nodes| !nodes.is_empty());
-    let has_users = is_any(&users) || is_any(&oidc);
+    let certificates = nodes(&mut reader, "certificate");
+    let has_users = is_any(&users) || is_any(&oidc) || is_any(&certificates);
     let auth = reader.table("auth", &auth::SECTION).and_then(|reader| auth::read(&reader, has_users));
     let users = users.and_then(|nodes| auth::read_users(nodes, context));
     let oidc = oidc.and_then(|nodes| oidc::read(nodes, context));
+    let required = auth.as_ref().is_none_or(|auth| auth.required);
+    let certificates = certificates.and_then(|nodes| certificate::read(nodes, listen.as_deref(), required, context));
     if let (Some(reader), Some(admin), Some(listen)) = (&admin_reader, &admin, &listen) {
         report_shared_address(reader, admin, listen);
     }
@@ -209,6 +222,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         repositories: repositories?,
         users: users?,
         oidc: oidc?,
+        certificates: certificates?,
         telemetry: telemetry?,
         upstreams: upstreams?,
     })
@@ -256,6 +270,16 @@ fn report_shared_address(reader: &Reader<'_>, admin: &AdminSettings, listen: &[L
 }
 
 impl Settings {
+    /// The roles that rules give, each with its policies. Rules may share one: it has the policies of all of them.
+    pub fn roles(&self) -> impl Iterator<Item = (&str, &[(String, String)])> {
+        let of_tokens = self.oidc.iter().map(|rule| (rule.role.as_str(), rule.policies.as_slice()));
+        let of_certificates = self.certificates.iter().filter_map(|rule| match &rule.gives {
+            CertificateGives::Role { role, policies } => Some((role.as_str(), policies.as_slice())),
+            CertificateGives::User { .. } => None,
+        });
+        of_tokens.chain(of_certificates)
+    }
+
     /// The keys that differ in `new` and cannot be applied while the process runs. Upstreams and the limits of the cache
     /// can.
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
@@ -269,6 +293,7 @@ impl Settings {
             ("account", self.accounts == new.accounts),
             ("repository", self.repositories == new.repositories),
             ("oidc", self.oidc == new.oidc),
+            ("certificate", self.certificates == new.certificates),
             ("hosted", self.hosted == new.hosted),
             ("log.format", self.telemetry.format == new.telemetry.format),
             ("log.level", self.telemetry.level == new.telemetry.level),

@@ -12,6 +12,7 @@ use super::account::AccountSettings;
 use super::admin::AdminSettings;
 use super::auth::{AuthSettings, UserSettings};
 use super::cache::CacheSettings;
+use super::certificate::CertificateSettings;
 use super::credential::{Credential, Secret};
 use super::hosted::HostedSettings;
 use super::http::{HttpSettings, Listener};
@@ -45,6 +46,8 @@ struct Document<'a> {
     repository: &'a [RepositorySettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     oidc: &'a [OidcSettings],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    certificate: &'a [CertificateSettings],
     log: &'a TelemetrySettings,
     upstream: &'a [UpstreamSettings],
 }
@@ -92,6 +95,7 @@ impl Settings {
             account: &self.accounts,
             repository: &self.repositories,
             oidc: &self.oidc,
+            certificate: &self.certificates,
             log: &self.telemetry,
             upstream: &self.upstreams,
         }

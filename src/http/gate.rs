@@ -9,7 +9,7 @@ use http::request::Parts;
 
 use super::oci::host;
 use crate::action::{Action, RequestedName};
-use crate::auth::{Authenticator, Identity, Means, Refused, Who};
+use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who};
 use crate::config::Challenge;
 use crate::policy::{Authorizer, Circumstances, Denied, Permit};
 use crate::registry::{self, Accounts, Registry};
@@ -88,7 +88,7 @@ impl Gate {
         };
         let scope = scope(&action);
         let challenge = |error| self.challenge(request, keeper, scope.as_deref(), error);
-        let identity = match keeper.identify(authorization(request), source(request)).await {
+        let identity = match keeper.identify(authorization(request), certificate(request), source(request)).await {
             Ok(identity) => identity,
             Err(Refused::Wrong(message)) => {
                 return Err(Stopped::Challenged { challenge: challenge(Some("invalid_token")), message });
@@ -217,6 +217,11 @@ impl Gate {
 pub fn source(request: &Parts) -> IpAddr {
     let peer = request.extensions.get::<SocketAddr>().map(SocketAddr::ip);
     peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// What the client showed in the handshake of its connection.
+pub fn certificate(request: &Parts) -> Option<&CertificateNames> {
+    request.extensions.get::<Arc<CertificateNames>>().map(Arc::as_ref)
 }
 
 fn authorization(request: &Parts) -> Option<&str> {

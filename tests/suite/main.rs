@@ -13,6 +13,7 @@ mod upstream;
 
 mod auth;
 mod bucket;
+mod certificates;
 mod chaos;
 mod edge;
 mod failures;

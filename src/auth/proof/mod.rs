@@ -3,8 +3,8 @@
 //! Each way in which a client can prove who it is has a part of its own, and all parts are pure: they are given the text,
 //! the keys and the time, and answer what was proven or why nothing was. Requests to the API are signed with an access key
 //! ([`Claim`]), perhaps a temporary one ([`Session`]). Registry clients bring an authorization token or a robot's password
-//! by Basic, or a bearer token that they got for one of these. CI systems bring an ID token; rules
-//! map their claims to a role. Whatever this registry hands out is sealed or signed with sub-keys of one [`Keyring`], which
+//! by Basic, or a bearer token that they got for one of these. CI systems bring an ID token, machines a certificate; rules
+//! map their claims and names to a role. Whatever this registry hands out is sealed or signed with sub-keys of one [`Keyring`], which
 //! all replicas share, so nothing that was handed out has to be stored.
 //!
 //! *Never* here: what anyone may do, sockets, files, the database, or a clock.
@@ -14,6 +14,7 @@ mod attempts;
 mod authorization_token;
 mod basic;
 mod bearer;
+mod certificate;
 mod expiring;
 mod hexadecimal;
 mod jws;
@@ -22,6 +23,7 @@ mod oidc;
 mod password;
 mod principal;
 mod sealed;
+mod session_name;
 mod session_token;
 mod sigv4;
 mod unix_time;
@@ -36,6 +38,7 @@ pub use bearer::{
     Access, AccessAction, BearerClaims, BearerError, Grant, ResourceType, TokenRequest, TokenRequestError,
     TokenResponse, TokenService,
 };
+pub use certificate::{Bearer, CertificateError, CertificateNames, CertificateRule, Gives};
 pub use expiring::{Expiring, TokenError};
 pub use keyring::{KeyId, Keyring, KeyringError, Purpose};
 pub use oidc::{

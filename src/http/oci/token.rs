@@ -8,7 +8,7 @@ use super::error::Failure;
 use super::route::host;
 use crate::action::RequestedName;
 use crate::auth::{Access, Authenticator, Identity, Refused, ResourceType, TokenRequest};
-use crate::http::gate::{Gate, source};
+use crate::http::gate::{Gate, certificate, source};
 use crate::http::transport::ResponseBody;
 use crate::oci::ErrorCode;
 use crate::policy::{Denied, On};
@@ -47,7 +47,7 @@ pub async fn answer(
             return Ok(refusal(status, error.oauth_error(), &error.to_string(), None, None));
         }
     };
-    let identity = match keeper.identify_grant(&asked, source(request)).await {
+    let identity = match keeper.identify_grant(&asked, certificate(request), source(request)).await {
         Ok(identity) => identity,
         Err(Refused::Wrong(message)) => {
             let challenge = format!("Basic realm=\"{}\"", gate.url(request));

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::mapping::FileRegions;
 use super::plain_io::{PlainIo, Requests};
-use super::tls::BUFFER_LIMIT_BYTES;
+use super::tls::{BUFFER_LIMIT_BYTES, certificate_names};
+use crate::auth::CertificateNames;
 use crate::config::HttpSettings;
 
 /// The first byte of a TLS ClientHello: a client that speaks TLS to a plaintext port.
@@ -90,9 +92,9 @@ impl<H> Connection<H> {
             Speaks::Http1 => {
                 let requests = io.watch_heads(self.settings.header_timeout);
                 let regions = io.regions().clone();
-                self.serve_http1(io, Some(regions), requests).await;
+                self.serve_http1(io, Some(regions), None, requests).await;
             }
-            Speaks::Http2 => Box::pin(self.serve_http2(io)).await,
+            Speaks::Http2 => Box::pin(self.serve_http2(io, None)).await,
             Speaks::Tls => say_that_tls_came(self.peer),
         }
     }
@@ -110,16 +112,23 @@ impl<H> Connection<H> {
             Ok(Err(error)) => return tracing::debug!(client = %self.peer, %error, "a TLS handshake failed"),
             Err(_) => return tracing::debug!(client = %self.peer, "a TLS handshake took too long"),
         };
-        if io.get_ref().1.alpn_protocol() == Some(b"h2") {
-            self.serve_http2(io).await;
+        let session = io.get_ref().1;
+        let certificate = certificate_names(session, self.peer);
+        if session.alpn_protocol() == Some(b"h2") {
+            self.serve_http2(io, certificate).await;
         } else {
-            self.serve_http1(io, None, Requests::default()).await;
+            self.serve_http1(io, None, certificate, Requests::default()).await;
         }
     }
 
-    /// `regions` where the connection can send files.
-    async fn serve_http1<B, I>(self, io: I, regions: Option<FileRegions>, requests: Requests)
-    where
+    /// `regions` where the connection can send files; `certificate` where the client has shown one.
+    async fn serve_http1<B, I>(
+        self,
+        io: I,
+        regions: Option<FileRegions>,
+        certificate: Option<Arc<CertificateNames>>,
+        requests: Requests,
+    ) where
         H: Handler<B>,
         B: Body<Data = Bytes> + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -127,13 +136,16 @@ impl<H> Connection<H> {
     {
         let (handler, peer) = (self.handler, self.peer);
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let (handler, regions) = (handler.clone(), regions.clone());
+            let (handler, regions, certificate) = (handler.clone(), regions.clone(), certificate.clone());
             let in_progress = requests.begin();
             async move {
                 let _in_progress = in_progress;
                 request.extensions_mut().insert(peer);
                 if let Some(regions) = regions {
                     request.extensions_mut().insert(regions);
+                }
+                if let Some(certificate) = certificate {
+                    request.extensions_mut().insert(certificate);
                 }
                 Ok::<_, Infallible>(handler.handle(request).await)
             }
@@ -155,7 +167,7 @@ impl<H> Connection<H> {
         note(peer, ended);
     }
 
-    async fn serve_http2<B, I>(self, io: I)
+    async fn serve_http2<B, I>(self, io: I, certificate: Option<Arc<CertificateNames>>)
     where
         H: Handler<B>,
         B: Body<Data = Bytes> + Send + 'static,
@@ -164,9 +176,12 @@ impl<H> Connection<H> {
     {
         let (handler, peer) = (self.handler, self.peer);
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let handler = handler.clone();
+            let (handler, certificate) = (handler.clone(), certificate.clone());
             async move {
                 request.extensions_mut().insert(peer);
+                if let Some(certificate) = certificate {
+                    request.extensions_mut().insert(certificate);
+                }
                 Ok::<_, Infallible>(handler.handle(request).await)
             }
         });

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,9 +10,10 @@ use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
 use tokio_rustls::TlsAcceptor;
 
+use crate::auth::CertificateNames;
 use crate::config::{ClientCertificate, ListenerTls};
 
 /// Bytes that rustls encrypts ahead of the socket: a whole buffer of a body in one system call.
@@ -45,6 +47,18 @@ impl TlsListener {
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config.load_full())
+    }
+}
+
+/// The names in the certificate that the client has shown and the handshake has verified.
+pub(super) fn certificate_names(session: &ServerConnection, peer: SocketAddr) -> Option<Arc<CertificateNames>> {
+    let certificate = session.peer_certificates()?.first()?;
+    match CertificateNames::parse(certificate) {
+        Ok(names) => Some(Arc::new(names)),
+        Err(error) => {
+            tracing::debug!(client = %peer, %error, "a client's certificate names nobody");
+            None
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Setup {
     /// Text at the end of the file, for mistakes.
     pub more: String,
     pub environment: BTreeMap<String, String>,
+    /// `tls` of the listener, in TOML.
+    pub tls: Option<String>,
     push: Option<bool>,
     redirect: bool,
 }
@@ -73,6 +75,7 @@ impl Setup {
             upstreams: Vec::new(),
             more: String::new(),
             environment: BTreeMap::new(),
+            tls: None,
             push: None,
             redirect: false,
         }
@@ -141,9 +144,10 @@ impl Setup {
 
     pub(super) fn text(&self, data: &Path) -> String {
         let (push, redirect) = (self.push.unwrap_or(true), self.redirect);
+        let tls = self.tls.as_ref().map(|tls| format!(", tls = {tls}")).unwrap_or_default();
         let listen = match self.push {
-            None if !redirect => format!("{:?}", self.listen.to_string()),
-            _ => format!("{{ address = {:?}, push = {push}, redirect = {redirect} }}", self.listen.to_string()),
+            None if !redirect && tls.is_empty() => format!("{:?}", self.listen.to_string()),
+            _ => format!("{{ address = {:?}, push = {push}, redirect = {redirect}{tls} }}", self.listen.to_string()),
         };
         let mut out = format!("listen = [{listen}]\ndata = {data:?}\n");
         let mut admin = Table::default();

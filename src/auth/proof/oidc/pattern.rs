@@ -1,4 +1,4 @@
-//! Patterns of claim rules: `*` is any run of characters, `/` and `:` too, and `?` is any one. There is no escape.
+//! Patterns of claims and of names in certificates: `*` is any run of characters, `/` and `:` too, and `?` is any one. There is no escape.
 
 const MAX_PATTERN_CHARS: usize = 512;
 

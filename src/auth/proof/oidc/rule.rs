@@ -8,13 +8,11 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::super::session_name::session_name;
 use super::id_token::IdToken;
 use super::pattern::ClaimPattern;
 
 const MAX_PATH_CHARS: usize = 256;
-/// AWS's bounds for the name of a role session.
-const MIN_SESSION_CHARS: usize = 2;
-const MAX_SESSION_CHARS: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRule {
@@ -91,17 +89,4 @@ fn scalar(value: &Value) -> Option<Cow<'_, str>> {
         Value::Bool(_) | Value::Number(_) => Some(value.to_string().into()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
-}
-
-/// Other characters become dashes, what is too long is cut.
-fn session_name(text: &str) -> Option<String> {
-    if text.is_empty() {
-        return None;
-    }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    let mut name: String = text.chars().take(MAX_SESSION_CHARS).map(|c| if allowed(c) { c } else { '-' }).collect();
-    while name.len() < MIN_SESSION_CHARS {
-        name.push('-');
-    }
-    Some(name)
 }
