@@ -19,7 +19,7 @@ use super::proof::{
 use super::recent::Recent;
 use crate::config::{AuthSettings, OidcSettings};
 use crate::meta::{self, Meta};
-use crate::oci::Digest;
+use crate::oci::{AccountId, Digest};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -119,29 +119,31 @@ impl Authenticator {
     }
 
     /// By the header `Authorization` of the data plane; without one by the connection's certificate; without that it is nobody.
+    /// Names of users are of `account`.
     pub async fn identify(
         &self,
         authorization: Option<&str>,
         certificate: Option<&CertificateNames>,
         source: IpAddr,
+        account: AccountId,
     ) -> Result<Identity, Refused> {
         let Some(authorization) = authorization else { return self.by_certificate(certificate).await };
-        if let Some(identity) = self.inner.recent.get(authorization) {
+        if let Some(identity) = self.inner.recent.get(&(authorization, account)) {
             return Ok(identity);
         }
-        let identity = self.look_closely(authorization, source).await?;
-        self.inner.recent.insert(authorization, identity.clone());
+        let identity = self.look_closely(authorization, source, account).await?;
+        self.inner.recent.insert(&(authorization, account), identity.clone());
         Ok(identity)
     }
 
-    async fn look_closely(&self, authorization: &str, source: IpAddr) -> Result<Identity, Refused> {
+    async fn look_closely(&self, authorization: &str, source: IpAddr, account: AccountId) -> Result<Identity, Refused> {
         let scheme = authorization.split(' ').next().unwrap_or_default();
         if scheme.eq_ignore_ascii_case("bearer") {
             let token = authorization.get(scheme.len()..).unwrap_or_default().trim();
             return self.limited(source, self.by_bearer(token)).await;
         }
         let basic = BasicCredentials::parse(authorization).map_err(wrong)?;
-        self.limited(source, self.by_basic(&basic)).await
+        self.limited(source, self.by_basic(&basic, account)).await
     }
 
     /// By the signature of a request to the API, whose body has this hash.
@@ -195,10 +197,11 @@ impl Authenticator {
         request: &TokenRequest,
         certificate: Option<&CertificateNames>,
         source: IpAddr,
+        account: AccountId,
     ) -> Result<Identity, Refused> {
         match &request.grant {
             Grant::Anonymous => self.by_certificate(certificate).await,
-            Grant::Password(basic) => self.limited(source, self.by_basic(basic)).await,
+            Grant::Password(basic) => self.limited(source, self.by_basic(basic, account)).await,
             Grant::RefreshToken(token) => self.limited(source, self.by_refresh_token(token)).await,
         }
     }
@@ -274,7 +277,7 @@ impl Authenticator {
         self.known(&opened.value, Means::BearerToken).await
     }
 
-    async fn by_basic(&self, basic: &BasicCredentials) -> Result<Identity, Refused> {
+    async fn by_basic(&self, basic: &BasicCredentials, account: AccountId) -> Result<Identity, Refused> {
         if basic.username == AUTHORIZATION_TOKEN_USER {
             let opened = open_authorization_token(&self.inner.keyring, &basic.password, now()).map_err(wrong)?;
             return self.known(&opened.value, Means::AuthorizationToken).await;
@@ -288,11 +291,11 @@ impl Authenticator {
             return identity
                 .ok_or_else(|| Refused::Wrong("the ID token is of no issuer that is believed here".to_owned()));
         }
-        self.by_password(basic).await
+        self.by_password(basic, account).await
     }
 
-    async fn by_password(&self, basic: &BasicCredentials) -> Result<Identity, Refused> {
-        let known = self.inner.directory.user(&self.inner.settings.account, &basic.username).await?;
+    async fn by_password(&self, basic: &BasicCredentials, account: AccountId) -> Result<Identity, Refused> {
+        let known = self.inner.directory.user(&account, &basic.username).await?;
         let kept = known.as_ref().and_then(|known| known.row().password.clone());
         let salted = [self.inner.salt.as_slice(), basic.username.as_bytes(), b"\0", basic.password.as_bytes()].concat();
         let remembered =

@@ -11,6 +11,7 @@ use super::oci::host;
 use crate::action::{Action, RequestedName};
 use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who};
 use crate::config::Challenge;
+use crate::oci::AccountId;
 use crate::policy::{Authorizer, Circumstances, Denied, Permit};
 use crate::registry::{self, Accounts, Registry};
 
@@ -88,7 +89,9 @@ impl Gate {
         };
         let scope = scope(&action);
         let challenge = |error| self.challenge(request, keeper, scope.as_deref(), error);
-        let identity = match keeper.identify(authorization(request), certificate(request), source(request)).await {
+        let account = self.account(request);
+        let (shown, certificate) = (authorization(request), certificate(request));
+        let identity = match keeper.identify(shown, certificate, source(request), account).await {
             Ok(identity) => identity,
             Err(Refused::Wrong(message)) => {
                 return Err(Stopped::Challenged { challenge: challenge(Some("invalid_token")), message });
@@ -129,6 +132,14 @@ impl Gate {
             Denied::Unavailable(error) => Stopped::Unavailable(error),
             denied => Stopped::Denied(denied),
         })
+    }
+
+    /// Whose registry the client came to: the users that it names are of this account.
+    pub fn account(&self, request: &Parts) -> AccountId {
+        match self.accounts.chosen_by(host(request).as_deref()) {
+            Ok(Some(chosen)) => chosen.account,
+            _ => self.accounts.home(),
+        }
     }
 
     pub fn circumstances(&self, request: &Parts) -> Circumstances {

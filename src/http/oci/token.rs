@@ -47,18 +47,19 @@ pub async fn answer(
             return Ok(refusal(status, error.oauth_error(), &error.to_string(), None, None));
         }
     };
-    let identity = match keeper.identify_grant(&asked, certificate(request), source(request)).await {
-        Ok(identity) => identity,
-        Err(Refused::Wrong(message)) => {
-            let challenge = format!("Basic realm=\"{}\"", gate.url(request));
-            return Ok(refusal(StatusCode::UNAUTHORIZED, "invalid_grant", &message, Some(&challenge), None));
-        }
-        Err(Refused::TooMany(error)) => {
-            let wait = error.wait.as_secs().saturating_add(1);
-            return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "slow_down", &error.to_string(), None, Some(wait)));
-        }
-        Err(Refused::Unavailable(error)) => return Err(error.into()),
-    };
+    let identity =
+        match keeper.identify_grant(&asked, certificate(request), source(request), gate.account(request)).await {
+            Ok(identity) => identity,
+            Err(Refused::Wrong(message)) => {
+                let challenge = format!("Basic realm=\"{}\"", gate.url(request));
+                return Ok(refusal(StatusCode::UNAUTHORIZED, "invalid_grant", &message, Some(&challenge), None));
+            }
+            Err(Refused::TooMany(error)) => {
+                let wait = error.wait.as_secs().saturating_add(1);
+                return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "slow_down", &error.to_string(), None, Some(wait)));
+            }
+            Err(Refused::Unavailable(error)) => return Err(error.into()),
+        };
     let mut granted = Vec::new();
     for access in &asked.access {
         granted.push(grant(request, gate, registry, &identity, access).await?);
