@@ -6,6 +6,7 @@
 //! *Never* here: status codes and headers, files by their paths, SQL, or an answer without a permit.
 
 mod answer;
+mod called;
 mod control;
 mod dispatch;
 mod error;
@@ -17,6 +18,7 @@ mod templates;
 mod upstreams;
 
 pub use answer::{Answer, Body, Staleness, UploadState};
+pub use called::Called;
 pub use control::Endpoint;
 pub use dispatch::Registry;
 pub use error::{Error, Object};

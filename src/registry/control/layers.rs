@@ -111,13 +111,14 @@ impl Control<'_> {
             return Err(Fault::layer_inaccessible(&layer_digest, &name, &self.endpoint.account));
         }
         let read = self.hosted.read_blob(&repository, digest, Want::Body, true).await;
-        let download_url = match read.map_err(|error| unexpected(&error))?.body {
-            Body::Elsewhere { url, .. } => url,
+        let (download_url, elsewhere_bytes) = match read.map_err(|error| unexpected(&error))?.body {
+            Body::Elsewhere { url, size, .. } => (url, size),
             // Without a bucket nothing can be signed for others. Whoever may ask for this URL may read the blob, and logs in to
             // do so as for any pull.
-            _ => format!("{}/v2/{name}/blobs/{digest}", self.endpoint.url),
+            _ => (format!("{}/v2/{name}/blobs/{digest}", self.endpoint.url), 0),
         };
-        Ok(Output::GetDownloadUrlForLayer(GetDownloadUrlForLayerOutput { download_url, layer_digest }))
+        let output = GetDownloadUrlForLayerOutput { download_url, layer_digest, elsewhere_bytes };
+        Ok(Output::GetDownloadUrlForLayer(output))
     }
 
     /// What no digest of ours can name is not here.

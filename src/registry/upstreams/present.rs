@@ -13,6 +13,7 @@ use super::{MAX_RULES, SecretError, secret};
 use crate::config::{Credential, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
 use crate::meta::{DocumentKind, Error, Meta};
+use crate::metering::Meter;
 use crate::registry::names::Names;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
@@ -29,6 +30,7 @@ pub struct Upstreams {
     /// The folder of the rules' credentials.
     secrets: PathBuf,
     metrics: Metrics,
+    meter: Meter,
     /// When what is declared was read first.
     started_at_ms: i64,
 }
@@ -65,8 +67,15 @@ impl Upstreams {
             meta,
             secrets,
             metrics,
+            meter: Meter::default(),
             started_at_ms: crate::meta::now_ms(),
         }
+    }
+
+    /// What comes from the upstreams of rules is counted from now on.
+    #[must_use]
+    pub fn metered_by(self, meter: Meter) -> Self {
+        Self { meter, ..self }
     }
 
     pub(in crate::registry) fn names(&self) -> Guard<Arc<Names>> {
@@ -161,7 +170,7 @@ impl Upstreams {
 
     /// One that is not in place.
     pub(in crate::registry) fn make(&self, settings: UpstreamSettings) -> Result<Arc<Upstream>, String> {
-        Upstream::new(settings, self.metrics.clone()).map_err(|error| error.to_string())
+        Upstream::metered(settings, self.metrics.clone(), self.meter.clone()).map_err(|error| error.to_string())
     }
 
     fn put_in_place(&self, known: &Known) {

@@ -1,0 +1,59 @@
+//! `/usage`: what was used, from the database. It is no busier and no slower than operators need: who asks more at once is told to come back,
+//! and a database that does not answer in time is given up.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Response, StatusCode};
+use tokio::sync::Semaphore;
+
+use super::super::transport::ResponseBody;
+use super::{json, text};
+use crate::meta::Meta;
+use crate::metering::{Wanted, report};
+use crate::oci::AccountId;
+
+/// Questions at once.
+const MAX_QUESTIONS: usize = 2;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Accounts {
+    meta: Meta,
+    account: AccountId,
+    places: Arc<Semaphore>,
+}
+
+impl Accounts {
+    pub fn new(meta: Meta, account: AccountId) -> Self {
+        Self { meta, account, places: Arc::new(Semaphore::new(MAX_QUESTIONS)) }
+    }
+
+    pub(super) async fn tell(&self, query: &str) -> Response<ResponseBody> {
+        let asked = Wanted::of_query(query).and_then(|wanted| wanted.question(self.account, SystemTime::now()));
+        let question = match asked {
+            Ok(question) => question,
+            Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+        };
+        let Ok(_place) = self.places.try_acquire() else {
+            return later("others are asking for usage: ask again in a moment\n");
+        };
+        match tokio::time::timeout(PATIENCE, report(&self.meta, &question)).await {
+            Ok(Ok(report)) => json(StatusCode::OK, &report),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "usage cannot be told");
+                later("the database does not tell; the log says why\n")
+            }
+            Err(_) => later("the database takes too long: ask for fewer hours\n"),
+        }
+    }
+}
+
+fn later(why: &'static str) -> Response<ResponseBody> {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
