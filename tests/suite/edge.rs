@@ -36,7 +36,7 @@ secret_access_key = "nobody-a-secret-that-nobody-may-see"
 password = "nobody-a-secret-that-nobody-may-see"
 "#;
 
-async fn guarded(upstream: &FakeUpstream) -> Proxy {
+pub async fn guarded(upstream: &FakeUpstream) -> Proxy {
     let mut setup = Setup::of(upstream);
     setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
     setup.start().await
@@ -47,12 +47,12 @@ fn basic(user: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
-async fn as_user(proxy: &Proxy, user: &str, method: &str, path: &str) -> Answer {
+pub async fn as_user(proxy: &Proxy, user: &str, method: &str, path: &str) -> Answer {
     proxy.client().request(method, path, &[("Authorization", &basic(user))]).await
 }
 
 /// A request to the API, signed with the user's key.
-async fn api(client: &Client, user: &str, operation: &str, input: Value) -> Answer {
+pub async fn api(client: &Client, user: &str, operation: &str, input: Value) -> Answer {
     signed(client, user, operation, input, |_| {}).await
 }
 

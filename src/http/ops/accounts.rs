@@ -57,3 +57,25 @@ fn later(why: &'static str) -> Response<ResponseBody> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("db")).await.unwrap();
+        let accounts = Accounts::new(meta.clone(), "000000000000".parse().unwrap());
+        assert_eq!(accounts.tell("by=hour").await.status(), StatusCode::OK);
+        assert_eq!(accounts.tell("by=day").await.status(), StatusCode::BAD_REQUEST);
+        let others = accounts.places.acquire_many(2).await.unwrap();
+        let busy = accounts.tell("").await;
+        assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(busy.headers().contains_key(RETRY_AFTER));
+        drop(others);
+        assert_eq!(accounts.tell("").await.status(), StatusCode::OK);
+        meta.close().await;
+        assert_eq!(accounts.tell("").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}
