@@ -39,8 +39,8 @@ pub(super) static SECTION: Section = Section {
             name: "max_keys",
             kind: Kind::Count { min: 1, max: 1_000_000 },
             fallback: Fallback::Value("10000"),
-            meaning: "Pairs of a repository and a principal that are told apart in memory between two writes, which come every 30 s. \
-                      What others use then counts for repository `*` and principal `*`.",
+            meaning: "Pairs of a repository and a principal that are told apart in memory between two writes, which come every 30 s; \
+                      each takes about 250 bytes. What others use then counts for repository `*` and principal `*`.",
         },
     ],
 };

@@ -10,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 use super::gate::{Gate, source};
 use super::metered::Metered;
 use super::transport::ResponseBody;
-use crate::action::RequestedName;
 use crate::auth::{Authenticator, Claim, Identity, Refusal, SignatureRules, Who};
 use crate::ecr::{
     AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, Operation, OperationName, Output, Resource,
@@ -45,12 +44,11 @@ pub async fn answer(
 ) -> Answered {
     let (status, document, fault) = match respond(request, body, gate, registry, request_id, metered).await {
         Ok(output) => {
-            meter(&output, metered);
+            metered.operated(Some(&output));
             (StatusCode::OK, output.to_json(), None)
         }
         Err(fault) => {
-            // It may have named any repository.
-            metered.forget();
+            metered.operated(None);
             let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
             (status, fault.to_json(), Some(fault.to_string()))
         }
@@ -96,9 +94,7 @@ async fn respond(
     };
     let operation = Operation::parse(target, &body)?;
     let permit = permit(request, gate, identity, operation, request_id).await?;
-    if let Resource::Repository(name) = permit.action().resource() {
-        belongs_to(name, permit.identity(), registry, metered);
-    }
+    metered.operates(permit.action(), permit.identity(), registry);
     let endpoint = endpoint(request, gate);
     if let Operation::GetAuthorizationToken(_) = permit.action() {
         return authorization_token(permit.identity(), gate.authenticator(), &endpoint);
@@ -123,26 +119,6 @@ async fn respond(
         fault: done.as_ref().err().map(Fault::name),
     });
     done
-}
-
-/// One's own repository goes before an upstream's, as for the operation itself.
-fn belongs_to(name: &RepositoryName, identity: &Identity, registry: &Registry, metered: &mut Metered) {
-    let called = registry.called(&RequestedName { path: name.clone(), namespace: None, host: None });
-    if let Some(own) = called.name(false) {
-        metered.belongs_to(identity.clone(), own);
-    } else if let Some(name) = called.name(true) {
-        metered.belongs_to(identity.clone(), name);
-        metered.relays();
-    }
-}
-
-fn meter(output: &Output, metered: &mut Metered) {
-    match output {
-        Output::BatchGetImage(output) => metered.expects(output.images.len(), 0),
-        Output::PutImage(_) => metered.expects(0, 1),
-        Output::GetDownloadUrlForLayer(output) => metered.sends_elsewhere(output.elsewhere_bytes),
-        _ => {}
-    }
 }
 
 fn resource(operation: &Operation, gate: &Gate) -> String {

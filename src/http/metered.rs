@@ -9,22 +9,29 @@ use std::time::SystemTime;
 
 use http::StatusCode;
 
+use crate::action::{Action, RequestedName, Want};
 use crate::auth::Identity;
+use crate::ecr::{Operation, Output, Resource};
 use crate::meta::UsageCounts;
 use crate::metering::{Meter, Whose};
 use crate::oci::{AccountId, RepositoryName};
+use crate::registry::{Answer, Body, Called, Registry};
 
 /// A request's use. Nothing counts before it is known whose it is.
 pub struct Metered {
     meter: Meter,
     /// Of the registry that answers.
     account: AccountId,
-    whose: Option<(Identity, RepositoryName)>,
+    identity: Option<Identity>,
+    called: Option<Called>,
+    repository: Option<RepositoryName>,
     received: Option<Received>,
     /// Of a repository of an upstream.
     relayed: bool,
+    /// Manifests that are read and put, if it succeeds.
     pulls: usize,
     pushes: usize,
+    /// What the client fetches from elsewhere. Nobody here sees how much it takes.
     elsewhere_bytes: u64,
 }
 
@@ -40,12 +47,70 @@ impl Received {
 
 impl Metered {
     pub fn new(meter: Meter, account: AccountId) -> Self {
-        Self { meter, account, whose: None, received: None, relayed: false, pulls: 0, pushes: 0, elsewhere_bytes: 0 }
+        Self {
+            meter,
+            account,
+            identity: None,
+            called: None,
+            repository: None,
+            received: None,
+            relayed: false,
+            pulls: 0,
+            pushes: 0,
+            elsewhere_bytes: 0,
+        }
     }
 
-    /// Whether anything is counted at all.
-    pub fn is_on(&self) -> bool {
-        self.meter.is_on()
+    /// What is asked of the OCI API.
+    pub fn asks(&mut self, action: &Action, registry: &Registry) {
+        if !self.meter.is_on() {
+            return;
+        }
+        // Who asks only what a manifest is does not pull it.
+        self.pulls = usize::from(matches!(action, Action::ReadManifest { want: Want::Body, .. }));
+        self.pushes = usize::from(matches!(action, Action::PushManifest { .. }));
+        self.called = action.repository().map(|name| registry.called(name));
+        if action.writes() {
+            // What comes counts even if it comes to nothing.
+            self.repository = self.called.as_ref().and_then(|called| called.name(false));
+        }
+    }
+
+    pub fn is_permitted(&mut self, identity: &Identity) {
+        self.identity = Some(identity.clone());
+    }
+
+    pub fn is_answered(&mut self, answer: &Answer) {
+        self.relayed = answer.upstream.is_some();
+        if let Some(called) = &self.called {
+            self.repository = called.name(self.relayed);
+        }
+        if let Body::Elsewhere { size, .. } = answer.body {
+            self.elsewhere_bytes = size;
+        }
+    }
+
+    /// An operation of ECR's API that is permitted. As for the operation itself, one's own repository goes before an upstream's.
+    pub fn operates(&mut self, operation: &Operation, identity: &Identity, registry: &Registry) {
+        let Resource::Repository(name) = operation.resource() else { return };
+        if self.meter.is_on() {
+            let called = registry.called(&RequestedName { path: name.clone(), namespace: None, host: None });
+            self.repository = called.name(false);
+            self.relayed = self.repository.is_none();
+            self.repository = self.repository.take().or_else(|| called.name(true));
+            self.identity = Some(identity.clone());
+        }
+    }
+
+    /// What came of the operation; `None` when it was refused: then it may have named any repository.
+    pub fn operated(&mut self, output: Option<&Output>) {
+        match output {
+            Some(Output::BatchGetImage(output)) => self.pulls = output.images.len(),
+            Some(Output::PutImage(_)) => self.pushes = 1,
+            Some(Output::GetDownloadUrlForLayer(output)) => self.elsewhere_bytes = output.elsewhere_bytes,
+            Some(_) => {}
+            None => self.repository = None,
+        }
     }
 
     /// What the request's body is counted into.
@@ -53,33 +118,9 @@ impl Metered {
         self.received.get_or_insert_default().clone()
     }
 
-    pub fn belongs_to(&mut self, identity: Identity, repository: RepositoryName) {
-        self.whose = Some((identity, repository));
-    }
-
-    /// It is answered from a repository of an upstream.
-    pub fn relays(&mut self) {
-        self.relayed = true;
-    }
-
-    /// Manifests that are read and put, if it succeeds.
-    pub fn expects(&mut self, pulls: usize, pushes: usize) {
-        (self.pulls, self.pushes) = (pulls, pushes);
-    }
-
-    /// The client fetches so many bytes from elsewhere. Nobody here sees how many it takes.
-    pub fn sends_elsewhere(&mut self, bytes: u64) {
-        self.elsewhere_bytes = bytes;
-    }
-
-    /// It was refused, whatever it brought.
-    pub fn forget(&mut self) {
-        self.whose = None;
-    }
-
     /// Counts it. `status` is what was answered, if anything was; `sent_bytes` of the answer's body have left.
     pub fn ended(&self, status: Option<StatusCode>, sent_bytes: u64) {
-        let Some((identity, repository)) = &self.whose else { return };
+        let (Some(identity), Some(repository)) = (&self.identity, &self.repository) else { return };
         let received_bytes = self.received.as_ref().map_or(0, |received| received.0.load(Ordering::Relaxed));
         let mut counts = UsageCounts { received_bytes, ..UsageCounts::default() };
         if status.is_some_and(|status| !status.is_client_error() && !status.is_server_error()) {

@@ -12,9 +12,8 @@ use super::metered::{Metered, Received};
 use super::oci::{self, Conditions, Failure};
 use super::request_body;
 use super::transport::{FileRegions, ResponseBody};
-use crate::action::{Action, Want};
 use crate::metering::Meter;
-use crate::registry::{Answer, Body, Incoming, Registry};
+use crate::registry::{Answer, Incoming, Registry};
 use crate::telemetry::{Metrics, TRACE_TARGET};
 
 /// Answers the OCI API. Cheap to clone.
@@ -95,26 +94,16 @@ impl Service {
         let action = oci::route(request)?;
         // A body that comes with a read is not waited for: hyper drains or closes.
         let brings = action.writes();
-        let metered = record.metered();
-        metered.expects(usize::from(is_pull(&action)), usize::from(matches!(action, Action::PushManifest { .. })));
-        let called = action.repository().filter(|_| metered.is_on()).map(|name| self.registry.called(name));
+        record.metered().asks(&action, &self.registry);
         let permit = self.gate.admit(request, action, &self.registry, record.request_id()).await?;
-        let identity = permit.identity().clone();
+        record.metered().is_permitted(permit.identity());
         let body = if brings {
-            let metered = record.metered();
-            // Whoever may write does so to a repository of one's own. What comes counts even if it comes to nothing.
-            if let Some(own) = called.as_ref().and_then(|called| called.name(false)) {
-                metered.belongs_to(identity.clone(), own);
-            }
-            request_body::incoming(body, self.stall_timeout, metered.receives())
+            request_body::incoming(body, self.stall_timeout, record.metered().receives())
         } else {
             Incoming::empty()
         };
         let answer = self.registry.answer(permit, body, self.redirect).await?;
         note(record, &answer);
-        if let Some(name) = called.and_then(|called| called.name(answer.upstream.is_some())) {
-            record.metered().belongs_to(identity, name);
-        }
         let conditions = Conditions::read(&request.headers);
         let regions = request.extensions.get::<FileRegions>();
         oci::respond(answer, &conditions, regions, &request.uri).await
@@ -123,16 +112,6 @@ impl Service {
 
 fn note(record: &mut Record, answer: &Answer) {
     let upstream = answer.upstream.as_ref().map(|upstream| upstream.name().clone());
-    if upstream.is_some() {
-        record.metered().relays();
-    }
-    if let Body::Elsewhere { size, .. } = &answer.body {
-        record.metered().sends_elsewhere(*size);
-    }
+    record.metered().is_answered(answer);
     record.served(upstream, answer.outcome);
-}
-
-/// Who asks only what a manifest is does not pull it.
-fn is_pull(action: &Action) -> bool {
-    matches!(action, Action::ReadManifest { want: Want::Body, .. })
 }

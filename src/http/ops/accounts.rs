@@ -1,5 +1,8 @@
-//! `/usage`: what was used, from the database. It is no busier and no slower than operators need: who asks more at once is told to come back,
-//! and a database that does not answer in time is given up.
+//! `/usage`: what was used, from the database.
+//!
+//! Who asks while two others do is told to come back, and nobody waits longer than ten seconds. A question that nobody waits for
+//! any more keeps its place until the database is done with it: else those that are given up could take every connection. Closing
+//! the database waits for it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,6 +16,7 @@ use super::{json, text};
 use crate::meta::Meta;
 use crate::metering::{Wanted, report};
 use crate::oci::AccountId;
+use crate::storage::joined;
 
 /// Questions at once.
 const MAX_QUESTIONS: usize = 2;
@@ -38,10 +42,15 @@ impl Accounts {
             Ok(question) => question,
             Err(error) => return text(StatusCode::BAD_REQUEST, format!("{error}\n")),
         };
-        let Ok(_place) = self.places.try_acquire() else {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
             return later("others are asking for usage: ask again in a moment\n");
         };
-        match tokio::time::timeout(PATIENCE, report(&self.meta, &question)).await {
+        let meta = self.meta.clone();
+        let asking = tokio::spawn(async move {
+            let _place = place;
+            report(&meta, &question).await
+        });
+        match tokio::time::timeout(PATIENCE, async { joined(asking.await).await }).await {
             Ok(Ok(report)) => json(StatusCode::OK, &report),
             Ok(Err(error)) => {
                 tracing::error!(%error, "usage cannot be told");
