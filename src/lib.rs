@@ -18,6 +18,8 @@ pub mod storage;
 
 pub mod meta;
 
+pub mod metering;
+
 pub mod upstream;
 
 pub mod cache;

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of ARCHITECTURE.md: a room names only rooms above it.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     "oci",
     "ecr",
     "action",
@@ -19,6 +19,7 @@ const ROOMS: [&str; 16] = [
     "telemetry",
     "storage",
     "meta",
+    "metering",
     "upstream",
     "cache",
     "auth",

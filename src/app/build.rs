@@ -9,6 +9,7 @@ use crate::auth::{Authenticator, Certificates, Keyring};
 use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::Meta;
+use crate::metering::Meter;
 use crate::policy::Authorizer;
 use crate::registry::{Accounts, Registry, Upstreams};
 use crate::storage::{Bucket, Depot, Storage};
@@ -19,6 +20,7 @@ use crate::upstream::Upstream;
 pub(super) struct Core {
     pub(super) metrics: Metrics,
     pub(super) meta: Meta,
+    pub(super) meter: Meter,
     pub(super) cache: BlobCache,
     pub(super) registry: Registry,
     pub(super) keyring: Arc<Keyring>,
@@ -51,9 +53,11 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         Authenticator::new(keyring.clone(), settings.auth.clone(), &settings.oidc, certificates, meta.clone())?;
     let authorizer =
         Authorizer::new(settings.auth.clone(), &settings.repositories, meta.clone()).map_err(Error::Public)?;
-    let declared = declared(&settings.upstreams, &metrics)?;
+    let meter = Meter::new(&settings.metering, settings.auth.account, metrics.clone());
+    let declared = declared(&settings.upstreams, &metrics, &meter)?;
     let accounts = Arc::new(Accounts::new(&settings.auth, &settings.accounts));
     let upstreams = Upstreams::new(accounts, declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
+    let upstreams = upstreams.metered_by(meter.clone());
     upstreams.read_rules().await?;
     let registry = Registry::new(
         upstreams,
@@ -64,7 +68,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         meta.clone(),
         metrics.clone(),
     );
-    Ok(Core { metrics, meta, cache, registry, keyring, authenticator, authorizer })
+    Ok(Core { metrics, meta, meter, cache, registry, keyring, authenticator, authorizer })
 }
 
 pub(super) async fn meta(settings: &Settings) -> Result<Meta, Error> {
@@ -82,8 +86,8 @@ fn shared(settings: &StorageSettings, depot: &Depot, meta: &Meta) -> Option<Shar
 }
 
 /// The upstreams of the configuration.
-fn declared(settings: &[UpstreamSettings], metrics: &Metrics) -> Result<Vec<Arc<Upstream>>, Error> {
-    let make = |settings: &UpstreamSettings| Upstream::new(settings.clone(), metrics.clone());
+fn declared(settings: &[UpstreamSettings], metrics: &Metrics, meter: &Meter) -> Result<Vec<Arc<Upstream>>, Error> {
+    let make = |settings: &UpstreamSettings| Upstream::metered(settings.clone(), metrics.clone(), meter.clone());
     Ok(settings.iter().map(make).collect::<Result<_, _>>()?)
 }
 

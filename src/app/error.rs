@@ -33,6 +33,8 @@ pub enum Error {
     #[error("the first user's key cannot be written to {path:?}: {source}")]
     FirstUser { path: std::path::PathBuf, source: std::io::Error },
     #[error(transparent)]
+    Usage(#[from] crate::metering::QuestionError),
+    #[error(transparent)]
     Upstream(#[from] upstream::Error),
     #[error("cannot listen on {address}: {source}; is another program using it?")]
     Listen { address: SocketAddr, source: std::io::Error },

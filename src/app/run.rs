@@ -11,15 +11,16 @@ use super::build::{self, Core};
 use super::error::Error;
 use super::identities;
 use super::reload;
+use super::usage;
 use crate::cache::BlobCache;
 use crate::config::{self, Access, Settings, Watch};
-use crate::http::{Bound, Gate, Ops, Readiness, Service, Serving, TlsListener};
+use crate::http::{Accounts, Bound, Gate, Ops, Readiness, Service, Serving, TlsListener};
 use crate::meta::Meta;
 use crate::registry::Hosted;
 use crate::telemetry::{Audit, Logs};
 
-/// Time between writes of when blobs were used.
-const FLUSH_EVERY: Duration = Duration::from_secs(30);
+/// Time between writes of when blobs were used, and how much.
+pub(super) const FLUSH_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a question of an operator may still take when everything else has ended.
 const LAST_QUESTIONS: Duration = Duration::from_secs(1);
@@ -56,6 +57,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         let service = Service::new(
             core.registry.clone(),
             core.metrics.clone(),
+            core.meter.clone(),
             settings.telemetry.access,
             gate,
             listener.redirect,
@@ -70,10 +72,14 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         background.spawn(bound.accept(serving.clone(), handler));
     }
     let jobs = super::jobs::jobs(&settings, &core);
-    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), jobs.clone(), readiness.clone());
+    let accounts = Accounts::new(core.meta.clone(), settings.auth.account);
+    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), jobs.clone(), accounts, readiness.clone());
     for address in &settings.admin.listen {
         let ops = ops.clone();
-        let handler = move |request| std::future::ready(ops.call(&request));
+        let handler = move |request| {
+            let ops = ops.clone();
+            async move { ops.call(&request).await }
+        };
         background.spawn(bind(*address, None)?.accept(operators.clone(), handler));
     }
     let (registry, stopped) = (core.registry.clone(), stop.clone());
@@ -82,6 +88,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     background.spawn(async move { registry.follow_rules(stopped).await });
     background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
     background.spawn(flush_pulls(core.registry.hosted().clone(), stop.clone()));
+    background.spawn(usage::follow(core.meter.clone(), core.meta.clone(), jobs.clone(), stop.clone()));
     let clock = jobs.clone();
     background.spawn(async move { clock.follow_the_clock().await });
     readiness.set_ready();
@@ -105,6 +112,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     background.wait().await;
     core.registry.close().await;
     core.cache.flush_uses(&core.meta, SystemTime::now()).await;
+    core.meter.close(&core.meta).await;
     core.meta.close().await;
     tracing::info!("stopped");
     Ok(())

@@ -11,6 +11,7 @@ use super::hosted::{self, HostedSettings};
 use super::http::{self, HttpSettings, LISTENER, Listener};
 use super::key::{Fallback, Key, Kind, Section};
 use super::meta::{self, MetaSettings};
+use super::metering::{self, MeteringSettings};
 use super::oidc::{self, OidcSettings};
 use super::problem::Place;
 use super::reader::{Context, Reader};
@@ -34,6 +35,7 @@ pub struct Settings {
     pub hosted: HostedSettings,
     pub storage: StorageSettings,
     pub meta: MetaSettings,
+    pub metering: MeteringSettings,
     pub auth: AuthSettings,
     /// `[[account]]`, in the order of the file.
     pub accounts: Vec<AccountSettings>,
@@ -110,6 +112,12 @@ pub(super) static SECTION: Section = Section {
             fallback: Fallback::Unset,
             meaning: "Where facts are kept.",
         },
+        Key {
+            name: "metering",
+            kind: Kind::Table(&metering::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "Who uses how much.",
+        },
         Key { name: "auth", kind: Kind::Table(&auth::SECTION), fallback: Fallback::Unset, meaning: "Who may come in." },
         Key {
             name: "account",
@@ -161,6 +169,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &hosted::SECTION,
         &storage::SECTION,
         &meta::SECTION,
+        &metering::SECTION,
         &auth::SECTION,
         &account::SECTION,
         &repository::SECTION,
@@ -190,6 +199,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let hosted = reader.table("hosted", &hosted::SECTION).and_then(|reader| hosted::read(&reader));
     let storage = reader.table("storage", &storage::SECTION).and_then(|reader| storage::read(&reader));
     let meta = reader.table("meta", &meta::SECTION).and_then(|reader| meta::read(&reader));
+    let metering = reader.table("metering", &metering::SECTION).and_then(|reader| metering::read(&reader));
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
     let upstreams = nodes(&mut reader, "upstream").and_then(|nodes| upstream::read(nodes, context));
     let accounts = nodes(&mut reader, "account").and_then(|nodes| account::read(nodes, context));
@@ -217,6 +227,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         hosted: hosted?,
         storage: storage?,
         meta: meta?,
+        metering: metering?,
         auth: auth?,
         accounts: accounts?,
         repositories: repositories?,
@@ -289,6 +300,7 @@ impl Settings {
             ("admin.listen", self.admin.listen == new.admin.listen),
             ("storage", self.storage == new.storage),
             ("meta", self.meta == new.meta),
+            ("metering", self.metering == new.metering),
             ("auth", self.auth == new.auth),
             ("account", self.accounts == new.accounts),
             ("repository", self.repositories == new.repositories),

@@ -17,6 +17,7 @@ use super::credential::{Credential, Secret};
 use super::hosted::HostedSettings;
 use super::http::{HttpSettings, Listener};
 use super::meta::MetaSettings;
+use super::metering::MeteringSettings;
 use super::oidc::OidcSettings;
 use super::quantity::{format_duration, format_size};
 use super::repository::RepositorySettings;
@@ -37,6 +38,7 @@ struct Document<'a> {
     hosted: &'a HostedSettings,
     storage: &'a StorageSettings,
     meta: &'a MetaSettings,
+    metering: &'a MeteringSettings,
     auth: &'a AuthSettings,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     user: &'a [UserSettings],
@@ -90,6 +92,7 @@ impl Settings {
             hosted: &self.hosted,
             storage: &self.storage,
             meta: &self.meta,
+            metering: &self.metering,
             auth: &self.auth,
             user: &self.users,
             account: &self.accounts,

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use super::gate::{Gate, source};
+use super::metered::Metered;
 use super::transport::ResponseBody;
 use crate::auth::{Authenticator, Claim, Identity, Refusal, SignatureRules, Who};
 use crate::ecr::{
@@ -34,10 +35,21 @@ pub struct Answered {
     pub fault: Option<String>,
 }
 
-pub async fn answer(request: &Parts, body: Incoming, gate: &Gate, registry: &Registry, request_id: &str) -> Answered {
-    let (status, document, fault) = match respond(request, body, gate, registry, request_id).await {
-        Ok(output) => (StatusCode::OK, output.to_json(), None),
+pub async fn answer(
+    request: &Parts,
+    body: Incoming,
+    gate: &Gate,
+    registry: &Registry,
+    request_id: &str,
+    metered: &mut Metered,
+) -> Answered {
+    let (status, document, fault) = match respond(request, body, gate, registry, request_id, metered).await {
+        Ok(output) => {
+            metered.operated(Some(&output));
+            (StatusCode::OK, output.to_json(), None)
+        }
         Err(fault) => {
+            metered.operated(None);
             let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
             (status, fault.to_json(), Some(fault.to_string()))
         }
@@ -61,6 +73,7 @@ async fn respond(
     gate: &Gate,
     registry: &Registry,
     request_id: &str,
+    metered: &mut Metered,
 ) -> Result<Output, Fault> {
     let target = request.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let claim = Claim::parse(&SignatureRules::ECR, &request.method, &request.uri, &request.headers);
@@ -84,6 +97,7 @@ async fn respond(
     let account = account(&identity, &operation, registry.accounts())?;
     let about = |name: &RepositoryName| registry.about_named(QualifiedName::new(account, name.clone()));
     let permit = permit(request, gate, identity, operation, account, about, request_id).await?;
+    metered.operates(permit.action(), permit.identity(), about);
     let endpoint = |account| endpoint(request, gate, registry.accounts(), account, &claim.scope().region);
     if let Operation::GetAuthorizationToken(input) = permit.action() {
         let ids = if input.registry_ids.is_empty() { slice::from_ref(&account) } else { &*input.registry_ids };

@@ -6,6 +6,7 @@
 mod access_log;
 mod ecr;
 mod gate;
+mod metered;
 mod oci;
 mod ops;
 mod request_body;
@@ -13,6 +14,6 @@ mod service;
 mod transport;
 
 pub use gate::Gate;
-pub use ops::{Ops, Readiness};
+pub use ops::{Accounts, Ops, Readiness};
 pub use service::Service;
 pub use transport::{Bound, Serving, TlsError, TlsListener};

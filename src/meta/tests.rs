@@ -11,7 +11,7 @@ use crate::oci::{AcceptSet, AccountId, Digest, MediaType, QualifiedName, Referen
 
 const URL_VARIABLE: &str = "TEST_POSTGRES_URL";
 
-async fn on_each(test: impl AsyncFn(Meta)) {
+pub(super) async fn on_each(test: impl AsyncFn(Meta)) {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = Meta::open(&folder.path().join("with % and space.db")).await.unwrap();
     test(sqlite.clone()).await;
@@ -30,11 +30,11 @@ async fn on_each(test: impl AsyncFn(Meta)) {
     server.close().await;
 }
 
-fn name(text: &str) -> RepositoryName {
+pub(super) fn name(text: &str) -> RepositoryName {
     text.parse().unwrap()
 }
 
-fn account() -> AccountId {
+pub(super) fn account() -> AccountId {
     "000000000000".parse().unwrap()
 }
 
@@ -43,7 +43,7 @@ fn qualified(name: &RepositoryName) -> QualifiedName {
 }
 
 /// A repository of one's own.
-async fn own(meta: &Meta, name: &RepositoryName, now_ms: i64) -> RepositoryId {
+pub(super) async fn own(meta: &Meta, name: &RepositoryName, now_ms: i64) -> RepositoryId {
     let settings = RepositorySettings::default();
     meta.add_repository(&qualified(name), None, &settings, now_ms).await.unwrap().expect("it is new")
 }
@@ -52,7 +52,7 @@ fn tag(text: &str) -> Tag {
     text.parse().unwrap()
 }
 
-fn manifest(content: &str, references: Vec<Reference>) -> NewManifest {
+pub(super) fn manifest(content: &str, references: Vec<Reference>) -> NewManifest {
     NewManifest {
         digest: Digest::of(content.as_bytes()),
         media_type: MediaType::oci_manifest(),
@@ -72,7 +72,7 @@ fn tagged(names: &[&str], immutable: bool) -> Vec<TagWrite> {
     names.iter().map(|name| TagWrite { tag: tag(name), immutable }).collect()
 }
 
-async fn bring(meta: &Meta, repository: RepositoryId, content: &str, now_ms: i64) {
+pub(super) async fn bring(meta: &Meta, repository: RepositoryId, content: &str, now_ms: i64) {
     let digest = Digest::of(content.as_bytes());
     meta.claim_blob(&digest, content.len() as u64, now_ms).await.unwrap();
     assert!(meta.link_blob(repository, &digest, content.len() as u64, None, now_ms).await.unwrap());

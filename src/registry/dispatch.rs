@@ -265,7 +265,7 @@ impl Registry {
         }
     }
 
-    fn resolve(&self, name: &RequestedName) -> Result<Named, NameError> {
+    pub(super) fn resolve(&self, name: &RequestedName) -> Result<Named, NameError> {
         let registry = self.registry_of(name.registry, name.host.as_deref())?;
         self.shared.upstreams.names(registry).resolve(name)
     }

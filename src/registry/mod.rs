@@ -7,6 +7,7 @@
 
 mod accounts;
 mod answer;
+mod called;
 mod control;
 mod dispatch;
 mod error;
@@ -20,6 +21,7 @@ mod upstreams;
 
 pub use accounts::Accounts;
 pub use answer::{Answer, Body, Staleness, UploadState};
+pub use called::Called;
 pub use control::{Endpoint, no_registry};
 pub use dispatch::Registry;
 pub use error::{Error, Object};

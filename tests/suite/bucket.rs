@@ -15,7 +15,7 @@ use crate::upstream::{Behaviour, FakeUpstream, Gate, noise, sha256};
 const REPO: &str = "team/app";
 
 /// The variable's value; where it is not set that is said, and the test has nothing to do.
-fn server(variable: &str) -> Option<String> {
+pub fn server(variable: &str) -> Option<String> {
     let value = std::env::var(variable).ok();
     if value.is_none() {
         eprintln!("left out: {variable} is not set");
@@ -24,18 +24,18 @@ fn server(variable: &str) -> Option<String> {
 }
 
 /// `[storage]` of a bucket that no other test knows.
-fn in_bucket(setup: &mut Setup, endpoint: &str, prefix: &str) {
+pub fn in_bucket(setup: &mut Setup, endpoint: &str, prefix: &str) {
     setup.storage.text("kind", "s3").text("bucket", "entrepot").text("endpoint", endpoint).text("prefix", prefix);
     setup.storage.text("access_key_id", "test").text("secret_access_key", "secret");
 }
 
-fn prefix() -> String {
+pub fn prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{}-{}", std::process::id(), fastrand::u32(..), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A database that no other test knows.
-async fn a_database(server: &str) -> String {
+pub async fn a_database(server: &str) -> String {
     sqlx::any::install_default_drivers();
     let name = format!("entrepot_suite_{:016x}", fastrand::u64(..));
     let pool = sqlx::AnyPool::connect(server).await.expect("PostgreSQL can be reached");

@@ -21,6 +21,7 @@ mod fill;
 mod kills;
 mod lifecycle;
 mod manifests;
+mod metering;
 mod model;
 mod names;
 mod push;

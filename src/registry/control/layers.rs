@@ -114,7 +114,7 @@ impl Control<'_> {
                 let repository = Repository::of_row(self.endpoint.account, &row);
                 let read = self.hosted.read_blob(&repository, digest, Want::Body, true).await;
                 match read.map_err(|error| unexpected(&error))?.body {
-                    Body::Elsewhere { url, .. } => Some(url),
+                    Body::Elsewhere { url, size, .. } => Some((url, size)),
                     _ => None,
                 }
             }
@@ -122,8 +122,10 @@ impl Control<'_> {
         };
         // Without a bucket nothing can be signed for others. Whoever may ask for this URL may read the blob, and logs in to do so
         // as for any pull.
-        let download_url = elsewhere.unwrap_or_else(|| format!("{}/v2/{name}/blobs/{digest}", self.endpoint.url));
-        Ok(Output::GetDownloadUrlForLayer(GetDownloadUrlForLayerOutput { download_url, layer_digest }))
+        let (download_url, elsewhere_bytes) =
+            elsewhere.unwrap_or_else(|| (format!("{}/v2/{name}/blobs/{digest}", self.endpoint.url), 0));
+        let output = GetDownloadUrlForLayerOutput { download_url, layer_digest, elsewhere_bytes };
+        Ok(Output::GetDownloadUrlForLayer(output))
     }
 
     /// What no digest of ours can name is not here.

@@ -14,9 +14,10 @@ use super::{MAX_RULES, SecretError, secret};
 use crate::config::{Credential, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
 use crate::meta::{DocumentKind, Error, Meta};
+use crate::metering::Meter;
 use crate::oci::AccountId;
 use crate::registry::accounts::Accounts;
-use crate::registry::names::{Names, known_as};
+use crate::registry::names::Names;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 
@@ -34,6 +35,7 @@ pub struct Upstreams {
     /// The folder of the rules' credentials.
     secrets: PathBuf,
     metrics: Metrics,
+    meter: Meter,
     /// When what is declared was read first.
     started_at_ms: i64,
 }
@@ -77,8 +79,15 @@ impl Upstreams {
             meta,
             secrets,
             metrics,
+            meter: Meter::default(),
             started_at_ms: crate::meta::now_ms(),
         }
+    }
+
+    /// What comes from the upstreams of rules is counted from now on.
+    #[must_use]
+    pub fn metered_by(self, meter: Meter) -> Self {
+        Self { meter, ..self }
     }
 
     pub(in crate::registry) fn accounts(&self) -> &Arc<Accounts> {
@@ -215,7 +224,7 @@ impl Upstreams {
 
     /// One that is not in place.
     pub(in crate::registry) fn make(&self, settings: UpstreamSettings) -> Result<Arc<Upstream>, String> {
-        Upstream::new(settings, self.metrics.clone()).map_err(|error| error.to_string())
+        Upstream::metered(settings, self.metrics.clone(), self.meter.clone()).map_err(|error| error.to_string())
     }
 
     fn put_in_place(&self, known: &Known) {
@@ -233,7 +242,7 @@ fn names(accounts: &Accounts, known: &Known) -> HashMap<AccountId, Arc<Names>> {
         let mut upstreams = known.declared.clone();
         for (_, upstream) in known.rules.iter().filter(|(of, _)| *of == account) {
             let declared = known.declared.iter().map(|upstream| upstream.settings());
-            let name = UpstreamName::new(known_as(upstream, account));
+            let name = UpstreamName::new(upstream.settings().known_as());
             match claim(declared, &name, upstream.settings().default) {
                 None => upstreams.push(upstream.clone()),
                 Some(claim) => {

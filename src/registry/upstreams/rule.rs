@@ -47,6 +47,7 @@ impl Rule {
             None => name(prefix),
         };
         let mut settings = config::upstream_for_rule(name, &self.said.upstream_registry_url)?;
+        settings.registry = account;
         settings.default = prefix.is_root();
         settings.credential = credential;
         if let Some(path) = self.said.upstream_repository_prefix.path() {
