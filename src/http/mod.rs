@@ -6,6 +6,7 @@
 mod access_log;
 mod ecr;
 mod gate;
+mod host;
 mod oci;
 mod ops;
 mod request_body;

@@ -8,6 +8,7 @@ use tracing::Instrument;
 use super::access_log::{Logged, Record};
 use super::ecr;
 use super::gate::Gate;
+use super::host;
 use super::oci::{self, Conditions, Failure};
 use super::request_body;
 use super::transport::{FileRegions, ResponseBody};
@@ -69,6 +70,7 @@ impl Service {
         body: hyper::body::Incoming,
         record: &mut Record,
     ) -> Result<Response<ResponseBody>, Failure> {
+        host::check(request)?;
         if let Some(keeper) = self.gate.keeper().filter(|_| request.uri.path() == oci::token::PATH) {
             let form = request_body::incoming(body, self.stall_timeout).all(oci::token::MAX_FORM_BYTES).await;
             let form = form.map_err(crate::registry::Error::from)?.unwrap_or_default();
