@@ -83,7 +83,11 @@ impl Gate {
         };
         let scope = scope(&action);
         let challenge = |error| self.challenge(request, keeper, scope.as_deref(), error);
-        let identity = match keeper.identify(authorization(request), source(request)).await {
+        let identified = match authorization(request) {
+            Ok(shown) => keeper.identify(shown, source(request)).await,
+            Err(refused) => Err(refused),
+        };
+        let identity = match identified {
             Ok(identity) => identity,
             Err(Refused::Wrong(message)) => {
                 return Err(Stopped::Challenged { challenge: challenge(Some("invalid_token")), message });
@@ -200,9 +204,15 @@ pub fn source(request: &Parts) -> IpAddr {
     peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
-fn authorization(request: &Parts) -> Option<&str> {
+/// What the request shows. Two are none: somebody before us may have looked at the other one.
+pub fn authorization(request: &Parts) -> Result<Option<&str>, Refused> {
+    let mut values = request.headers.get_all(AUTHORIZATION).iter();
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(Refused::Wrong("the request has more than one Authorization header: send one".to_owned()));
+    }
     // What is no text is nobody's credential.
-    request.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"))
+    Ok(value.map(|value| value.to_str().unwrap_or("?")))
 }
 
 /// What a token would have to be for.
