@@ -119,10 +119,12 @@ impl Authorizer {
             return Err(Denied::Token(needed));
         }
         if let Action::StartUpload { start, .. } = &mut action
-            && start.mount.is_some()
+            && let Some(mount) = &start.mount
         {
             let read = Ask { action: "ecr:GetDownloadUrlForLayer", about: source, tag: None };
-            if source.is_none() || self.ask(&identity, read, circumstances).await.is_err() {
+            let from = mount.from.as_ref().filter(|_| source.is_some());
+            let in_token = from.is_some_and(|from| may_pull_by_token(&identity, from.as_str()));
+            if !in_token || self.ask(&identity, read, circumstances).await.is_err() {
                 start.mount = None;
             }
         }
@@ -337,10 +339,19 @@ fn missing_in_token(identity: &Identity, action: &Action) -> Option<Access> {
             (ResourceType::Repository, name.path.to_string(), needed)
         }
     };
-    let covers = |given: &Access| {
+    (!covers(access, kind, &name, needed)).then(|| Access { kind, class: None, name, actions: vec![needed] })
+}
+
+/// Clients ask for the repository that they mount from in the same token; one that was not asked for is not read.
+fn may_pull_by_token(identity: &Identity, name: &str) -> bool {
+    let Some(access) = identity.access.as_deref() else { return true };
+    covers(access, ResourceType::Repository, name, AccessAction::Pull)
+}
+
+fn covers(access: &[Access], kind: ResourceType, name: &str, needed: AccessAction) -> bool {
+    access.iter().any(|given| {
         given.kind == kind
             && given.name == name
             && (given.actions.contains(&needed) || given.actions.contains(&AccessAction::All))
-    };
-    (!access.iter().any(covers)).then(|| Access { kind, class: None, name, actions: vec![needed] })
+    })
 }
