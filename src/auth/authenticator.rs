@@ -11,8 +11,8 @@ use super::identity::{Identity, Means, Who};
 use super::issuers::{Issuers, OidcError};
 use super::proof::{
     AUTHORIZATION_TOKEN_USER, Access, AttemptLimit, AttemptSource, Attempts, BasicCredentials, Claim, Grant, Keyring,
-    PasswordCost, Principal, Purpose, Refusal, TokenRequest, TokenResponse, TokenService, TooManyAttempts, UnixTime,
-    issue_authorization_token, open, open_authorization_token, open_session, verify_nobody, verify_password,
+    PasswordCost, Principal, Purpose, Refusal, TokenError, TokenRequest, TokenResponse, TokenService, TooManyAttempts,
+    UnixTime, issue_authorization_token, open, open_authorization_token, open_session, verify_nobody, verify_password,
 };
 use super::recent::Recent;
 use crate::config::{AuthSettings, OidcSettings};
@@ -143,8 +143,11 @@ impl Authenticator {
         let now = now();
         let id = claim.access_key_id();
         if let Some(token) = claim.session_token() {
-            let Ok(session) = open_session(&self.inner.keyring, id, token, now) else {
-                return Ok(Err(Refusal::InvalidSessionToken));
+            let session = match open_session(&self.inner.keyring, id, token, now) {
+                Ok(session) => session,
+                // Clients fetch new credentials when they are told this.
+                Err(TokenError::Expired { at }) => return Ok(Err(Refusal::ExpiredSessionToken { at })),
+                Err(_) => return Ok(Err(Refusal::InvalidSessionToken)),
             };
             let known = self.current(&session.principal).await?;
             let Some(known) = known else { return Ok(Err(Refusal::InvalidSessionToken)) };
