@@ -12,9 +12,9 @@ use crate::upstream::{FakeUpstream, Image, sha256};
 const REPO: &str = "team/app";
 
 /// Nobody else's secret, sought in every log.
-const SECRET: &str = "a-secret-that-nobody-may-see";
+pub const SECRET: &str = "a-secret-that-nobody-may-see";
 
-const USERS: &str = r#"
+pub const USERS: &str = r#"
 [[user]]
 name = "root"
 access_key_id = "AKIAROOTROOTROOTROOT"
@@ -36,23 +36,23 @@ secret_access_key = "nobody-a-secret-that-nobody-may-see"
 password = "nobody-a-secret-that-nobody-may-see"
 "#;
 
-async fn guarded(upstream: &FakeUpstream) -> Proxy {
+pub async fn guarded(upstream: &FakeUpstream) -> Proxy {
     let mut setup = Setup::of(upstream);
     setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
     setup.start().await
 }
 
-fn basic(user: &str) -> String {
+pub fn basic(user: &str) -> String {
     let pair = format!("{user}:{user}-{SECRET}");
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
-async fn as_user(proxy: &Proxy, user: &str, method: &str, path: &str) -> Answer {
+pub async fn as_user(proxy: &Proxy, user: &str, method: &str, path: &str) -> Answer {
     proxy.client().request(method, path, &[("Authorization", &basic(user))]).await
 }
 
 /// A request to the API, signed with the user's key.
-async fn api(client: &Client, user: &str, operation: &str, input: Value) -> Answer {
+pub async fn api(client: &Client, user: &str, operation: &str, input: Value) -> Answer {
     signed(client, user, operation, input, |_| {}).await
 }
 
@@ -66,7 +66,7 @@ async fn signed(
     signed_text(client, user, operation, &input.to_string(), change).await
 }
 
-async fn signed_text(
+pub async fn signed_text(
     client: &Client,
     user: &str,
     operation: &str,
@@ -100,7 +100,7 @@ async fn signed_text(
     client.send("POST", "/", &headers, body.as_bytes()).await
 }
 
-async fn push(proxy: &Proxy, repository: &str, tag: &str, image: &Image) {
+pub async fn push(proxy: &Proxy, repository: &str, tag: &str, image: &Image) {
     let authorization = basic("root");
     let headers = [("Authorization", authorization.as_str())];
     for part in image.layers.iter().chain([&image.config]) {
@@ -113,7 +113,7 @@ async fn push(proxy: &Proxy, repository: &str, tag: &str, image: &Image) {
 }
 
 /// A bearer token from the registry's own endpoint.
-async fn token(proxy: &Proxy, user: Option<&str>, scopes: &[&str]) -> Answer {
+pub async fn token(proxy: &Proxy, user: Option<&str>, scopes: &[&str]) -> Answer {
     let scopes: String = scopes.iter().map(|scope| format!("&scope={scope}")).collect();
     let to = format!("/token?service=x{scopes}");
     match user {
@@ -122,12 +122,12 @@ async fn token(proxy: &Proxy, user: Option<&str>, scopes: &[&str]) -> Answer {
     }
 }
 
-fn bearer(token: &Answer) -> String {
+pub fn bearer(token: &Answer) -> String {
     token.assert_status(200);
     format!("Bearer {}", token.json()["token"].as_str().unwrap())
 }
 
-fn assert_fault(answer: &Answer, name: &str) {
+pub fn assert_fault(answer: &Answer, name: &str) {
     assert_eq!((answer.status, answer.json()["__type"].as_str()), (400, Some(name)), "{}", answer.text());
 }
 
