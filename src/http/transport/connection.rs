@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -80,7 +80,7 @@ impl<H> Connection<H> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let recognised = tokio::select! {
-            recognised = timeout(self.settings.idle_timeout, recognise(&stream)) => recognised,
+            recognised = timeout(self.settings.idle_timeout, recognise(&stream, self.settings.header_timeout)) => recognised,
             // Nobody has asked for anything: there is nothing to finish.
             () = self.drain.cancelled() => return,
         };
@@ -196,16 +196,29 @@ enum Speaks {
     Tls,
 }
 
-/// Looks at the first bytes without taking them. `None` when the client leaves.
-async fn recognise(stream: &TcpStream) -> Option<Speaks> {
+/// How long a client that has sent a part of the preface is left alone, at first and at most: such a socket is ready all the time, and
+/// looking at thousands of them again and again costs a core.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Looks at the first bytes without taking them. `None` when the client leaves, or says no more than a part of the preface for
+/// `header_timeout`.
+async fn recognise(stream: &TcpStream, header_timeout: Duration) -> Option<Speaks> {
     let mut first = [0; HTTP2_PREFACE.len()];
+    let (mut pause, mut begun) = (FIRST_PAUSE, None);
     loop {
         let count = stream.peek(&mut first).await.ok()?;
         let seen = first.get(..count)?;
         match seen.first()? {
             &TLS_HANDSHAKE => return Some(Speaks::Tls),
             _ if seen == HTTP2_PREFACE => return Some(Speaks::Http2),
-            _ if HTTP2_PREFACE.starts_with(seen) => tokio::time::sleep(Duration::from_millis(5)).await,
+            _ if HTTP2_PREFACE.starts_with(seen) => {
+                if begun.get_or_insert_with(Instant::now).elapsed() >= header_timeout {
+                    return None;
+                }
+                tokio::time::sleep(pause.min(header_timeout)).await;
+                pause = LONGEST_PAUSE.min(pause * 2);
+            }
             _ => return Some(Speaks::Http1),
         }
     }
