@@ -15,6 +15,7 @@ use super::proof::{
     UnixTime, issue_authorization_token, open, open_authorization_token, open_session, verify_nobody, verify_password,
 };
 use super::recent::Recent;
+use super::unproven::{NoRoom, NotRead, Room, Unproven};
 use crate::config::{AuthSettings, OidcSettings};
 use crate::meta::{self, Meta};
 use crate::oci::Digest;
@@ -40,6 +41,7 @@ struct Inner {
     salt: [u8; 32],
     /// Each password that is checked takes 19 MiB and a core for a moment.
     checking: Semaphore,
+    unproven: Unproven,
 }
 
 /// Why nobody is believed.
@@ -99,6 +101,7 @@ impl Authenticator {
             right: moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REMEMBERED).build(),
             salt,
             checking: Semaphore::new(CHECKED_AT_ONCE),
+            unproven: Unproven::new(),
             settings,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -132,6 +135,25 @@ impl Authenticator {
         }
         let basic = BasicCredentials::parse(authorization).map_err(wrong)?;
         self.limited(source, self.by_basic(&basic)).await
+    }
+
+    /// Room for the body of a request to the API, which has to be read before the signature over it can be checked. For a large
+    /// one the key must at least exist.
+    pub async fn room(&self, claim: &Claim, bytes: u64) -> Result<Room, NotRead> {
+        if !Unproven::is_small(bytes) {
+            let id = claim.access_key_id();
+            match claim.session_token() {
+                Some(token) => {
+                    let opened = open_session(&self.inner.keyring, id, token, now());
+                    opened.map_err(|_| NotRead::Refused(Refusal::InvalidSessionToken))?;
+                }
+                None => {
+                    let key = self.inner.meta.access_key(id).await.map_err(NotRead::Unavailable)?;
+                    key.ok_or(NotRead::Refused(Refusal::UnknownAccessKey))?;
+                }
+            }
+        }
+        self.inner.unproven.room(bytes).await.map_err(|NoRoom| NotRead::NoRoom)
     }
 
     /// By the signature of a request to the API, whose body has this hash.

@@ -14,6 +14,7 @@ mod issuers;
 mod key_file;
 pub mod proof;
 mod recent;
+mod unproven;
 
 pub use authenticator::{Authenticator, Refused};
 pub use directory::{Directory, Known};
@@ -27,3 +28,4 @@ pub use proof::{
     TokenResponse, TooManyAttempts, UnixTime, hash_password, seal,
 };
 pub use recent::Recent;
+pub use unproven::{NotRead, Room};
