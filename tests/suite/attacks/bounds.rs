@@ -199,6 +199,35 @@ async fn large_bodies_of_nobody_are_not_read() {
     assert_fault(&next.rest().await, "InvalidSignatureException");
 }
 
+/// The soft limit that shells begin with is not the program's.
+#[tokio::test]
+async fn more_connections_than_the_soft_limit_of_files() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image("team/app", "latest", 1, &[300_000]);
+    let proxy = Setup::of(&upstream).prepare();
+    proxy.write_config();
+    let mut child = tokio::process::Command::new("/bin/sh")
+        .args(["-c", "ulimit -S -n 200; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_entrepot"), "serve", "--config"])
+        .arg(proxy.config_path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    crate::bound::until_async("it serves", async || match proxy.client().try_open("GET", "/v2/", &[]).await {
+        Ok(mut exchange) => exchange.head().await.status == 200,
+        Err(_) => false,
+    })
+    .await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(proxy.client().connect().await.unwrap());
+    }
+    proxy.get(&manifest("team/app", "latest")).await.assert_body(&image.manifest.bytes);
+    proxy.get(&blob("team/app", &image.layer().digest)).await.assert_body(&image.layer().bytes);
+    child.kill().await.unwrap();
+}
+
 /// Connections without a request, and such whose client does not come back.
 #[tokio::test]
 async fn ten_thousand_idle_connections() {

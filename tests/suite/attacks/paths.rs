@@ -180,6 +180,84 @@ async fn scopes_and_json_spell_no_way_around_either() {
     assert_eq!(answer.status, 400, "{}", answer.text());
 }
 
+/// Digests and uploads of a repository mean nothing in another, on either plane.
+#[tokio::test]
+async fn nothing_of_one_repository_is_had_through_another() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    let image = an_image(1, &[1000]).await;
+    push(&proxy, PRIVATE, "latest", &image).await;
+    push(&proxy, "team/mine", "latest", &an_image(2, &[10]).await).await;
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow",
+        "Principal": { "AWS": format!("arn:aws:iam::{ACCOUNT}:user/nobody") }, "Action": "ecr:*" }] });
+    let set = json!({ "repositoryName": "team/mine", "policyText": policy.to_string() });
+    api(&proxy.client(), "root", "SetRepositoryPolicy", set).await.assert_status(200);
+    let (root, nobody) = (basic("root"), basic("nobody"));
+    let (layer, digest) = (&image.layer().digest, &image.manifest.digest);
+    let as_nobody = async |method: &str, end: &str, body: &[u8]| {
+        let headers = [("Authorization", nobody.as_str()), ("Content-Type", image.media_type)];
+        proxy.client().send(method, &path("team/mine", end), &headers, body).await
+    };
+    assert_eq!(as_nobody("GET", "manifests/latest", b"").await.status, 200);
+    // By digest.
+    for (end, code) in [
+        (format!("blobs/{layer}"), "BLOB_UNKNOWN"),
+        (format!("blobs/{}", image.config.digest), "BLOB_UNKNOWN"),
+        (format!("blobs/{digest}"), "BLOB_UNKNOWN"),
+        (format!("manifests/{digest}"), "MANIFEST_UNKNOWN"),
+    ] {
+        as_nobody("GET", &end, b"").await.assert_error(404, code);
+        assert_eq!(as_nobody("HEAD", &end, b"").await.status, 404);
+    }
+    // By a manifest that refers to it, or an index that does.
+    as_nobody("PUT", "manifests/stolen", &image.manifest.bytes).await.assert_error(404, "MANIFEST_BLOB_UNKNOWN");
+    let index = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+        { "mediaType": image.media_type, "digest": digest, "size": image.manifest.bytes.len() }] });
+    let typed = [("Authorization", nobody.as_str()), ("Content-Type", "application/vnd.oci.image.index.v1+json")];
+    let put =
+        proxy.client().send("PUT", &path("team/mine", "manifests/index"), &typed, index.to_string().as_bytes()).await;
+    assert!(matches!(put.status, 400 | 404), "{}", put.text());
+    // By an upload that somebody began there: its bytes are not theirs to see, to add to, to end or to take.
+    let begun = proxy.client().send("POST", &path(PRIVATE, "blobs/uploads/"), &[("Authorization", &root)], b"").await;
+    let upload = begun.header("location").unwrap().rsplit('/').next().unwrap().to_owned();
+    let there = path(PRIVATE, &format!("blobs/uploads/{upload}"));
+    proxy.client().send("PATCH", &there, &[("Authorization", &root)], b"secret").await.assert_status(202);
+    let end = format!("blobs/uploads/{upload}");
+    let finish = format!("{end}?digest={}", crate::upstream::sha256(b"secret"));
+    for (method, end, body) in
+        [("GET", &end, &b""[..]), ("PATCH", &end, b"more"), ("PUT", &finish, b""), ("DELETE", &end, b"")]
+    {
+        as_nobody(method, end, body).await.assert_error(404, "BLOB_UPLOAD_UNKNOWN");
+    }
+    proxy
+        .client()
+        .send(
+            "PUT",
+            &format!("{there}?digest={}", crate::upstream::sha256(b"secret")),
+            &[("Authorization", &root)],
+            b"",
+        )
+        .await
+        .assert_status(201);
+    // By the API.
+    let ask = async |operation: &str, input: serde_json::Value| api(&proxy.client(), "nobody", operation, input).await;
+    let mine = "team/mine";
+    let answer = ask("GetDownloadUrlForLayer", json!({ "repositoryName": mine, "layerDigest": layer })).await;
+    assert_fault(&answer, "LayersNotFoundException");
+    let answer = ask("BatchCheckLayerAvailability", json!({ "repositoryName": mine, "layerDigests": [layer] })).await;
+    assert_ne!(answer.json()["layers"][0]["layerAvailability"], "AVAILABLE", "{}", answer.text());
+    let answer = ask("BatchGetImage", json!({ "repositoryName": mine, "imageIds": [{ "imageDigest": digest }] })).await;
+    assert_eq!(answer.json()["images"], json!([]), "{}", answer.text());
+    let text = String::from_utf8(image.manifest.bytes.to_vec()).unwrap();
+    let answer = ask("PutImage", json!({ "repositoryName": mine, "imageManifest": text, "imageTag": "stolen" })).await;
+    assert_fault(&answer, "LayersNotFoundException");
+    let answer =
+        ask("CompleteLayerUpload", json!({ "repositoryName": mine, "uploadId": upload, "layerDigests": [layer] }))
+            .await;
+    assert_fault(&answer, "UploadNotFoundException");
+    as_nobody("GET", &format!("blobs/{layer}"), b"").await.assert_error(404, "BLOB_UNKNOWN");
+}
+
 #[tokio::test]
 async fn names_that_are_too_long_are_no_names() {
     let upstream = FakeUpstream::start().await;
