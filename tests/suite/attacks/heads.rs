@@ -89,6 +89,95 @@ async fn nothing_is_smuggled_behind_a_crooked_head() {
     assert!(proxy.log().contains("hidden"));
 }
 
+/// What comes with a request that has no use for it is its body all the same, and never the next request.
+#[tokio::test]
+async fn bodies_that_nobody_reads_are_no_requests() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = impatient(&upstream).await;
+    let (client, root, nobody) = (proxy.client(), basic("root"), basic("nobody"));
+    let tried = [
+        ("GET", "/v2/", "401"),
+        ("HEAD", "/v2/", "401"),
+        ("GET", "/v2/team/absent/tags/list", "401"),
+        ("DELETE", "/v2/team/app/manifests/latest", "401"),
+        ("POST", "/v2/team/app/blobs/uploads/", "401"),
+        ("PUT", "/v2/team/app/manifests/latest", "401"),
+        ("POST", "/nothing/here", "404"),
+        ("PURGE", "/v2/", "405"),
+        ("TRACE", "/v2/", "405"),
+        ("OPTIONS", "*", "404"),
+    ];
+    join_all(tried.map(async |(method, path, status)| {
+        let whole = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{HIDDEN}", HIDDEN.len());
+        let chunked = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{HIDDEN}\r\n0\r\n\r\n",
+            HIDDEN.len()
+        );
+        let expecting = whole.replacen("Host: x", "Host: x\r\nExpect: 100-continue", 1);
+        for text in [whole, chunked, expecting] {
+            let said = said_to(&client, text.as_bytes()).await;
+            let said: Vec<_> = statuses(&said).into_iter().filter(|status| *status != "100").collect();
+            assert_eq!(said, [status], "{text:?}");
+        }
+    }))
+    .await;
+    for authorization in [&root, &nobody] {
+        let headers = [("Authorization", authorization.as_str())];
+        let answer = client.send("GET", "/v2/", &headers, HIDDEN.as_bytes()).await;
+        assert_eq!(answer.status, 200);
+    }
+    assert!(!proxy.log().contains("hidden"), "a body was taken for a request");
+}
+
+/// What is told to clients and to the log is told in one line.
+#[tokio::test]
+async fn nothing_forges_a_header_or_a_line_of_the_log() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    push(&proxy, "team/app", "one", &an_image(1, &[10]).await).await;
+    push(&proxy, "team/app", "two", &an_image(2, &[10]).await).await;
+    let root = basic("root");
+    let forged = "%0d%0aForged:%20yes%1b%5b31m";
+    for tried in [
+        format!("/v2/team/app/tags/list?n=1&last={forged}"),
+        format!("/v2/_catalog?n=1&last={forged}"),
+        format!("/v2/team/app/tags/list?n={forged}"),
+        format!("/v2/team/app/manifests/{forged}"),
+        format!("/v2/team/app/blobs/{forged}"),
+        format!("/v2/team/app/blobs/uploads/{forged}"),
+        format!("/v2/team/app/referrers/sha256:{}?artifactType={forged}", "0".repeat(64)),
+        format!("/v2/{forged}/tags/list"),
+        format!("/v2/team/app/tags/list?ns={forged}"),
+        format!("/token?service={forged}&scope=repository:{forged}:pull&account={forged}"),
+        format!("/{forged}"),
+    ] {
+        for headers in
+            [&[("Authorization", root.as_str()), ("User-Agent", "a\u{e4}b"), ("OCI-Namespace", "forged\tx")][..], &[]]
+        {
+            let answer = proxy.client().request("GET", &tried, headers).await;
+            assert!(answer.status < 500 && answer.status != 0, "{tried}: {}", answer.status);
+            assert_eq!(answer.header("forged"), None, "{tried}");
+        }
+        let mounting = tried.replacen("/tags/list?n=1&last=", "/blobs/uploads/?digest-algorithm=", 1);
+        assert_eq!(
+            proxy.client().send("POST", &mounting, &[("Authorization", &root)], b"").await.header("forged"),
+            None
+        );
+    }
+    for name in ["a\nforged", "a\r\nforged", "a\u{1b}[31mforged", "a\u{2028}forged"] {
+        for operation in ["CreateRepository", "ListImages"] {
+            let answer = api(&proxy.client(), "root", operation, json!({ "repositoryName": name })).await;
+            assert_eq!(answer.status, 400, "{name:?}");
+        }
+    }
+    let log = proxy.log();
+    assert!(log.to_lowercase().contains("forged"), "what was tried is in the log");
+    assert!(!log.contains('\u{1b}') && !log.contains('\r'));
+    for line in log.lines() {
+        assert!(line.starts_with("20"), "{line}");
+    }
+}
+
 /// RFC 9112 section 3.2.
 #[tokio::test]
 async fn there_is_one_host() {

@@ -123,8 +123,8 @@ async fn no_spelling_goes_around_a_deny() {
         format!("/v2/{PRIVATE}/manifests%2flatest"),
         format!("/v2/{PRIVATE}/manifests/latest%00"),
         format!("/v2/{PRIVATE}/manifests/latest;x"),
-        format!("/v2/team/open/manifests/..%2f..%2fprivate%2fmanifests%2flatest"),
-        format!("/v2/team/open/manifests/../../private/manifests/latest"),
+        "/v2/team/open/manifests/..%2f..%2fprivate%2fmanifests%2flatest".to_owned(),
+        "/v2/team/open/manifests/../../private/manifests/latest".to_owned(),
         format!("/v2/team/open/blobs/..%2f..%2fprivate%2fblobs%2f{layer}"),
         format!("/v2/team/open/blobs/sha256:..%2f..%2f{}", &layer[7..]),
         format!("/v2/team/open/blobs/{}", layer.to_ascii_uppercase()),
@@ -132,7 +132,7 @@ async fn no_spelling_goes_around_a_deny() {
         format!("/v2/team/open/manifests/{}", image.manifest.digest),
         format!("/v2/{PRIVATE}/manifests/latest?ns="),
         format!("/v2/{PRIVATE}/manifests/latest?ns={HUB}"),
-        format!("/v2/private/manifests/latest?ns=team"),
+        "/v2/private/manifests/latest?ns=team".to_owned(),
         format!("/v2/{PRIVATE}/manifests/latest?repository=team/open"),
     ] {
         let answer = as_user(&proxy, "reader", "GET", &tried).await;
