@@ -105,7 +105,7 @@ impl<H> Connection<H> {
     {
         let io = PlainIo::new(stream, self.settings.stall_timeout);
         let set_up = |session: &mut rustls::ServerConnection| session.set_buffer_limit(Some(BUFFER_LIMIT_BYTES));
-        let io = match timeout(self.settings.header_timeout, acceptor.accept_with(io, set_up)).await {
+        let mut io = match timeout(self.settings.header_timeout, acceptor.accept_with(io, set_up)).await {
             Ok(Ok(io)) => io,
             Ok(Err(error)) => return tracing::debug!(client = %self.peer, %error, "a TLS handshake failed"),
             Err(_) => return tracing::debug!(client = %self.peer, "a TLS handshake took too long"),
@@ -113,7 +113,9 @@ impl<H> Connection<H> {
         if io.get_ref().1.alpn_protocol() == Some(b"h2") {
             self.serve_http2(io).await;
         } else {
-            self.serve_http1(io, None, Requests::default()).await;
+            // From here on what comes is of a request.
+            let requests = io.get_mut().0.watch_heads(self.settings.header_timeout);
+            self.serve_http1(io, None, requests).await;
         }
     }
 
