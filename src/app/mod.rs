@@ -6,6 +6,7 @@ mod build;
 mod error;
 mod identities;
 mod jobs;
+mod open_files;
 mod reload;
 mod run;
 mod usage;

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::build::{self, Core};
 use super::error::Error;
 use super::identities;
+use super::open_files;
 use super::reload;
 use super::usage;
 use crate::cache::BlobCache;
@@ -30,6 +31,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let (watch, settings) = Watch::start(source, Watch::USUAL_INTERVAL);
     let settings = settings?;
     let _logs = Logs::start(&settings.telemetry);
+    open_files::raise(settings.http.max_connections);
     let readiness = Readiness::default();
     let core = build::core(&settings).await?;
     identities::declare(&settings, &core.meta, &core.keyring).await?;

@@ -70,10 +70,16 @@ impl Users {
         self.user(Some(account), name).await
     }
 
+    /// One that can be changed here.
     pub async fn user(&self, account: Option<AccountId>, name: &str) -> Result<PrincipalRow, Error> {
+        self.any_user(account, name).await.and_then(changeable)
+    }
+
+    /// One of the configuration, too.
+    pub async fn any_user(&self, account: Option<AccountId>, name: &str) -> Result<PrincipalRow, Error> {
         let account = account.unwrap_or(self.settings.auth.account);
         let row = self.meta.principal(&account, PrincipalKind::User, name).await?;
-        row.ok_or_else(|| Error::NoUser(name.to_owned())).and_then(changeable)
+        row.ok_or_else(|| Error::NoUser(name.to_owned()))
     }
 
     pub async fn remove(&self, user: &PrincipalRow) -> Result<(), Error> {

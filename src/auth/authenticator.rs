@@ -12,11 +12,12 @@ use super::identity::{Identity, Means, Who};
 use super::issuers::{Issuers, OidcError};
 use super::proof::{
     AUTHORIZATION_TOKEN_USER, Access, AttemptLimit, AttemptSource, Attempts, BasicCredentials, CertificateNames, Claim,
-    Grant, Keyring, PasswordCost, Principal, Purpose, Refusal, TokenRequest, TokenResponse, TokenService,
+    Grant, Keyring, PasswordCost, Principal, Purpose, Refusal, TokenError, TokenRequest, TokenResponse, TokenService,
     TooManyAttempts, UnixTime, issue_authorization_token, open, open_authorization_token, open_session, verify_nobody,
     verify_password,
 };
 use super::recent::Recent;
+use super::unproven::{NoRoom, NotRead, Room, Unproven};
 use crate::config::{AuthSettings, OidcSettings};
 use crate::meta::{self, Meta};
 use crate::oci::{AccountId, Digest};
@@ -39,10 +40,11 @@ struct Inner {
     /// Who showed this header a moment ago. Whatever is revoked is over when that moment is.
     recent: Recent<Identity>,
     /// Passwords that were right a moment ago, by a hash that lives no longer than this process.
-    right: moka::sync::Cache<Digest, Arc<Known>>,
+    right: moka::sync::Cache<Digest, ()>,
     salt: [u8; 32],
     /// Each password that is checked takes 19 MiB and a core for a moment.
     checking: Semaphore,
+    unproven: Unproven,
 }
 
 /// Why nobody is believed.
@@ -104,6 +106,7 @@ impl Authenticator {
             right: moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REMEMBERED).build(),
             salt,
             checking: Semaphore::new(CHECKED_AT_ONCE),
+            unproven: Unproven::new(),
             settings,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -146,6 +149,25 @@ impl Authenticator {
         self.limited(source, self.by_basic(&basic, account)).await
     }
 
+    /// Room for the body of a request to the API, which has to be read before the signature over it can be checked. For a large
+    /// one the key must at least exist.
+    pub async fn room(&self, claim: &Claim, bytes: u64) -> Result<Room, NotRead> {
+        if !Unproven::is_small(bytes) {
+            let id = claim.access_key_id();
+            match claim.session_token() {
+                Some(token) => {
+                    let opened = open_session(&self.inner.keyring, id, token, now());
+                    opened.map_err(|_| NotRead::Refused(Refusal::InvalidSessionToken))?;
+                }
+                None => {
+                    let key = self.inner.meta.access_key(id).await.map_err(NotRead::Unavailable)?;
+                    key.ok_or(NotRead::Refused(Refusal::UnknownAccessKey))?;
+                }
+            }
+        }
+        self.inner.unproven.room(bytes).await.map_err(|NoRoom| NotRead::NoRoom)
+    }
+
     /// By the signature of a request to the API, whose body has this hash.
     pub async fn identify_signed(
         &self,
@@ -155,8 +177,11 @@ impl Authenticator {
         let now = now();
         let id = claim.access_key_id();
         if let Some(token) = claim.session_token() {
-            let Ok(session) = open_session(&self.inner.keyring, id, token, now) else {
-                return Ok(Err(Refusal::InvalidSessionToken));
+            let session = match open_session(&self.inner.keyring, id, token, now) {
+                Ok(session) => session,
+                // Clients fetch new credentials when they are told this.
+                Err(TokenError::Expired { at }) => return Ok(Err(Refusal::ExpiredSessionToken { at })),
+                Err(_) => return Ok(Err(Refusal::InvalidSessionToken)),
             };
             let known = self.current(&session.principal).await?;
             let Some(known) = known else { return Ok(Err(Refusal::InvalidSessionToken)) };
@@ -300,8 +325,9 @@ impl Authenticator {
         let salted = [self.inner.salt.as_slice(), basic.username.as_bytes(), b"\0", basic.password.as_bytes()].concat();
         let remembered =
             Digest::of(&[salted.as_slice(), b"\0", kept.as_deref().unwrap_or_default().as_bytes()].concat());
-        if let (Some(_), Some(right)) = (&kept, self.inner.right.get(&remembered)) {
-            return Ok(Identity::known(right, Means::Password));
+        // Who it is now: whoever they were then may have been revoked since.
+        if let (Some(_), Some(known), Some(())) = (&kept, &known, self.inner.right.get(&remembered)) {
+            return Ok(Identity::known(known.clone(), Means::Password));
         }
         let password = basic.password.clone();
         let _turn = self.inner.checking.acquire().await;
@@ -312,7 +338,7 @@ impl Authenticator {
         });
         match (checked.await, known) {
             (Ok(Ok(true)), Some(known)) => {
-                self.inner.right.insert(remembered, known.clone());
+                self.inner.right.insert(remembered, ());
                 Ok(Identity::known(known, Means::Password))
             }
             _ => Err(Refused::Wrong("the user name or the password is wrong".to_owned())),

@@ -15,6 +15,7 @@ mod issuers;
 mod key_file;
 pub mod proof;
 mod recent;
+mod unproven;
 
 pub use authenticator::{Authenticator, Refused};
 pub use certificates::{CertificateRuleError, Certificates};
@@ -29,3 +30,4 @@ pub use proof::{
     TokenRequest, TokenRequestError, TokenResponse, TooManyAttempts, UnixTime, hash_password, seal,
 };
 pub use recent::Recent;
+pub use unproven::{NotRead, Room};

@@ -162,7 +162,7 @@ pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure
             }
         }
         Iam::Revoke { user } => {
-            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
+            let row = users.any_user(user.account, &user.name).await.map_err(runtime)?;
             users.revoke(&row).await.map_err(runtime)?;
             Ok(format!("tokens that {} was given before are worthless within seconds", user.name))
         }

@@ -110,7 +110,7 @@ pub(super) static SECTION: Section = Section {
             name: "url",
             kind: Kind::Text,
             fallback: Fallback::Follows("the host that the client came to"),
-            meaning: "Where clients reach the registry, such as `\"https://registry.example\"`: for the address of the token endpoint.",
+            meaning: "Where clients reach the registry, such as `\"https://registry.example\"`: for the address of the token endpoint, and what ECR's API calls `proxyEndpoint`.",
         },
         Key {
             name: "challenge",

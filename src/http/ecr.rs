@@ -3,7 +3,7 @@
 use std::slice;
 use std::time::SystemTime;
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::gate::{Gate, source};
 use super::metered::Metered;
 use super::transport::ResponseBody;
-use crate::auth::{Authenticator, Claim, Identity, Refusal, SignatureRules, Who};
+use crate::auth::{Authenticator, Claim, Identity, NotRead, Refusal, SignatureRules, Who};
 use crate::ecr::{
     AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, Operation, OperationName, Output, Resource,
     Timestamp,
@@ -79,6 +79,17 @@ async fn respond(
     let claim = Claim::parse(&SignatureRules::ECR, &request.method, &request.uri, &request.headers);
     let claim = claim.map_err(|refusal| unsigned(&refusal))?;
     let limit = OperationName::of_target(target)?.max_body_bytes() as u64;
+    let length = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    // Held until the request is answered: what comes of the body is about as large.
+    let _room = match gate.authenticator().room(&claim, length.map_or(limit, |length: u64| length.min(limit))).await {
+        Ok(room) => room,
+        Err(NotRead::Refused(refusal)) => return Err(unsigned(&refusal)),
+        Err(NotRead::NoRoom) => return Err(Fault::throttling()),
+        Err(NotRead::Unavailable(error)) => {
+            tracing::error!(%error, "it cannot be found out who asks");
+            return Err(Fault::server());
+        }
+    };
     let body = match body.all(limit).await {
         Ok(Some(body)) => body,
         Ok(None) => return Err(Fault::serialization(format!("the request has more than {limit} bytes"))),

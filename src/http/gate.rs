@@ -89,9 +89,12 @@ impl Gate {
         };
         let scope = scope(&action);
         let challenge = |error| self.challenge(request, keeper, scope.as_deref(), error);
-        let account = self.account(request);
-        let (shown, certificate) = (authorization(request), certificate(request));
-        let identity = match keeper.identify(shown, certificate, source(request), account).await {
+        let (account, certificate) = (self.account(request), certificate(request));
+        let identified = match authorization(request) {
+            Ok(shown) => keeper.identify(shown, certificate, source(request), account).await,
+            Err(refused) => Err(refused),
+        };
+        let identity = match identified {
             Ok(identity) => identity,
             Err(Refused::Wrong(message)) => {
                 return Err(Stopped::Challenged { challenge: challenge(Some("invalid_token")), message });
@@ -235,9 +238,15 @@ pub fn certificate(request: &Parts) -> Option<&CertificateNames> {
     request.extensions.get::<Arc<CertificateNames>>().map(Arc::as_ref)
 }
 
-fn authorization(request: &Parts) -> Option<&str> {
+/// What the request shows. Two are none: somebody before us may have looked at the other one.
+pub fn authorization(request: &Parts) -> Result<Option<&str>, Refused> {
+    let mut values = request.headers.get_all(AUTHORIZATION).iter();
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(Refused::Wrong("the request has more than one Authorization header: send one".to_owned()));
+    }
     // What is no text is nobody's credential.
-    request.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"))
+    Ok(value.map(|value| value.to_str().unwrap_or("?")))
 }
 
 /// What a token would have to be for.

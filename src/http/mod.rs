@@ -6,6 +6,7 @@
 mod access_log;
 mod ecr;
 mod gate;
+mod host;
 mod metered;
 mod oci;
 mod ops;

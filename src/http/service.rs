@@ -8,6 +8,7 @@ use tracing::Instrument;
 use super::access_log::{Logged, Record};
 use super::ecr;
 use super::gate::Gate;
+use super::host;
 use super::metered::{Metered, Received};
 use super::oci::{self, Conditions, Failure};
 use super::request_body;
@@ -74,6 +75,7 @@ impl Service {
         body: hyper::body::Incoming,
         record: &mut Record,
     ) -> Result<Response<ResponseBody>, Failure> {
+        host::check(request)?;
         if let Some(keeper) = self.gate.keeper().filter(|_| request.uri.path() == oci::token::PATH) {
             let form = request_body::incoming(body, self.stall_timeout, Received::default())
                 .all(oci::token::MAX_FORM_BYTES)

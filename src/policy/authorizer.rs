@@ -131,9 +131,10 @@ impl Authorizer {
             return Err(Denied::Token(needed));
         }
         if let Action::StartUpload { start, .. } = &mut action
-            && start.mount.is_some()
+            && let Some(mount) = &start.mount
         {
-            let may_read = match source {
+            let from = mount.from.as_ref().filter(|from| may_pull_by_token(&identity, from.as_str()));
+            let may_read = match source.filter(|_| from.is_some()) {
                 Some(source) => {
                     let on = On::Repository(source);
                     let read = Ask { action: "ecr:GetDownloadUrlForLayer", on, tag: None };
@@ -355,10 +356,19 @@ fn missing_in_token(identity: &Identity, action: &Action) -> Option<Access> {
             (ResourceType::Repository, name.path.to_string(), needed)
         }
     };
-    let covers = |given: &Access| {
+    (!covers(access, kind, &name, needed)).then(|| Access { kind, class: None, name, actions: vec![needed] })
+}
+
+/// Clients ask for the repository that they mount from in the same token; one that was not asked for is not read.
+fn may_pull_by_token(identity: &Identity, name: &str) -> bool {
+    let Some(access) = identity.access.as_deref() else { return true };
+    covers(access, ResourceType::Repository, name, AccessAction::Pull)
+}
+
+fn covers(access: &[Access], kind: ResourceType, name: &str, needed: AccessAction) -> bool {
+    access.iter().any(|given| {
         given.kind == kind
             && given.name == name
             && (given.actions.contains(&needed) || given.actions.contains(&AccessAction::All))
-    };
-    (!access.iter().any(covers)).then(|| Access { kind, class: None, name, actions: vec![needed] })
+    })
 }

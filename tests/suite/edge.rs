@@ -66,7 +66,7 @@ async fn signed(
     signed_text(client, user, operation, &input.to_string(), change).await
 }
 
-async fn signed_text(
+pub async fn signed_text(
     client: &Client,
     user: &str,
     operation: &str,
@@ -93,7 +93,7 @@ async fn signed_text(
     client.send("POST", "/", &headers, body.as_bytes()).await
 }
 
-async fn push(proxy: &Proxy, repository: &str, tag: &str, image: &Image) {
+pub async fn push(proxy: &Proxy, repository: &str, tag: &str, image: &Image) {
     push_as(&proxy.client(), "root", repository, tag, image).await;
 }
 
@@ -110,7 +110,7 @@ pub async fn push_as(client: &Client, user: &str, repository: &str, tag: &str, i
 }
 
 /// A bearer token from the registry's own endpoint.
-async fn token(proxy: &Proxy, user: Option<&str>, scopes: &[&str]) -> Answer {
+pub async fn token(proxy: &Proxy, user: Option<&str>, scopes: &[&str]) -> Answer {
     let scopes: String = scopes.iter().map(|scope| format!("&scope={scope}")).collect();
     let to = format!("/token?service=x{scopes}");
     match user {

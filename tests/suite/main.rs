@@ -11,6 +11,7 @@ mod client;
 mod proxy;
 mod upstream;
 
+mod attacks;
 mod auth;
 mod bucket;
 mod certificates;
