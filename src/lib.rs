@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod ecr;
+pub mod iam;
 pub mod oci;
 
 pub mod action;

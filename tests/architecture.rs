@@ -11,9 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of ARCHITECTURE.md: a room names only rooms above it.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 18] = [
     "oci",
     "ecr",
+    "iam",
     "action",
     "config",
     "telemetry",
@@ -23,6 +24,7 @@ const ROOMS: [&str; 16] = [
     "cache",
     "auth",
     "policy",
+    "accounts",
     "registry",
     "jobs",
     "http",
