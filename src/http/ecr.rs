@@ -177,8 +177,10 @@ fn authorization_token(
     authenticator: &Authenticator,
     endpoint: &Endpoint,
 ) -> Result<Output, Fault> {
-    let Who::Known(known) = &identity.who else { return Err(Fault::missing_authentication_token()) };
-    let Some((token, ends)) = authenticator.authorization_token(known) else { return Err(Fault::server()) };
+    if !matches!(identity.who, Who::Known(_)) {
+        return Err(Fault::missing_authentication_token());
+    }
+    let Some((token, ends)) = authenticator.authorization_token(identity) else { return Err(Fault::server()) };
     let expires_at = Timestamp::from_unix_millis(u64::try_from(ends.seconds()).unwrap_or_default() * 1000);
     let data = AuthorizationData { authorization_token: token, expires_at, proxy_endpoint: endpoint.url.clone() };
     Ok(Output::GetAuthorizationToken(GetAuthorizationTokenOutput { authorization_data: vec![data] }))
