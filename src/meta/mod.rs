@@ -7,6 +7,7 @@
 //!
 //! *Never* here: bytes of blobs, decisions about freshness, or a query on the path of a request that memory can answer.
 
+mod accounts;
 mod clock;
 mod database;
 mod error;
@@ -17,6 +18,7 @@ mod repositories;
 mod upstream;
 mod usage;
 
+pub use accounts::{RoleColumns, StillHas};
 pub use clock::now_ms;
 pub use database::Meta;
 pub use error::Error;
