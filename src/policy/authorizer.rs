@@ -20,11 +20,11 @@ const MAX_USER_AGENT_BYTES: usize = 512;
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Authorizer {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    library: Library,
+pub(super) struct Inner {
+    pub(super) library: Library,
     settings: AuthSettings,
     /// What was allowed a moment ago, in the same circumstances.
     allowed: Recent<()>,
@@ -62,13 +62,17 @@ pub struct Circumstances {
 
 /// What somebody may see of a list.
 #[derive(Clone)]
-pub struct Viewer(Option<(Authorizer, Identity, Circumstances)>);
+pub struct Viewer(pub(super) Option<(Authorizer, Identity, Circumstances)>);
 
 impl Authorizer {
     pub fn new(settings: AuthSettings, meta: Meta) -> Self {
         let allowed = Recent::new(MAX_REMEMBERED, REMEMBERED);
         let inner = Inner { library: Library::new(meta), allowed, settings };
         Self { inner: Arc::new(inner) }
+    }
+
+    pub(super) fn settings(&self) -> &AuthSettings {
+        &self.inner.settings
     }
 
     /// The name of a repository in policies.
@@ -297,19 +301,8 @@ impl Viewer {
 }
 
 fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances) -> Context<'a> {
-    let now = Moment::from(circumstances.now);
-    let seconds = circumstances.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut context = Context::with_capacity(8 + 2 * facts.tags.len());
-    context.add("aws:SecureTransport", circumstances.secure);
-    context.add("aws:CurrentTime", now);
-    context.add("aws:EpochTime", seconds as f64);
-    if let Some(source) = circumstances.source {
-        context.add("aws:SourceIp", source);
-    }
-    if let Some(agent) = &circumstances.user_agent {
-        let end = agent.floor_char_boundary(MAX_USER_AGENT_BYTES);
-        context.add("aws:UserAgent", agent.get(..end).unwrap_or_default());
-    }
+    surroundings(&mut context, circumstances);
     for (key, value) in &facts.tags {
         context.add(format!("aws:ResourceTag/{key}"), value.as_str());
         context.add(format!("ecr:ResourceTag/{key}"), value.as_str());
@@ -321,6 +314,22 @@ fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances)
         context.add("entrepot:Upstream", upstream);
     }
     context
+}
+
+/// What a request is surrounded by, whatever it is about.
+pub(super) fn surroundings<'a>(context: &mut Context<'a>, circumstances: &'a Circumstances) {
+    let now = Moment::from(circumstances.now);
+    let seconds = circumstances.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    context.add("aws:SecureTransport", circumstances.secure);
+    context.add("aws:CurrentTime", now);
+    context.add("aws:EpochTime", seconds as f64);
+    if let Some(source) = circumstances.source {
+        context.add("aws:SourceIp", source);
+    }
+    if let Some(agent) = &circumstances.user_agent {
+        let end = agent.floor_char_boundary(MAX_USER_AGENT_BYTES);
+        context.add("aws:UserAgent", agent.get(..end).unwrap_or_default());
+    }
 }
 
 /// What the token that was shown would have to be for.

@@ -11,8 +11,12 @@ mod denied;
 pub mod iam;
 mod library;
 mod permit;
+mod resource;
+mod simulation;
 
 pub use authorizer::{About, Ask, Authorizer, Circumstances, Viewer};
 pub use denied::Denied;
 pub use iam::{Document, DocumentError, Kind, Preset};
 pub use permit::Permit;
+pub use resource::ResourceAsk;
+pub use simulation::{Simulated, Statement};

@@ -106,6 +106,7 @@ fn decided(set: &Set, (who, action, seen): Asked) -> String {
         registry: registry.as_ref(),
         registry_scope: RegistryScope::V2,
         repository: repository.as_ref(),
+        trust: None,
     };
     ask(&policies, &asker(who), action, REPOSITORY, &context(seen))
 }
