@@ -7,9 +7,9 @@ use super::proof::{
     AccessKey, AccessKeyKind, Keyring, NoRandomness, PasswordCost, PasswordError, Purpose, SealedError, hash_password,
     seal,
 };
-use crate::config::{OidcSettings, UserSettings};
+use crate::config::{OidcSettings, RoleSettings, UserSettings};
 use crate::meta::{
-    self, AccessKeyRow, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, now_ms,
+    self, AccessKeyRow, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, RoleColumns, now_ms,
 };
 use crate::oci::AccountId;
 
@@ -43,7 +43,12 @@ impl Enrolment {
     }
 
     /// Makes the database say of users and roles in the configuration what the configuration says, and forget those that left it.
-    pub async fn declare(&self, users: &[UserSettings], oidc: &[OidcSettings]) -> Result<(), EnrolmentError> {
+    pub async fn declare(
+        &self,
+        users: &[UserSettings],
+        roles: &[RoleSettings],
+        oidc: &[OidcSettings],
+    ) -> Result<(), EnrolmentError> {
         let mut declared = BTreeSet::new();
         for user in users {
             let account = user.account.unwrap_or(self.account);
@@ -62,15 +67,20 @@ impl Enrolment {
             let password = user.password.as_ref().map(|password| self.hash(password.expose())).transpose()?;
             self.meta.put_password(id, password.as_deref()).await?;
         }
-        // Rules may share a role: it has the policies of all of them.
-        let mut roles: BTreeMap<&str, Vec<NamedPolicy>> = BTreeMap::new();
-        for rule in oidc {
-            roles.entry(&rule.role).or_default().extend(rule.policies.iter().cloned());
+        // Rules may share a role, with each other and with the file's own: it has the policies of all of them.
+        let mut wanted: BTreeMap<(AccountId, &str), Vec<NamedPolicy>> = BTreeMap::new();
+        let named = roles.iter().map(|role| (role.account.unwrap_or(self.account), &role.name, &role.policies));
+        let ruled = oidc.iter().map(|rule| (self.account, &rule.role, &rule.policies));
+        for (account, name, policies) in named.chain(ruled) {
+            wanted.entry((account, name)).or_default().extend(policies.iter().cloned());
         }
-        for (name, policies) in roles {
-            let id = self.put(self.account, PrincipalKind::Role, name, true).await?;
+        for ((account, name), policies) in wanted {
+            let id = self.put(account, PrincipalKind::Role, name, true).await?;
             declared.insert(id);
             self.meta.replace_principal_policies(id, &policies).await?;
+            let is_it = |role: &&RoleSettings| role.account.unwrap_or(self.account) == account && role.name == name;
+            let trust = roles.iter().find(is_it).map(|role| role.trust.as_str());
+            self.meta.put_trust(id, trust).await?;
         }
         for row in self.all().await? {
             if row.declared && !declared.contains(&row.id) {
@@ -90,7 +100,7 @@ impl Enrolment {
         Ok(Some(self.make_access_key(id).await?))
     }
 
-    pub async fn put(
+    async fn put(
         &self,
         account: AccountId,
         kind: PrincipalKind,
@@ -99,6 +109,19 @@ impl Enrolment {
     ) -> Result<PrincipalId, EnrolmentError> {
         let new = NewPrincipal { account, kind, name: name.to_owned(), declared, tags: BTreeMap::new() };
         Ok(self.meta.put_principal(&new, now_ms()).await?)
+    }
+
+    /// `None` when there is one of the name already.
+    pub async fn make(
+        &self,
+        account: AccountId,
+        kind: PrincipalKind,
+        name: &str,
+        tags: BTreeMap<String, String>,
+        role: &RoleColumns,
+    ) -> Result<Option<PrincipalId>, EnrolmentError> {
+        let new = NewPrincipal { account, kind, name: name.to_owned(), declared: false, tags };
+        Ok(self.meta.make_principal(&new, role, now_ms()).await?)
     }
 
     /// A new key. Its secret is told here and never again.

@@ -58,7 +58,7 @@ impl Section {
     /// As it is written: `[cache]`, `[[upstream]]`.
     pub fn header(&self) -> String {
         match self.name {
-            "upstream" | "listen" | "user" | "oidc" => format!("[[{}]]", self.name),
+            "upstream" | "listen" | "user" | "role" | "oidc" => format!("[[{}]]", self.name),
             name => format!("[{name}]"),
         }
     }

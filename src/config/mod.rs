@@ -18,6 +18,7 @@ mod hosted;
 mod http;
 mod meta;
 mod oidc;
+mod role;
 mod storage;
 mod telemetry;
 
@@ -54,6 +55,7 @@ pub use oidc::OidcSettings;
 pub use problem::{ConfigErrors, Place, Problem};
 pub use quantity::parse_duration;
 pub use reference::reference;
+pub use role::RoleSettings;
 pub use settings::Settings;
 pub use source::{Source, load, parse};
 pub use starter::starter_file;

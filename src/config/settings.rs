@@ -12,6 +12,7 @@ use super::meta::{self, MetaSettings};
 use super::oidc::{self, OidcSettings};
 use super::problem::Place;
 use super::reader::{Context, Reader};
+use super::role::{self, RoleSettings};
 use super::storage::{self, StorageSettings};
 use super::telemetry::{self, TelemetrySettings};
 use super::tree::{Entry, Node, Table, Value};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// `[[user]]`.
     pub users: Vec<UserSettings>,
+    /// `[[role]]`.
+    pub roles: Vec<RoleSettings>,
     /// `[[oidc]]`, in the order of the file.
     pub oidc: Vec<OidcSettings>,
     pub telemetry: TelemetrySettings,
@@ -103,6 +106,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key { name: "auth", kind: Kind::Table(&auth::SECTION), fallback: Fallback::Unset, meaning: "Who may come in." },
         Key { name: "user", kind: Kind::Tables(&auth::USER), fallback: Fallback::Unset, meaning: "Users." },
+        Key { name: "role", kind: Kind::Tables(&role::SECTION), fallback: Fallback::Unset, meaning: "Roles." },
         Key {
             name: "oidc",
             kind: Kind::Tables(&oidc::SECTION),
@@ -136,6 +140,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &meta::SECTION,
         &auth::SECTION,
         &auth::USER,
+        &role::SECTION,
         &oidc::SECTION,
         &LISTENER,
         &http::TLS,
@@ -163,11 +168,13 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
     let upstreams = nodes(&mut reader, "upstream").and_then(|nodes| upstream::read(nodes, context));
     let users = nodes(&mut reader, "user");
+    let roles = nodes(&mut reader, "role");
     let oidc = nodes(&mut reader, "oidc");
     let is_any = |nodes: &Option<Vec<Node>>| nodes.as_ref().is_some_and(|nodes| !nodes.is_empty());
-    let has_users = is_any(&users) || is_any(&oidc);
+    let has_users = is_any(&users) || is_any(&roles) || is_any(&oidc);
     let auth = reader.table("auth", &auth::SECTION).and_then(|reader| auth::read(&reader, has_users));
     let users = users.and_then(|nodes| auth::read_users(nodes, context));
+    let roles = roles.and_then(|nodes| role::read(nodes, context));
     let oidc = oidc.and_then(|nodes| oidc::read(nodes, context));
     if let (Some(reader), Some(admin), Some(listen)) = (&admin_reader, &admin, &listen) {
         report_shared_address(reader, admin, listen);
@@ -184,6 +191,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         meta: meta?,
         auth: auth?,
         users: users?,
+        roles: roles?,
         oidc: oidc?,
         telemetry: telemetry?,
         upstreams: upstreams?,
@@ -242,6 +250,8 @@ impl Settings {
             ("storage", self.storage == new.storage),
             ("meta", self.meta == new.meta),
             ("auth", self.auth == new.auth),
+            ("user", self.users == new.users),
+            ("role", self.roles == new.roles),
             ("oidc", self.oidc == new.oidc),
             ("hosted", self.hosted == new.hosted),
             ("log.format", self.telemetry.format == new.telemetry.format),

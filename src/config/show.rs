@@ -17,6 +17,7 @@ use super::http::{HttpSettings, Listener};
 use super::meta::MetaSettings;
 use super::oidc::OidcSettings;
 use super::quantity::{format_duration, format_size};
+use super::role::RoleSettings;
 use super::settings::Settings;
 use super::storage::{Encryption, StorageSettings};
 use super::telemetry::TelemetrySettings;
@@ -37,6 +38,8 @@ struct Document<'a> {
     auth: &'a AuthSettings,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     user: &'a [UserSettings],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    role: &'a [RoleSettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     oidc: &'a [OidcSettings],
     log: &'a TelemetrySettings,
@@ -83,6 +86,7 @@ impl Settings {
             meta: &self.meta,
             auth: &self.auth,
             user: &self.users,
+            role: &self.roles,
             oidc: &self.oidc,
             log: &self.telemetry,
             upstream: &self.upstreams,

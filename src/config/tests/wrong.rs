@@ -43,7 +43,7 @@ name = "a"
         &[
             r#"2:11: listen[0]: "localhost:5000" is not an address to listen on: did you mean "127.0.0.1:5000"?"#,
             r#"2:29: listen[1]: ":5000" is not an address to listen on: did you mean "0.0.0.0:5000" or "[::]:5000"?"#,
-            "3:1: colour: is not a key; the keys here are listen, data, well_known_upstreams, http, admin, cache, hosted, storage, meta, auth, user, oidc, log, \
+            "3:1: colour: is not a key; the keys here are listen, data, well_known_upstreams, http, admin, cache, hosted, storage, meta, auth, user, role, oidc, log, \
              upstream",
             r#"6:10: cache.memory: "64 megs" has an unknown unit "megs": the units are B, kB, MB, GB, TB, KiB, MiB, GiB and TiB"#,
             "7:1: cache.dsik: is not a key; did you mean `disk`?",
