@@ -27,6 +27,8 @@ pub mod auth;
 
 pub mod policy;
 
+pub mod accounts;
+
 pub mod registry;
 
 pub mod http;

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::error::Error;
 use super::identities;
-use crate::auth::{Authenticator, Keyring};
+use crate::accounts::{self, Accounts};
+use crate::auth::{Authenticator, Enrolment, Keyring};
 use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::Meta;
@@ -24,6 +25,7 @@ pub(super) struct Core {
     pub(super) keyring: Arc<Keyring>,
     pub(super) authenticator: Authenticator,
     pub(super) authorizer: Authorizer,
+    pub(super) accounts: accounts::Api,
 }
 
 pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
@@ -48,12 +50,15 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let keyring = identities::keyring(settings).await?;
     let authenticator = Authenticator::new(keyring.clone(), settings.auth.clone(), &settings.oidc, meta.clone())?;
     let authorizer = Authorizer::new(settings.auth.clone(), meta.clone());
+    let enrolment = Enrolment::new(meta.clone(), keyring.clone(), settings.auth.account);
+    let accounts = Accounts::new(meta.clone(), enrolment);
+    let accounts = accounts::Api::new(accounts, authenticator.clone(), authorizer.clone());
     let declared = declared(&settings.upstreams, &metrics)?;
     let upstreams = Upstreams::new(declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
     upstreams.read_rules().await?;
     let registry =
         Registry::new(upstreams, cache.clone(), pushed, settings.hosted.clone(), meta.clone(), metrics.clone());
-    Ok(Core { metrics, meta, cache, registry, keyring, authenticator, authorizer })
+    Ok(Core { metrics, meta, cache, registry, keyring, authenticator, authorizer, accounts })
 }
 
 pub(super) async fn meta(settings: &Settings) -> Result<Meta, Error> {

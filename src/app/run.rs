@@ -56,6 +56,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
             core.metrics.clone(),
             settings.telemetry.access,
             gate,
+            core.accounts.clone(),
             listener.redirect,
             settings.http.stall_timeout,
         );

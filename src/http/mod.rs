@@ -1,4 +1,4 @@
-//! The wire: listeners, TLS, transport; the OCI API and the operators' endpoints on it.
+//! The wire: listeners, TLS, transport; the OCI API, ECR's, IAM's and the operators' endpoints on it.
 //!
 //! `service.rs` shows the whole life of a request. *Never* here: what a request means. Only this room knows status codes and
 //! headers.
@@ -6,6 +6,7 @@
 mod access_log;
 mod ecr;
 mod gate;
+mod iam;
 mod oci;
 mod ops;
 mod request_body;

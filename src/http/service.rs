@@ -8,9 +8,11 @@ use tracing::Instrument;
 use super::access_log::{Logged, Record};
 use super::ecr;
 use super::gate::Gate;
+use super::iam;
 use super::oci::{self, Conditions, Failure};
 use super::request_body;
 use super::transport::{FileRegions, ResponseBody};
+use crate::accounts;
 use crate::registry::{Answer, Incoming, Registry};
 use crate::telemetry::{Metrics, TRACE_TARGET};
 
@@ -21,6 +23,7 @@ pub struct Service {
     metrics: Metrics,
     access_log: bool,
     gate: Gate,
+    accounts: accounts::Api,
     /// Whether its clients may be sent to a bucket.
     redirect: bool,
     /// A body of which the client sends nothing for this long is given up.
@@ -33,10 +36,11 @@ impl Service {
         metrics: Metrics,
         access_log: bool,
         gate: Gate,
+        accounts: accounts::Api,
         redirect: bool,
         stall_timeout: Duration,
     ) -> Self {
-        Self { registry, metrics, access_log, gate, redirect, stall_timeout }
+        Self { registry, metrics, access_log, gate, accounts, redirect, stall_timeout }
     }
 
     /// Route, authenticate, authorize, answer, render, log.
@@ -77,6 +81,14 @@ impl Service {
         if ecr::is_for(request) {
             let body = request_body::incoming(body, self.stall_timeout);
             let answered = ecr::answer(request, body, &self.gate, &self.registry, record.request_id()).await;
+            if let Some(fault) = answered.fault {
+                record.failed(&fault);
+            }
+            return Ok(answered.response);
+        }
+        if iam::is_for(request) {
+            let body = request_body::incoming(body, self.stall_timeout);
+            let answered = iam::answer(request, body, &self.gate, &self.accounts, record.request_id()).await;
             if let Some(fault) = answered.fault {
                 record.failed(&fault);
             }
