@@ -1,12 +1,12 @@
 //! IAM's operations, and the question that comes before each.
 
-use super::accounts::Accounts;
 use super::describe::{access_key, detail, entity};
+use super::entities::Accounts;
 use super::error::Error;
 use crate::auth::{Authenticator, Identity, Who};
 use crate::iam::{
     AccessKeyDetail, Code, Entity, EntityKind, Fault, Listed, ManagedPolicy, NewRole, Operation, OperationName, Output,
-    Page, PolicyName, Sensitive,
+    Page, PolicyName, Sensitive, Service,
 };
 use crate::meta::{PrincipalRow, RoleColumns, now_ms};
 use crate::oci::AccountId;
@@ -70,7 +70,7 @@ impl Api {
         let (operation, identity, _) = permit.into_parts();
         let Some(account) = account(&identity) else { return Err(Fault::server()) };
         let done = self.carry_out(account, &identity, operation).await;
-        if name.is_write() {
+        if name.is_write() && name.service() == Service::Iam {
             // Also where it went wrong half-way.
             self.authenticator.forget();
             self.authorizer.principals_changed();
@@ -103,7 +103,7 @@ impl Api {
                 described(row, &role)
             }
             Operation::Get(of) => described(accounts.find(account, &of).await?, &of),
-            Operation::List { kind, has_any, page } => self.list(account, kind, has_any, &page).await,
+            Operation::List(kind, page) => self.list(account, kind, &page).await,
             Operation::Delete(of) => {
                 let row = accounts.find_changeable(account, &of).await?;
                 accounts.remove_bare(&row).await?;
@@ -213,8 +213,8 @@ impl Api {
         }
     }
 
-    async fn list(&self, account: AccountId, kind: EntityKind, has_any: bool, page: &Page) -> Result<Output, Error> {
-        let rows = if has_any { self.accounts.list(account, kind, page).await? } else { Vec::new() };
+    async fn list(&self, account: AccountId, kind: EntityKind, page: &Page) -> Result<Output, Error> {
+        let rows = self.accounts.list(account, kind, page).await?;
         let listed = page.cut(rows, |row| &row.name);
         let items = listed.items.into_iter().filter_map(detail).collect();
         Ok(Output::Entities(kind, Listed { items, next: listed.next }))

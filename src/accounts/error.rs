@@ -31,7 +31,7 @@ pub enum Error {
     HasPassword(String),
     #[error("Cannot delete entity, must {} first.", remedy(*.0))]
     StillHas(StillHas),
-    #[error("Cannot exceed quota for {what}: {most}")]
+    #[error("Cannot exceed quota for {what}: {most}; remove one first")]
     TooMany { what: &'static str, most: u64 },
     #[error("Cannot call GetSessionToken with session credentials")]
     SessionOfSession,

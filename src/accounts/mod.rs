@@ -6,7 +6,7 @@
 //!
 //! *Never* here: how an identity was proven, what a policy document means, HTTP, or SQL.
 
-mod accounts;
+mod entities;
 mod error;
 
 mod describe;
@@ -15,6 +15,6 @@ mod api;
 mod sessions;
 mod simulation;
 
-pub use accounts::Accounts;
 pub use api::Api;
+pub use entities::Accounts;
 pub use error::Error;

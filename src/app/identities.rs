@@ -46,7 +46,8 @@ pub(super) async fn declare(settings: &Settings, meta: &Meta, keyring: &Arc<Keyr
     enrolment.declare(&settings.users, &settings.roles, &settings.oidc).await?;
     let is_required =
         settings.auth.required || settings.listen.iter().any(|listener| listener.auth == Some(Access::Required));
-    if !is_required {
+    // Where ID tokens let somebody in, nobody needs a key.
+    if !is_required || !settings.oidc.is_empty() {
         return Ok(());
     }
     if let Some(key) = enrolment.first_user(FIRST_USER, Preset::Administrator.name()).await? {

@@ -12,6 +12,7 @@ use crate::meta::{
     self, AccessKeyRow, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, RoleColumns, now_ms,
 };
 use crate::oci::AccountId;
+use crate::storage::joined;
 
 /// Principals of one step.
 const STEP: u32 = 200;
@@ -64,7 +65,10 @@ impl Enrolment {
             if let Some((key, secret)) = &user.access_key {
                 self.put_access_key(id, key, secret.expose()).await?;
             }
-            let password = user.password.as_ref().map(|password| self.hash(password.expose())).transpose()?;
+            let password = match &user.password {
+                Some(password) => Some(hash(password.expose()).await?),
+                None => None,
+            };
             self.meta.put_password(id, password.as_deref()).await?;
         }
         // Rules may share a role, with each other and with the file's own: it has the policies of all of them.
@@ -90,9 +94,9 @@ impl Enrolment {
         Ok(())
     }
 
-    /// The first user, who may do everything. `None` when there is somebody already.
+    /// The first user, who may do everything. `None` when there is one already.
     pub async fn first_user(&self, name: &str, preset: &str) -> Result<Option<AccessKey>, EnrolmentError> {
-        if !self.meta.principals(None, 1).await?.is_empty() {
+        if self.all().await?.iter().any(|row| row.kind == PrincipalKind::User) {
             return Ok(None);
         }
         let id = self.put(self.account, PrincipalKind::User, name, false).await?;
@@ -132,7 +136,7 @@ impl Enrolment {
     }
 
     pub async fn put_password(&self, principal: PrincipalId, password: &str) -> Result<(), EnrolmentError> {
-        let hash = self.hash(password)?;
+        let hash = hash(password).await?;
         Ok(self.meta.put_password(principal, Some(&hash)).await?)
     }
 
@@ -153,8 +157,11 @@ impl Enrolment {
         let key = AccessKeyRow { id: id.to_owned(), principal, sealed, created_at_ms: now_ms() };
         Ok(self.meta.put_access_key(&key).await?)
     }
+}
 
-    fn hash(&self, password: &str) -> Result<String, EnrolmentError> {
-        Ok(hash_password(password, PasswordCost::default())?)
-    }
+/// It takes a core for a moment.
+async fn hash(password: &str) -> Result<String, EnrolmentError> {
+    let password = password.to_owned();
+    let hashed = tokio::task::spawn_blocking(move || hash_password(&password, PasswordCost::default()));
+    Ok(joined(hashed.await).await?)
 }

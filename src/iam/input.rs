@@ -228,21 +228,19 @@ fn page(form: &mut Form) -> Result<Page, Fault> {
 }
 
 fn list(form: &mut Form, kind: EntityKind) -> Result<Operation, Fault> {
-    Ok(Operation::List { kind, has_any: has_our_path(form)?, page: page(form)? })
+    Ok(Operation::List(kind, below_path(form)?))
 }
 
 fn list_attached(of: Entity, form: &mut Form) -> Result<Operation, Fault> {
-    // Managed policies have the path `/` as well.
-    let has_any = has_our_path(form)?;
-    let page = page(form)?;
-    let nothing = Page { after: Some(char::MAX.to_string()), most: page.most };
-    Ok(Operation::ListAttached(of, if has_any { page } else { nothing }))
+    Ok(Operation::ListAttached(of, below_path(form)?))
 }
 
-fn has_our_path(form: &mut Form) -> Result<bool, Fault> {
-    let Some(prefix) = form.take("PathPrefix") else { return Ok(true) };
+/// Everything has the path `/`: below another there is nothing.
+fn below_path(form: &mut Form) -> Result<Page, Fault> {
+    let prefix = form.take("PathPrefix").unwrap_or_else(|| "/".to_owned());
     length(&prefix, 1, 512).map_err(|why| Fault::constraint("PathPrefix", Some(&prefix), &why))?;
-    Ok(prefix == "/")
+    let page = page(form)?;
+    Ok(if prefix == "/" { page } else { Page::of_nothing() })
 }
 
 fn new_role(form: &mut Form) -> Result<NewRole, Fault> {

@@ -18,42 +18,16 @@ use crate::oci::AccountId;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     GetCallerIdentity,
-    GetSessionToken {
-        seconds: u32,
-    },
-    AssumeRole {
-        role: RoleArn,
-        session: SessionName,
-        seconds: u32,
-    },
-    AssumeRoleWithWebIdentity {
-        role: RoleArn,
-        session: SessionName,
-        token: Sensitive,
-        seconds: u32,
-    },
+    GetSessionToken { seconds: u32 },
+    AssumeRole { role: RoleArn, session: SessionName, seconds: u32 },
+    AssumeRoleWithWebIdentity { role: RoleArn, session: SessionName, token: Sensitive, seconds: u32 },
 
-    CreateUser {
-        name: EntityName,
-        tags: BTreeMap<String, String>,
-    },
-    CreateRole {
-        name: EntityName,
-        tags: BTreeMap<String, String>,
-        role: NewRole,
-    },
+    CreateUser { name: EntityName, tags: BTreeMap<String, String> },
+    CreateRole { name: EntityName, tags: BTreeMap<String, String>, role: NewRole },
     Get(Entity),
-    List {
-        kind: EntityKind,
-        /// False where only other paths than ours are asked for.
-        has_any: bool,
-        page: Page,
-    },
+    List(EntityKind, Page),
     Delete(Entity),
-    PutTrust {
-        role: EntityName,
-        document: String,
-    },
+    PutTrust { role: EntityName, document: String },
 
     CreateAccessKey(EntityName),
     ListAccessKeys(EntityName, Page),
@@ -64,11 +38,7 @@ pub enum Operation {
     GetPassword(EntityName),
     DeletePassword(EntityName),
 
-    PutPolicy {
-        of: Entity,
-        policy: PolicyName,
-        document: String,
-    },
+    PutPolicy { of: Entity, policy: PolicyName, document: String },
     GetPolicy(Entity, PolicyName),
     ListPolicies(Entity, Page),
     DeletePolicy(Entity, PolicyName),
@@ -106,7 +76,7 @@ impl Operation {
             | Self::GetSessionToken { .. }
             | Self::AssumeRole { .. }
             | Self::AssumeRoleWithWebIdentity { .. }
-            | Self::List { .. }
+            | Self::List(..)
             | Self::Simulate(_) => None,
             Self::CreateUser { name, .. }
             | Self::CreateAccessKey(name)
@@ -136,7 +106,7 @@ impl Operation {
     pub fn resource(&self, account: AccountId) -> Option<String> {
         match self {
             Self::AssumeRole { role, .. } => Some(role.to_string()),
-            Self::List { kind, .. } => Some(format!("arn:aws:iam::{account}:{}/", kind.word())),
+            Self::List(kind, _) => Some(format!("arn:aws:iam::{account}:{}/", kind.word())),
             Self::Simulate(simulation) => Some(simulation.principal.clone()),
             _ => self.subject().map(|subject| subject.arn(account)),
         }

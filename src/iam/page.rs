@@ -21,6 +21,12 @@ impl Page {
     pub const USUAL: u32 = 100;
     pub const MOST: u32 = 1000;
 
+    /// Where there is nothing to list.
+    pub fn of_nothing() -> Self {
+        // No name comes after it.
+        Self { after: Some(char::MAX.to_string()), most: Self::USUAL }
+    }
+
     /// Cuts what was asked for with one entry more than wanted, or a list that is held whole. In order of names.
     pub fn cut<T>(&self, items: impl IntoIterator<Item = T>, name: impl Fn(&T) -> &str) -> Listed<T> {
         let is_after = |item: &T| self.after.as_deref().is_none_or(|after| name(item) > after);
@@ -44,6 +50,7 @@ mod tests {
             let listed = page.cut(["a", "b", "c"], |item| item);
             (listed.items.concat(), listed.next)
         };
+        assert!(Page::of_nothing().cut(["a", "\u{ffff}"], |item| item).items.is_empty());
         assert_eq!(of(None, 100), ("abc".into(), None));
         assert_eq!(of(None, 3), ("abc".into(), None));
         assert_eq!(of(None, 2), ("ab".into(), Some("b".into())));

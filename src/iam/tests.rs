@@ -69,16 +69,9 @@ fn operations() {
         ("Action=GetRole&RoleName=a".into(), Operation::Get(role("a"))),
         (
             "Action=ListUsers&MaxItems=1000&Marker=b".into(),
-            Operation::List {
-                kind: EntityKind::User,
-                has_any: true,
-                page: Page { after: Some("b".to_owned()), most: 1000 },
-            },
+            Operation::List(EntityKind::User, Page { after: Some("b".to_owned()), most: 1000 }),
         ),
-        (
-            "Action=ListRoles&PathPrefix=%2Fteam%2F".into(),
-            Operation::List { kind: EntityKind::Role, has_any: false, page: whole.clone() },
-        ),
+        ("Action=ListRoles&PathPrefix=%2Fteam%2F".into(), Operation::List(EntityKind::Role, Page::of_nothing())),
         ("Action=CreateAccessKey".into(), Operation::CreateAccessKey(me.clone())),
         ("Action=ListAccessKeys".into(), Operation::ListAccessKeys(me.clone(), whole.clone())),
         (

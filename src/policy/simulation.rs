@@ -52,7 +52,7 @@ impl Authorizer {
             context.add(format!("aws:ResourceTag/{key}"), value.as_str());
             context.add(format!("ecr:ResourceTag/{key}"), value.as_str());
         }
-        let account = resource.splitn(6, ':').nth(4).and_then(|account| account.parse().ok());
+        let account = resource.split(':').nth(4).and_then(|account| account.parse().ok());
         let account = account.unwrap_or(if resource == "*" { self.settings().account } else { known.row().account });
         let question = Question::new(&rights.principal, action, resource, account, &context);
         let own: Vec<IdentityPolicy<'_>> =

@@ -199,7 +199,7 @@ async fn a_user_from_the_first_to_the_last() {
     done(&proxy, &format!("PutUserPolicy&UserName=alice&PolicyName=own&PolicyDocument={own}")).await;
     // What was changed here holds here at once.
     assert_eq!(element(&iam(&proxy, &key, "GetUser").await.text(), "UserId"), id);
-    assert_eq!(elements(&iam(&proxy, &key, "ListAccessKeys").await.text(), "AccessKeyId"), [key.id.clone()]);
+    assert_eq!(elements(&iam(&proxy, &key, "ListAccessKeys").await.text(), "AccessKeyId"), [key.id.as_str()]);
     ecr(&proxy, &key, "CreateRepository", r#"{"repositoryName":"a/b"}"#).await.assert_status(200);
     let second = Key::told(&done(&proxy, "CreateAccessKey&UserName=alice").await);
     assert_fault(&iam(&proxy, &root(), "CreateAccessKey&UserName=alice").await, 409, "LimitExceeded");
@@ -683,7 +683,12 @@ async fn changes_and_refusals_are_written_down() {
 async fn the_first_user_makes_the_others() {
     let upstream = FakeUpstream::start().await;
     let mut setup = Setup::of(&upstream);
-    setup.more = "[auth]\nrequired = true\n".to_owned();
+    // A role lets nobody in by itself.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trust.json");
+    let statement = r#"{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}"#;
+    std::fs::write(&file, format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#)).unwrap();
+    setup.more = format!("[[role]]\nname = \"release\"\ntrust = {file:?}\n");
     let proxy = setup.start().await;
     let text = std::fs::read_to_string(proxy.data_path().join("admin-credentials")).unwrap();
     let value = |name: &str| {
