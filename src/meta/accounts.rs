@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::clock::now_ms;
 use super::database::Meta;
 use super::error::Error;
 use super::identities::{COLUMNS, Columns, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, principal};
@@ -103,6 +104,30 @@ impl Meta {
         delete.execute(writing.connection()).await.map_err(Error::Query)?;
         writing.commit().await?;
         Ok(Ok(()))
+    }
+
+    /// `None` takes the password away.
+    pub async fn put_password(&self, id: PrincipalId, hash: Option<&str>) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query("UPDATE principal SET password = $2, password_at_ms = $3 WHERE id = $1")
+            .bind(id.0)
+            .bind(hash)
+            .bind(hash.map(|_| now_ms()))
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await
+    }
+
+    /// Every token that was given to the principal is worthless from now on.
+    pub async fn revoke_tokens(&self, id: PrincipalId) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query("UPDATE principal SET epoch = epoch + 1 WHERE id = $1")
+            .bind(id.0)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await
     }
 
     /// `None`: nobody may assume the role.

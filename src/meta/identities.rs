@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::clock::now_ms;
 use super::database::{Meta, Writing};
 use super::error::Error;
 use crate::oci::AccountId;
@@ -174,30 +173,6 @@ impl Meta {
         }
         writing.commit().await?;
         Ok(removed > 0)
-    }
-
-    /// `None` takes the password away.
-    pub async fn put_password(&self, id: PrincipalId, hash: Option<&str>) -> Result<(), Error> {
-        let mut writing = self.write().await?;
-        sqlx::query("UPDATE principal SET password = $2, password_at_ms = $3 WHERE id = $1")
-            .bind(id.0)
-            .bind(hash)
-            .bind(hash.map(|_| now_ms()))
-            .execute(writing.connection())
-            .await
-            .map_err(Error::Query)?;
-        writing.commit().await
-    }
-
-    /// Every token that was given to the principal is worthless from now on.
-    pub async fn revoke_tokens(&self, id: PrincipalId) -> Result<(), Error> {
-        let mut writing = self.write().await?;
-        sqlx::query("UPDATE principal SET epoch = epoch + 1 WHERE id = $1")
-            .bind(id.0)
-            .execute(writing.connection())
-            .await
-            .map_err(Error::Query)?;
-        writing.commit().await
     }
 
     /// A key that is there already gets the new secret.

@@ -1,11 +1,10 @@
 //! Asks the policies that apply: which those are is the library's to know.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use super::circumstances::{Circumstances, surroundings};
 use super::denied::Denied;
-use super::iam::{Context, Decision, Document, IdentityPolicy, Moment, Policies, Principal, Question, decide, explain};
+use super::iam::{Context, Decision, Document, IdentityPolicy, Policies, Principal, Question, decide, explain};
 use super::library::{Facts, Library, MAX_REMEMBERED, REMEMBERED};
 use super::permit::Permit;
 use crate::action::Action;
@@ -13,9 +12,6 @@ use crate::auth::{Access, AccessAction, Identity, Known, Recent, ResourceType, W
 use crate::config::AuthSettings;
 use crate::meta::{self, Meta};
 use crate::oci::RepositoryName;
-
-/// What a client sent is matched against patterns only so far.
-const MAX_USER_AGENT_BYTES: usize = 512;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -48,16 +44,6 @@ pub struct Ask<'a> {
     /// `None` is the registry.
     pub about: Option<&'a About>,
     pub tag: Option<&'a str>,
-}
-
-/// What conditions can look at.
-#[derive(Clone, Debug)]
-pub struct Circumstances {
-    pub source: Option<IpAddr>,
-    /// Over TLS.
-    pub secure: bool,
-    pub user_agent: Option<String>,
-    pub now: SystemTime,
 }
 
 /// What somebody may see of a list.
@@ -314,22 +300,6 @@ fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances)
         context.add("entrepot:Upstream", upstream);
     }
     context
-}
-
-/// What a request is surrounded by, whatever it is about.
-pub(super) fn surroundings<'a>(context: &mut Context<'a>, circumstances: &'a Circumstances) {
-    let now = Moment::from(circumstances.now);
-    let seconds = circumstances.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    context.add("aws:SecureTransport", circumstances.secure);
-    context.add("aws:CurrentTime", now);
-    context.add("aws:EpochTime", seconds as f64);
-    if let Some(source) = circumstances.source {
-        context.add("aws:SourceIp", source);
-    }
-    if let Some(agent) = &circumstances.user_agent {
-        let end = agent.floor_char_boundary(MAX_USER_AGENT_BYTES);
-        context.add("aws:UserAgent", agent.get(..end).unwrap_or_default());
-    }
 }
 
 /// What the token that was shown would have to be for.

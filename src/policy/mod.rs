@@ -7,6 +7,7 @@
 //! *Never* here: how an identity was proven, what an action does, what a refusal looks like on the wire.
 
 mod authorizer;
+mod circumstances;
 mod denied;
 pub mod iam;
 mod library;
@@ -14,7 +15,8 @@ mod permit;
 mod resource;
 mod simulation;
 
-pub use authorizer::{About, Ask, Authorizer, Circumstances, Viewer};
+pub use authorizer::{About, Ask, Authorizer, Viewer};
+pub use circumstances::Circumstances;
 pub use denied::Denied;
 pub use iam::{Document, DocumentError, Kind, Preset};
 pub use permit::Permit;

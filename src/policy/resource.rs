@@ -1,6 +1,7 @@
 //! Asking about things that are no repositories: users and roles, which only policies of identities speak of, and the assuming of roles.
 
-use super::authorizer::{Authorizer, Circumstances, Viewer, surroundings};
+use super::authorizer::{Authorizer, Viewer};
+use super::circumstances::{Circumstances, surroundings};
 use super::denied::Denied;
 use super::iam::{Context, Document, IdentityPolicy, Kind, Policies, Question, decide, decide_assumption};
 use super::permit::Permit;
