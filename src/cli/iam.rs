@@ -67,10 +67,13 @@ pub enum Iam {
         user: User,
         policy: String,
     },
-    /// Make every token that a user was given worthless
+    /// Make every token and session that a user was given worthless
     Revoke {
         #[command(flatten)]
         user: User,
+        /// It is the name of a role: its sessions end
+        #[arg(long)]
+        role: bool,
     },
 }
 
@@ -167,8 +170,13 @@ pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure
             accounts.remove_policy(&row, &Entity::user(user.name.clone()), &policy).await.map_err(runtime)?;
             Ok(format!("{} no longer has policy {policy}", user.name))
         }
-        Iam::Revoke { user } => {
-            accounts.revoke(&find(&user).await?).await.map_err(runtime)?;
+        Iam::Revoke { user, role } => {
+            let account = user.account.unwrap_or(users.account());
+            let name = user.name.clone();
+            let entity = if role { Entity::role(name) } else { Entity::user(name) };
+            // Also of the configuration, which says nothing of tokens.
+            let row = accounts.find(account, &entity).await.map_err(runtime)?;
+            accounts.revoke(&row).await.map_err(runtime)?;
             Ok(format!("tokens that {} was given before are worthless within seconds", user.name))
         }
     }

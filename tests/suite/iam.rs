@@ -422,18 +422,20 @@ async fn sessions_end() {
 
     // Revoked, by another process.
     let session = Key::told(&sts(&proxy, &again, "GetSessionToken").await);
-    let program = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"))
-        .args(["iam", "revoke", "bob", "--config"])
-        .arg(proxy.config_path())
-        .output()
-        .unwrap();
-    assert!(program.status.success(), "{}", String::from_utf8_lossy(&program.stderr));
+    revoke(&proxy, &["bob"]);
     until_async("the session is over", async || caller(&proxy, &session).await == "InvalidClientTokenId").await;
     assert_eq!(caller(&proxy, &again).await, "arn:aws:iam::000000000000:user/bob");
     proxy.terminate().await;
     for secret in [&session.secret, session.token.as_ref().unwrap()] {
         assert!(!proxy.log().contains(secret.as_str()));
     }
+}
+
+/// By another process.
+fn revoke(proxy: &Proxy, whom: &[&str]) {
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"));
+    let output = program.args(["iam", "revoke"]).args(whom).arg("--config").arg(proxy.config_path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn epoch_of(session: &Key, ring: &Keyring) -> u64 {
@@ -567,6 +569,12 @@ async fn roles_of_the_configuration_and_of_id_tokens() {
         assert_fault(&web(&format!("{role}/ci"), wrong).await, 400, "InvalidIdentityToken");
     }
     assert!(!proxy.log().contains(&good));
+    // Sessions of what stands in the configuration can be ended as well.
+    revoke(&proxy, &["ci", "--role"]);
+    until_async("the session is over", async || caller(&proxy, &given).await == "InvalidClientTokenId").await;
+    assert_eq!(caller(&proxy, &release).await, "arn:aws:sts::000000000000:assumed-role/release/s1");
+    revoke(&proxy, &["root"]);
+    until_async("the session is over", async || caller(&proxy, &release).await == "InvalidClientTokenId").await;
 }
 
 #[tokio::test]

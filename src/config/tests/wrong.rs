@@ -212,6 +212,33 @@ fn what_only_one_upstream_may_have() {
 }
 
 #[test]
+fn roles() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("trust.json"), "{}").unwrap();
+    let file = folder.path().join("trust.json");
+    let missing = folder.path().join("none.json");
+    for (text, told) in [
+        ("name = \"a\"".to_owned(), "role[0].trust: is missing"),
+        (format!("name = \"a\"\ntrust = {missing:?}"), "role[0].trust: "),
+        (format!("name = \"a/b\"\ntrust = {file:?}"), "role[0].name: "),
+        (format!("name = \"a\"\naccount = \"1\"\ntrust = {file:?}"), "role[0].account: an account is named by twelve"),
+        (format!("name = \"a\"\ntrust = {file:?}\npolicies = [{missing:?}]"), "role[0].policies: "),
+        (
+            format!("name = \"a\"\ntrust = {file:?}\n[[role]]\nname = \"a\"\ntrust = {file:?}"),
+            "is the name of another role",
+        ),
+    ] {
+        let errors = parse(&format!("[[role]]\n{text}\n")).unwrap_err().to_string();
+        assert!(errors.contains(told), "{text}: {errors}");
+    }
+    let good =
+        format!("[[role]]\nname = \"a\"\naccount = \"123456789012\"\ntrust = {file:?}\npolicies = [\"PullOnly\"]\n");
+    let settings = parse(&good).unwrap();
+    assert_eq!((settings.roles[0].trust.as_str(), settings.auth.required), ("{}", true));
+    assert_eq!(parse(&settings.to_toml().unwrap()).unwrap().roles, settings.roles, "it can be shown and read again");
+}
+
+#[test]
 fn credentials() {
     upstream_refused(
         "username = \"me\"",
