@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod ecr;
+pub mod iam;
 pub mod oci;
 
 pub mod action;
@@ -27,6 +28,8 @@ pub mod cache;
 pub mod auth;
 
 pub mod policy;
+
+pub mod accounts;
 
 pub mod registry;
 

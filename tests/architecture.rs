@@ -11,9 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of ARCHITECTURE.md: a room names only rooms above it.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 19] = [
     "oci",
     "ecr",
+    "iam",
     "action",
     "config",
     "telemetry",
@@ -24,6 +25,7 @@ const ROOMS: [&str; 17] = [
     "cache",
     "auth",
     "policy",
+    "accounts",
     "registry",
     "jobs",
     "http",

@@ -15,7 +15,7 @@ use super::reload;
 use super::usage;
 use crate::cache::BlobCache;
 use crate::config::{self, Access, Settings, Watch};
-use crate::http::{Accounts, Bound, Gate, Ops, Readiness, Service, Serving, TlsListener};
+use crate::http::{Bound, Gate, Ops, Readiness, Service, Serving, TlsListener, Usage};
 use crate::meta::Meta;
 use crate::registry::Hosted;
 use crate::telemetry::{Audit, Logs};
@@ -56,15 +56,16 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         let (accounts, audit) = (core.registry.accounts().clone(), audit.clone());
         let is_secure = listener.tls.is_some();
         let gate = Gate::new(authenticator, authorizer, accounts, is_open, listener.push, is_secure, audit);
-        let service = Service::new(
-            core.registry.clone(),
-            core.metrics.clone(),
-            core.meter.clone(),
-            settings.telemetry.access,
+        let service = Service {
+            registry: core.registry.clone(),
+            metrics: core.metrics.clone(),
+            meter: core.meter.clone(),
+            access_log: settings.telemetry.access,
             gate,
-            listener.redirect,
-            settings.http.stall_timeout,
-        );
+            accounts: core.accounts.clone(),
+            redirect: listener.redirect,
+            stall_timeout: settings.http.stall_timeout,
+        };
         let handler = move |request| {
             let service = service.clone();
             // hyper keeps room for a request's future as long as the connection lives; in a box of its own it is freed
@@ -74,8 +75,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         background.spawn(bound.accept(serving.clone(), handler));
     }
     let jobs = super::jobs::jobs(&settings, &core);
-    let accounts = Accounts::new(core.meta.clone(), settings.auth.account);
-    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), jobs.clone(), accounts, readiness.clone());
+    let usage = Usage::new(core.meta.clone(), settings.auth.account);
+    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), jobs.clone(), usage, readiness.clone());
     for address in &settings.admin.listen {
         let ops = ops.clone();
         let handler = move |request| {

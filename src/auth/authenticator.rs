@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::certificates::Certificates;
 use super::directory::{Directory, Known};
-use super::identity::{Identity, Means, Who};
+use super::identity::{Identity, Means};
 use super::issuers::{Issuers, OidcError};
 use super::proof::{
     AUTHORIZATION_TOKEN_USER, Access, AttemptLimit, AttemptSource, Attempts, BasicCredentials, CertificateNames, Claim,
@@ -25,16 +25,16 @@ use crate::oci::{AccountId, Digest};
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Authenticator {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    keyring: Arc<Keyring>,
+pub(super) struct Inner {
+    pub(super) keyring: Arc<Keyring>,
     settings: AuthSettings,
     service: TokenService,
     meta: Meta,
-    directory: Directory,
-    issuers: Issuers,
+    pub(super) directory: Directory,
+    pub(super) issuers: Issuers,
     certificates: Certificates,
     attempts: Attempts,
     /// Who showed this header a moment ago. Whatever is revoked is over when that moment is.
@@ -183,10 +183,13 @@ impl Authenticator {
                 Err(TokenError::Expired { at }) => return Ok(Err(Refusal::ExpiredSessionToken { at })),
                 Err(_) => return Ok(Err(Refusal::InvalidSessionToken)),
             };
+            if let Err(refusal) = claim.verify(&session.secret, body_sha256, now) {
+                return Ok(Err(refusal));
+            }
             let known = self.current(&session.principal).await?;
-            let Some(known) = known else { return Ok(Err(Refusal::InvalidSessionToken)) };
-            let verified = claim.verify(&session.secret, body_sha256, now);
-            return Ok(verified.map(|()| Identity::known(known, Means::Signature)));
+            let known = known.map(|known| Identity::known(known, Means::Session));
+            let leased = known.map(|identity| identity.leased(session.expires_at, session.principal.lenders()));
+            return Ok(leased.ok_or(Refusal::InvalidSessionToken));
         }
         let Some(key) = self.inner.meta.access_key(id).await? else { return Ok(Err(Refusal::UnknownAccessKey)) };
         let secret = open(&self.inner.keyring, Purpose::AccessKeySecrets, id.as_bytes(), &key.sealed);
@@ -208,12 +211,19 @@ impl Authenticator {
     }
 
     /// The authorization token of ECR: base64 of `AWS:` and a password, and when it ends.
-    pub fn authorization_token(&self, known: &Known) -> Option<(String, UnixTime)> {
-        let principal = known.in_tokens()?;
-        let lifetime = self.inner.settings.token_lifetime;
-        let (password, ends) = issue_authorization_token(&self.inner.keyring, &principal, now(), lifetime).ok()?;
+    pub fn authorization_token(&self, identity: &Identity) -> Option<(String, UnixTime)> {
+        let principal = identity.in_tokens()?.ok()?;
+        let now = now();
+        let lifetime = identity.no_longer_than(self.inner.settings.token_lifetime, now);
+        let (password, ends) = issue_authorization_token(&self.inner.keyring, &principal, now, lifetime).ok()?;
         let pair = format!("{AUTHORIZATION_TOKEN_USER}:{password}");
         Some((base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair), ends))
+    }
+
+    /// Users, keys or roles are others now.
+    pub fn forget(&self) {
+        self.inner.directory.forget();
+        self.inner.recent.forget();
     }
 
     /// Who asks for a bearer token.
@@ -234,15 +244,15 @@ impl Authenticator {
     /// A bearer token for what was granted.
     pub fn bearer_token(&self, identity: &Identity, granted: &[Access], with_refresh: bool) -> Option<TokenResponse> {
         let Inner { keyring, service, .. } = &*self.inner;
-        let principal = match &identity.who {
-            Who::Known(known) => Some(known.in_tokens()?),
-            Who::Open { .. } | Who::Anonymous => None,
-        };
-        let response = service.respond(keyring, principal.as_ref(), granted, now(), BEARER_LIFETIME).ok()?;
+        let principal = identity.in_tokens().transpose().ok()?;
+        let now = now();
+        let lifetime = identity.no_longer_than(BEARER_LIFETIME, now);
+        let response = service.respond(keyring, principal.as_ref(), granted, now, lifetime).ok()?;
         // Who has a certificate needs nothing that outlives it.
         match principal.filter(|_| with_refresh && identity.means != Means::Certificate) {
             Some(principal) => {
-                let token = service.issue_refresh_token(keyring, &principal, now(), REFRESH_LIFETIME).ok()?;
+                let lifetime = identity.no_longer_than(REFRESH_LIFETIME, now);
+                let token = service.issue_refresh_token(keyring, &principal, now, lifetime).ok()?;
                 Some(response.with_refresh_token(token))
             }
             None => Some(response),
@@ -250,11 +260,11 @@ impl Authenticator {
     }
 
     /// Counts what turns out wrong, and looks at nothing where too much has been.
-    async fn limited(
+    pub(super) async fn limited<T>(
         &self,
         source: IpAddr,
-        identify: impl Future<Output = Result<Identity, Refused>>,
-    ) -> Result<Identity, Refused> {
+        identify: impl Future<Output = Result<T, Refused>>,
+    ) -> Result<T, Refused> {
         let source = AttemptSource::from(source);
         self.inner.attempts.check(source, Instant::now())?;
         let identified = identify.await;
@@ -272,7 +282,7 @@ impl Authenticator {
         let claims = self.inner.service.verify(&self.inner.keyring, token, now()).map_err(wrong)?;
         let mut identity = match &claims.principal {
             None => Identity::anonymous(),
-            Some(principal) => self.known(principal, Means::BearerToken).await?,
+            Some(principal) => self.known(principal, Means::BearerToken, claims.exp).await?,
         };
         identity.means = Means::BearerToken;
         identity.access = Some(claims.access.into());
@@ -299,13 +309,13 @@ impl Authenticator {
 
     async fn by_refresh_token(&self, token: &str) -> Result<Identity, Refused> {
         let opened = self.inner.service.open_refresh_token(&self.inner.keyring, token, now()).map_err(wrong)?;
-        self.known(&opened.value, Means::BearerToken).await
+        self.known(&opened.value, Means::BearerToken, opened.expires_at).await
     }
 
     async fn by_basic(&self, basic: &BasicCredentials, account: AccountId) -> Result<Identity, Refused> {
         if basic.username == AUTHORIZATION_TOKEN_USER {
             let opened = open_authorization_token(&self.inner.keyring, &basic.password, now()).map_err(wrong)?;
-            return self.known(&opened.value, Means::AuthorizationToken).await;
+            return self.known(&opened.value, Means::AuthorizationToken, opened.expires_at).await;
         }
         // Clients that hold a refresh token send it as the password of nobody.
         if basic.username == "<token>" {
@@ -345,21 +355,27 @@ impl Authenticator {
         }
     }
 
-    async fn known(&self, principal: &Principal, means: Means) -> Result<Identity, Refused> {
+    async fn known(&self, principal: &Principal, means: Means, ends: UnixTime) -> Result<Identity, Refused> {
         match self.current(principal).await? {
-            Some(known) => Ok(Identity::known(known, means)),
+            Some(known) => Ok(Identity::known(known, means).leased(ends, principal.lenders())),
             None => Err(Refused::Wrong("the token was revoked, or whom it was given to is no more".to_owned())),
         }
     }
 
-    /// The principal of a token, if the token is of its present epoch.
+    /// The principal of a token, if the token is of its present epoch and those who lent it are as they were.
     async fn current(&self, principal: &Principal) -> Result<Option<Arc<Known>>, meta::Error> {
+        for (lender, epoch) in principal.lenders() {
+            let known = self.inner.directory.by_arn(lender).await?;
+            if known.is_none_or(|known| known.row().epoch != *epoch) {
+                return Ok(None);
+            }
+        }
         let known = self.inner.directory.by_arn(principal.id()).await?;
         Ok(known.filter(|known| known.row().epoch == principal.epoch()))
     }
 }
 
-fn now() -> UnixTime {
+pub(super) fn now() -> UnixTime {
     SystemTime::now().into()
 }
 

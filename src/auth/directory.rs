@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::proof::Principal;
+use super::proof::{Principal, PrincipalError};
 use crate::meta::{self, Meta, PrincipalId, PrincipalKind, PrincipalRow};
 use crate::oci::AccountId;
 
@@ -35,7 +35,7 @@ impl Known {
     }
 
     /// Somebody in the role.
-    fn in_role(row: PrincipalRow, session: &str) -> Self {
+    pub fn in_role(row: PrincipalRow, session: &str) -> Self {
         let arn = format!("arn:aws:sts::{}:assumed-role/{}/{session}", row.account, row.name);
         Self { row, arn, session: Some(session.to_owned()) }
     }
@@ -55,8 +55,8 @@ impl Known {
     }
 
     /// As tokens carry it.
-    pub(super) fn in_tokens(&self) -> Option<Principal> {
-        Principal::new(&self.arn, self.row.account.as_str(), self.row.epoch).ok()
+    pub(super) fn in_tokens(&self) -> Result<Principal, PrincipalError> {
+        Principal::new(&self.arn, self.row.account.as_str(), self.row.epoch)
     }
 }
 
@@ -93,6 +93,11 @@ impl Directory {
     pub async fn in_role(&self, role: &str, session: &str) -> Result<Option<Arc<Known>>, meta::Error> {
         let Some((account, PrincipalKind::Role, name, None)) = parse(role) else { return Ok(None) };
         self.by_arn(&format!("arn:aws:sts::{account}:assumed-role/{name}/{session}")).await
+    }
+
+    /// What was known may have changed.
+    pub(super) fn forget(&self) {
+        self.by_arn.invalidate_all();
     }
 
     pub async fn by_id(&self, id: PrincipalId) -> Result<Option<Arc<Known>>, meta::Error> {

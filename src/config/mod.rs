@@ -22,6 +22,7 @@ mod meta;
 mod metering;
 mod oidc;
 mod repository;
+mod role;
 mod storage;
 mod telemetry;
 
@@ -62,6 +63,7 @@ pub use problem::{ConfigErrors, Place, Problem};
 pub use quantity::parse_duration;
 pub use reference::reference;
 pub use repository::RepositorySettings;
+pub use role::RoleSettings;
 pub use settings::Settings;
 pub use source::{Source, load, parse};
 pub use starter::starter_file;

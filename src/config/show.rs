@@ -21,6 +21,7 @@ use super::metering::MeteringSettings;
 use super::oidc::OidcSettings;
 use super::quantity::{format_duration, format_size};
 use super::repository::RepositorySettings;
+use super::role::RoleSettings;
 use super::settings::Settings;
 use super::storage::{Encryption, StorageSettings};
 use super::telemetry::TelemetrySettings;
@@ -46,6 +47,8 @@ struct Document<'a> {
     account: &'a [AccountSettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     repository: &'a [RepositorySettings],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    role: &'a [RoleSettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     oidc: &'a [OidcSettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -97,6 +100,7 @@ impl Settings {
             user: &self.users,
             account: &self.accounts,
             repository: &self.repositories,
+            role: &self.roles,
             oidc: &self.oidc,
             certificate: &self.certificates,
             log: &self.telemetry,

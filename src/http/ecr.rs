@@ -18,7 +18,7 @@ use crate::ecr::{
 };
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::policy::{About, Ask, Denied, On, Permit};
-use crate::registry::{Accounts, Endpoint, Incoming, Registry, no_registry};
+use crate::registry::{Endpoint, Incoming, Registries, Registry, no_registry};
 use crate::telemetry::{AuditLine, rfc_3339};
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
@@ -143,7 +143,7 @@ async fn respond(
 
 /// Whose registry the operation is about: the one that it names, else the caller's. Callers whose account has no registry here mean
 /// the home registry.
-fn account(identity: &Identity, operation: &Operation, accounts: &Accounts) -> Result<AccountId, Fault> {
+fn account(identity: &Identity, operation: &Operation, accounts: &Registries) -> Result<AccountId, Fault> {
     match operation.registry_id() {
         Some(named) if accounts.has(*named) => Ok(*named),
         Some(named) => Err(no_registry(operation, named)),
@@ -218,7 +218,7 @@ async fn permit(
 }
 
 /// The registry of this account as whoever asks names it: the region is the one that they signed for.
-fn endpoint(request: &Parts, gate: &Gate, accounts: &Accounts, account: AccountId, region: &str) -> Endpoint {
+fn endpoint(request: &Parts, gate: &Gate, accounts: &Registries, account: AccountId, region: &str) -> Endpoint {
     let url = if account == accounts.home() { None } else { accounts.host_of(account, region) };
     let url = url.map_or_else(|| gate.url(request), |host| gate.url_of(request, &host));
     Endpoint { account, region: region.to_owned(), url }
@@ -229,8 +229,10 @@ fn authorization_token(
     authenticator: &Authenticator,
     endpoints: &[Endpoint],
 ) -> Result<Output, Fault> {
-    let Who::Known(known) = &identity.who else { return Err(Fault::missing_authentication_token()) };
-    let Some((token, ends)) = authenticator.authorization_token(known) else { return Err(Fault::server()) };
+    if !matches!(identity.who, Who::Known(_)) {
+        return Err(Fault::missing_authentication_token());
+    }
+    let Some((token, ends)) = authenticator.authorization_token(identity) else { return Err(Fault::server()) };
     let expires_at = Timestamp::from_unix_millis(u64::try_from(ends.seconds()).unwrap_or_default() * 1000);
     let data = |endpoint: &Endpoint| AuthorizationData {
         authorization_token: token.clone(),

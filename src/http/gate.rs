@@ -13,7 +13,7 @@ use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who
 use crate::config::Challenge;
 use crate::oci::AccountId;
 use crate::policy::{Authorizer, Circumstances, Denied, Permit};
-use crate::registry::{self, Accounts, Registry};
+use crate::registry::{self, Registries, Registry};
 
 use crate::telemetry::{Audit, AuditLine, rfc_3339};
 
@@ -24,7 +24,7 @@ pub struct Gate {
     /// Whoever reaches the listener comes in.
     open: bool,
     authorizer: Authorizer,
-    accounts: Arc<Accounts>,
+    accounts: Arc<Registries>,
     /// Whether whoever reaches an open listener may push.
     push: bool,
     /// Whether the listener speaks TLS.
@@ -50,7 +50,7 @@ impl Gate {
     pub fn new(
         authenticator: Authenticator,
         authorizer: Authorizer,
-        accounts: Arc<Accounts>,
+        accounts: Arc<Registries>,
         open: bool,
         push: bool,
         secure: bool,

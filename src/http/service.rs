@@ -9,10 +9,12 @@ use super::access_log::{Logged, Record};
 use super::ecr;
 use super::gate::Gate;
 use super::host;
+use super::iam;
 use super::metered::{Metered, Received};
 use super::oci::{self, Conditions, Failure};
 use super::request_body;
 use super::transport::{FileRegions, ResponseBody};
+use crate::accounts;
 use crate::metering::Meter;
 use crate::registry::{Answer, Incoming, Registry};
 use crate::telemetry::{Metrics, TRACE_TARGET};
@@ -20,30 +22,19 @@ use crate::telemetry::{Metrics, TRACE_TARGET};
 /// Answers the OCI API. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
-    registry: Registry,
-    metrics: Metrics,
-    meter: Meter,
-    access_log: bool,
-    gate: Gate,
+    pub registry: Registry,
+    pub metrics: Metrics,
+    pub meter: Meter,
+    pub access_log: bool,
+    pub gate: Gate,
+    pub accounts: accounts::Api,
     /// Whether its clients may be sent to a bucket.
-    redirect: bool,
+    pub redirect: bool,
     /// A body of which the client sends nothing for this long is given up.
-    stall_timeout: Duration,
+    pub stall_timeout: Duration,
 }
 
 impl Service {
-    pub fn new(
-        registry: Registry,
-        metrics: Metrics,
-        meter: Meter,
-        access_log: bool,
-        gate: Gate,
-        redirect: bool,
-        stall_timeout: Duration,
-    ) -> Self {
-        Self { registry, metrics, meter, access_log, gate, redirect, stall_timeout }
-    }
-
     /// Route, authenticate, authorize, answer, render, log.
     pub async fn call(&self, request: Request<hyper::body::Incoming>) -> Response<Logged<ResponseBody>> {
         let metered = Metered::new(self.meter.clone());
@@ -88,6 +79,14 @@ impl Service {
             let body = request_body::incoming(body, self.stall_timeout, record.metered().receives());
             let metered = record.metered();
             let answered = ecr::answer(request, body, &self.gate, &self.registry, &request_id, metered).await;
+            if let Some(fault) = answered.fault {
+                record.failed(&fault);
+            }
+            return Ok(answered.response);
+        }
+        if iam::is_for(request) {
+            let body = request_body::incoming(body, self.stall_timeout, Received::default());
+            let answered = iam::answer(request, body, &self.gate, &self.accounts, record.request_id()).await;
             if let Some(fault) = answered.fault {
                 record.failed(&fault);
             }

@@ -7,6 +7,7 @@
 //!
 //! *Never* here: bytes of blobs, decisions about freshness, or a query on the path of a request that memory can answer.
 
+mod accounts;
 mod clock;
 mod database;
 mod error;
@@ -19,6 +20,7 @@ mod usage;
 mod usage_hours;
 mod usage_sums;
 
+pub use accounts::{RoleColumns, StillHas};
 pub use clock::now_ms;
 pub use database::Meta;
 pub use error::Error;

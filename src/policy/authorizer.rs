@@ -1,12 +1,11 @@
 //! Asks the policies that apply: which those are is the library's to know.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use super::circumstances::{Circumstances, surroundings};
 use super::denied::Denied;
 use super::iam::{
-    Context, Decision, Document, DocumentError, IdentityPolicy, Moment, Policies, Principal, Question, decide, explain,
+    Context, Decision, Document, DocumentError, IdentityPolicy, Policies, Principal, Question, decide, explain,
 };
 use super::library::{Facts, Library, MAX_REMEMBERED, REMEMBERED};
 use super::permit::Permit;
@@ -17,19 +16,16 @@ use crate::config::{AuthSettings, RepositorySettings};
 use crate::meta::{self, Meta};
 use crate::oci::{AccountId, QualifiedName};
 
-/// What a client sent is matched against patterns only so far.
-const MAX_USER_AGENT_BYTES: usize = 512;
-
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Authorizer {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    library: Library,
+pub(super) struct Inner {
+    pub(super) library: Library,
     settings: AuthSettings,
-    public: Option<Document>,
+    pub(super) public: Option<Document>,
     /// What was allowed a moment ago, in the same circumstances.
     allowed: Recent<()>,
 }
@@ -61,19 +57,9 @@ pub enum On<'a> {
     Repository(&'a About),
 }
 
-/// What conditions can look at.
-#[derive(Clone, Debug)]
-pub struct Circumstances {
-    pub source: Option<IpAddr>,
-    /// Over TLS.
-    pub secure: bool,
-    pub user_agent: Option<String>,
-    pub now: SystemTime,
-}
-
 /// What somebody may see of a list.
 #[derive(Clone)]
-pub struct Viewer(Option<(Authorizer, Identity, Circumstances)>);
+pub struct Viewer(pub(super) Option<(Authorizer, Identity, Circumstances)>);
 
 impl Authorizer {
     /// The error says what cannot be made public.
@@ -82,6 +68,10 @@ impl Authorizer {
         let public = public::document(repositories, settings.account)?;
         let inner = Inner { library: Library::new(meta), public, allowed, settings };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(super) fn settings(&self) -> &AuthSettings {
+        &self.inner.settings
     }
 
     /// The name that policies compare.
@@ -316,19 +306,8 @@ impl Viewer {
 }
 
 fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances) -> Context<'a> {
-    let now = Moment::from(circumstances.now);
-    let seconds = circumstances.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut context = Context::with_capacity(8 + 2 * facts.tags.len());
-    context.add("aws:SecureTransport", circumstances.secure);
-    context.add("aws:CurrentTime", now);
-    context.add("aws:EpochTime", seconds as f64);
-    if let Some(source) = circumstances.source {
-        context.add("aws:SourceIp", source);
-    }
-    if let Some(agent) = &circumstances.user_agent {
-        let end = agent.floor_char_boundary(MAX_USER_AGENT_BYTES);
-        context.add("aws:UserAgent", agent.get(..end).unwrap_or_default());
-    }
+    surroundings(&mut context, circumstances);
     for (key, value) in &facts.tags {
         context.add(format!("aws:ResourceTag/{key}"), value.as_str());
         context.add(format!("ecr:ResourceTag/{key}"), value.as_str());

@@ -65,6 +65,12 @@ impl Library {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Users or roles are others now.
+    pub(super) fn principals_changed(&self) {
+        self.rights.invalidate_all();
+        self.changed();
+    }
+
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::accounts::Accounts;
 use super::answer::{Answer, Body};
 use super::error::Error;
 use super::hosted::{Hosted, PulledManifest, Repository as HostedRepository, no_referrers};
@@ -12,6 +11,7 @@ use super::incoming::Incoming;
 use super::names::{NameError, Named};
 use super::pull_through::PullThrough;
 use super::pulled::Pulled;
+use super::registries::Registries;
 use super::upstreams::Upstreams;
 use super::{PAGE_ENTRIES, names};
 use crate::action::{Action, Page, RequestedName, Want};
@@ -253,7 +253,7 @@ impl Registry {
     }
 
     /// The registries of this process.
-    pub fn accounts(&self) -> &Arc<Accounts> {
+    pub fn accounts(&self) -> &Arc<Registries> {
         self.shared.upstreams.accounts()
     }
 

@@ -19,6 +19,7 @@ mod chaos;
 mod edge;
 mod failures;
 mod fill;
+mod iam;
 mod kills;
 mod lifecycle;
 mod manifests;

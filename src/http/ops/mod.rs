@@ -4,7 +4,7 @@
 //! two at once and for seconds at most, so that the others are answered whatever the database does. *Never* here: anything else that
 //! changes something.
 
-mod accounts;
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -17,7 +17,7 @@ use crate::cache::BlobCache;
 use crate::jobs::Jobs;
 use crate::telemetry::Metrics;
 
-pub use accounts::Accounts;
+pub use usage::Usage;
 
 /// Where the process stands in its life; shared with whoever moves it on.
 #[derive(Clone, Default)]
@@ -47,13 +47,13 @@ pub struct Ops {
     metrics: Metrics,
     cache: BlobCache,
     jobs: Jobs,
-    accounts: Accounts,
+    usage: Usage,
     readiness: Readiness,
 }
 
 impl Ops {
-    pub fn new(metrics: Metrics, cache: BlobCache, jobs: Jobs, accounts: Accounts, readiness: Readiness) -> Self {
-        Self { metrics, cache, jobs, accounts, readiness }
+    pub fn new(metrics: Metrics, cache: BlobCache, jobs: Jobs, usage: Usage, readiness: Readiness) -> Self {
+        Self { metrics, cache, jobs, usage, readiness }
     }
 
     pub async fn call<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
@@ -72,7 +72,7 @@ impl Ops {
             },
             "/startupz" if self.readiness.state() == STARTING => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             "/startupz" => text(StatusCode::OK, "ok\n"),
-            "/usage" => self.accounts.tell(request.uri().query().unwrap_or_default()).await,
+            "/usage" => self.usage.tell(request.uri().query().unwrap_or_default()).await,
             "/jobs" => json(StatusCode::OK, &self.jobs.states()),
             "/metrics" => {
                 self.cache.observe();

@@ -16,8 +16,8 @@ use crate::ecr::Prefix;
 use crate::meta::{DocumentKind, Error, Meta};
 use crate::metering::Meter;
 use crate::oci::AccountId;
-use crate::registry::accounts::Accounts;
 use crate::registry::names::Names;
+use crate::registry::registries::Registries;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 
@@ -25,7 +25,7 @@ use crate::upstream::Upstream;
 const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 
 pub struct Upstreams {
-    accounts: Arc<Accounts>,
+    accounts: Arc<Registries>,
     /// By the account of the registry. One without rules has the names of none.
     names: ArcSwap<HashMap<AccountId, Arc<Names>>>,
     known: Mutex<Known>,
@@ -64,7 +64,7 @@ pub enum Claim {
 impl Upstreams {
     /// With what the configuration declares; rules are not read yet.
     pub fn new(
-        accounts: Arc<Accounts>,
+        accounts: Arc<Registries>,
         declared: Vec<Arc<Upstream>>,
         secrets: PathBuf,
         meta: Meta,
@@ -90,7 +90,7 @@ impl Upstreams {
         Self { meter, ..self }
     }
 
-    pub(in crate::registry) fn accounts(&self) -> &Arc<Accounts> {
+    pub(in crate::registry) fn accounts(&self) -> &Arc<Registries> {
         &self.accounts
     }
 
@@ -237,7 +237,7 @@ impl Upstreams {
     }
 }
 
-fn names(accounts: &Accounts, known: &Known) -> HashMap<AccountId, Arc<Names>> {
+fn names(accounts: &Registries, known: &Known) -> HashMap<AccountId, Arc<Names>> {
     let names = |account: AccountId| {
         let mut upstreams = known.declared.clone();
         for (_, upstream) in known.rules.iter().filter(|(of, _)| *of == account) {
@@ -298,7 +298,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let settings = crate::config::parse("[[account]]\nid = \"222222222222\"\n").unwrap();
         let (home, other) = (settings.auth.account, settings.accounts[0].id);
-        let accounts = Arc::new(Accounts::new(&settings.auth, &settings.accounts));
+        let accounts = Arc::new(Registries::new(&settings.auth, &settings.accounts));
         let upstreams = Upstreams::new(accounts, Vec::new(), folder.path().to_owned(), meta.clone(), metrics.clone());
         let resolve_in = |account, path: &str| {
             let name = RequestedName { path: path.parse().unwrap(), namespace: None, host: None, registry: None };

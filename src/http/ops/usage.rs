@@ -25,13 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Accounts {
+pub struct Usage {
     meta: Meta,
     account: AccountId,
     places: Arc<Semaphore>,
 }
 
-impl Accounts {
+impl Usage {
     pub fn new(meta: Meta, account: AccountId) -> Self {
         Self { meta, account, places: Arc::new(Semaphore::new(MAX_QUESTIONS)) }
     }
@@ -75,16 +75,16 @@ mod tests {
     async fn nobody_waits_long() {
         let folder = tempfile::tempdir().unwrap();
         let meta = Meta::open(&folder.path().join("db")).await.unwrap();
-        let accounts = Accounts::new(meta.clone(), "000000000000".parse().unwrap());
-        assert_eq!(accounts.tell("by=hour").await.status(), StatusCode::OK);
-        assert_eq!(accounts.tell("by=day").await.status(), StatusCode::BAD_REQUEST);
-        let others = accounts.places.acquire_many(2).await.unwrap();
-        let busy = accounts.tell("").await;
+        let usage = Usage::new(meta.clone(), "000000000000".parse().unwrap());
+        assert_eq!(usage.tell("by=hour").await.status(), StatusCode::OK);
+        assert_eq!(usage.tell("by=day").await.status(), StatusCode::BAD_REQUEST);
+        let others = usage.places.acquire_many(2).await.unwrap();
+        let busy = usage.tell("").await;
         assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(busy.headers().contains_key(RETRY_AFTER));
         drop(others);
-        assert_eq!(accounts.tell("").await.status(), StatusCode::OK);
+        assert_eq!(usage.tell("").await.status(), StatusCode::OK);
         meta.close().await;
-        assert_eq!(accounts.tell("").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(usage.tell("").await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }
