@@ -69,7 +69,7 @@ pub use output::{
     UpdatedPullThroughCacheRule, UploadLayerPartOutput, ValidatedPullThroughCacheRule,
 };
 pub use page::{NextToken, NextTokenError, Page, PageKind, Selection};
-pub use prefix::Prefix;
+pub use prefix::{Prefix, PrefixError};
 pub use resource_tag::{MAX_RESOURCE_TAGS, ResourceTag};
 pub use timestamp::Timestamp;
 pub use upstream_registry::UpstreamRegistry;

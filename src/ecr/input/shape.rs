@@ -60,12 +60,12 @@ pub fn images(item: Item) -> Result<Vec<RequestedImage>, Fault> {
 
 /// Of a pull-through rule.
 pub fn rule_prefix(item: Item) -> Result<Prefix, Fault> {
-    item.read(2..=30, PREFIX_PATTERN, Prefix::parse)
+    item.read(2..=30, PREFIX_PATTERN, |text| text.parse().ok())
 }
 
 /// Of a repository creation template.
 pub fn template_prefix(item: Item) -> Result<Prefix, Fault> {
-    item.read(1..=256, PREFIX_PATTERN, Prefix::parse)
+    item.read(1..=256, PREFIX_PATTERN, |text| text.parse().ok())
 }
 
 pub fn policy_text(item: Item) -> Result<String, Fault> {
