@@ -53,7 +53,11 @@ impl FromStr for Prefix {
     fn from_str(text: &str) -> Result<Self, PrefixError> {
         let path = text.strip_suffix('/').unwrap_or(text);
         // A slash may make a template's prefix one character longer than a name.
-        if text == ROOT || path.parse::<RepositoryName>().is_ok() { Ok(Self(text.to_owned())) } else { Err(PrefixError) }
+        if text == ROOT || path.parse::<RepositoryName>().is_ok() {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(PrefixError)
+        }
     }
 }
 

@@ -10,12 +10,14 @@ use super::super::prefix::Prefix;
 use super::super::words::{Word, words};
 use super::item::Item;
 use super::members::Members;
+use super::pattern::is_role_arn_or_empty;
 use crate::oci::{AccountId, Digest, MediaType, RepositoryName, Tag};
 
 pub const ANY_LENGTH: std::ops::RangeInclusive<usize> = 0..=usize::MAX;
 
 const REPOSITORY_NAME_PATTERN: &str = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*";
 const PREFIX_PATTERN: &str = r"^([a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*\/?|ROOT)$";
+const ROLE_PATTERN: &str = r"^$|arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[\w+=,.@-]+(/[\w+=,.@-]+)*";
 const DIGEST_PATTERN: &str = "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+";
 
 pub fn account_id(item: Item) -> Result<AccountId, Fault> {
@@ -72,8 +74,9 @@ pub fn policy_text(item: Item) -> Result<String, Fault> {
     item.text_within(0..=10_240)
 }
 
+/// Empty is none.
 pub fn custom_role_arn(item: Item) -> Result<String, Fault> {
-    item.text_within(0..=2048)
+    item.read(0..=2048, ROLE_PATTERN, |text| is_role_arn_or_empty(text).then(|| text.to_owned()))
 }
 
 /// The type and the key, which `key` reads.
