@@ -15,6 +15,7 @@ mod auth;
 mod bucket;
 mod certificates;
 mod chaos;
+mod ecr;
 mod edge;
 mod failures;
 mod fill;

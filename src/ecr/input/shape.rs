@@ -2,7 +2,7 @@
 
 use super::super::encryption::EncryptionConfiguration;
 use super::super::fault::Fault;
-use super::super::image::RequestedImage;
+use super::super::image::{ImageFailureCode, RequestedImage};
 use super::super::layer::LayerDigest;
 use super::super::mutability::{ExclusionFilter, MAX_EXCLUSION_FILTERS, MutabilityMode, TagMutability};
 use super::super::page::{NextToken, Page, PageKind, Selection};
@@ -52,12 +52,27 @@ pub fn media_type(item: Item) -> Result<MediaType, Fault> {
 
 /// A malformed id is for the operation to answer; only one that is longer than the model allows fails here.
 pub fn images(item: Item) -> Result<Vec<RequestedImage>, Fault> {
-    item.list(1..=100, |item| {
-        let mut members = item.object()?;
-        let digest = members.optional("imageDigest", Item::text)?;
-        let tag = members.optional("imageTag", |item| item.text_within(1..=300))?;
-        Ok(RequestedImage::new(digest, tag))
-    })
+    item.list(1..=100, image)
+}
+
+fn image(item: Item) -> Result<RequestedImage, Fault> {
+    let mut members = item.object()?;
+    let digest = members.optional("imageDigest", Item::text)?;
+    let tag = members.optional("imageTag", |item| item.text_within(1..=300))?;
+    Ok(RequestedImage::new(digest, tag))
+}
+
+/// Where one id fails the whole call, a malformed one is an invalid parameter. A digest that nothing here can have is none.
+pub fn well_formed_image(item: Item) -> Result<RequestedImage, Fault> {
+    let path = item.path().to_owned();
+    let image = image(item)?;
+    let (member, code) = match image.meaning() {
+        Ok(_) | Err(ImageFailureCode::ImageNotFound) => return Ok(image),
+        Err(code @ ImageFailureCode::InvalidImageDigest) => (".imageDigest", code),
+        Err(code @ ImageFailureCode::InvalidImageTag) => (".imageTag", code),
+        Err(code) => ("", code),
+    };
+    Err(Fault::invalid_parameter(&format!("{path}{member}"), code.reason()))
 }
 
 /// Of a pull-through rule.

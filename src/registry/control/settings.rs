@@ -2,7 +2,7 @@
 
 use super::{Control, failed, now_ms, timestamp};
 use crate::ecr::{
-    AccountSettingOutput, DescribeRegistryOutput, ExclusionOutput, Fault, GetAccountSetting, LaterOperation,
+    AccountSettingOutput, DescribeRegistryOutput, ExclusionOutput, Fault, GetAccountSetting,
     ListPullTimeUpdateExclusions, ListPullTimeUpdateExclusionsOutput, Output, PullTimeUpdateExclusion,
     PutAccountSetting, ReplicationConfiguration, Word,
 };
@@ -82,13 +82,5 @@ impl Control<'_> {
         let next_token = arns.last().filter(|_| more).map(|last| page.next_token(last));
         let output = ListPullTimeUpdateExclusionsOutput { pull_time_update_exclusions: arns, next_token };
         Ok(Output::ListPullTimeUpdateExclusions(output))
-    }
-
-    /// What a later version carries out answers as if nothing of it were configured.
-    pub(super) async fn later(&self, operation: &LaterOperation) -> Result<Output, Fault> {
-        for name in &operation.repositories {
-            self.row(name).await?;
-        }
-        Err(operation.fault(&self.endpoint.account))
     }
 }
