@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::account_settings::is_mounting_enabled;
 use super::accounts::Accounts;
 use super::answer::{Answer, Body};
 use super::error::Error;
@@ -124,8 +125,13 @@ impl Registry {
                     Err(error) => Err(error),
                 }
             }
-            Action::StartUpload { name, start } => {
-                let repository = hosted.make_repository(self.own(&name)?).await?;
+            Action::StartUpload { name, mut start } => {
+                let own = self.own(&name)?;
+                // As where the blob is not there: it is uploaded.
+                if start.mount.is_some() && !is_mounting_enabled(&self.shared.meta, own.account).await? {
+                    start.mount = None;
+                }
+                let repository = hosted.make_repository(own).await?;
                 hosted.start_upload(repository, start, body).await
             }
             Action::ReadUpload { name, id } => hosted.read_upload(&self.find_own(&name).await?, &id).await,

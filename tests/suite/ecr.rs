@@ -3,11 +3,45 @@
 
 use serde_json::{Value, json};
 
-use crate::edge::{api, assert_fault, guarded, push_as};
-use crate::push::an_image;
+use crate::edge::{api, as_user, assert_fault, basic, guarded, push_as};
+use crate::push::{an_image, path};
 use crate::upstream::FakeUpstream;
 
 const REPO: &str = "team/app";
+
+/// `BLOB_MOUNTING`: what would be mounted is uploaded instead, in the registry that disabled it.
+#[tokio::test]
+async fn mounting_can_be_disabled() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    let image = an_image(1, &[1000]).await;
+    push_as(&proxy.client(), "root", "team/base", "latest", &image).await;
+    let (digest, root) = (&image.layer().digest, basic("root"));
+    let mount = async |repository: &str| {
+        let to = path(repository, &format!("blobs/uploads/?mount={digest}&from=team/base"));
+        proxy.client().send("POST", &to, &[("Authorization", &root)], b"").await
+    };
+    let setting = async |input: Value| {
+        let operation = if input["value"].is_null() { "GetAccountSetting" } else { "PutAccountSetting" };
+        let answer = api(&proxy.client(), "root", operation, input).await;
+        answer.assert_status(200);
+        answer.json()["value"].clone()
+    };
+    assert_eq!(setting(json!({ "name": "BLOB_MOUNTING" })).await, "ENABLED");
+    mount("team/one").await.assert_status(201);
+    setting(json!({ "name": "BLOB_MOUNTING", "value": "DISABLED" })).await;
+    let begun = mount("team/two").await;
+    begun.assert_status(202);
+    let blob = path("team/two", &format!("blobs/{digest}"));
+    as_user(&proxy, "root", "GET", &blob).await.assert_error(404, "BLOB_UNKNOWN");
+    // The client goes on with the upload, as it does where there is nothing to mount.
+    let to = format!("{}?digest={digest}", begun.header("location").unwrap());
+    let headers = [("Authorization", root.as_str())];
+    proxy.client().send("PUT", &to, &headers, &image.layer().bytes).await.assert_status(201);
+    as_user(&proxy, "root", "GET", &blob).await.assert_body(&image.layer().bytes);
+    setting(json!({ "name": "BLOB_MOUNTING", "value": "ENABLED" })).await;
+    mount("team/three").await.assert_status(201);
+}
 
 /// What is not done here answers as where nothing was ever set; what an operation names has to be there.
 #[tokio::test]

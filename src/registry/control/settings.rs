@@ -7,6 +7,7 @@ use crate::ecr::{
     PutAccountSetting, ReplicationConfiguration, Word,
 };
 use crate::meta::DocumentKind;
+use crate::registry::account_settings::account_setting;
 use crate::registry::hosted::MAX_EXCLUSIONS;
 
 impl Control<'_> {
@@ -17,12 +18,7 @@ impl Control<'_> {
     }
 
     pub(super) async fn get_account_setting(&self, input: GetAccountSetting) -> Result<Output, Fault> {
-        let row = self
-            .meta
-            .document(self.endpoint.account, DocumentKind::Setting, input.name.word())
-            .await
-            .map_err(failed)?;
-        let value = row.and_then(|row| input.name.value(&row.document)).unwrap_or_else(|| input.name.default_value());
+        let value = account_setting(self.meta, self.endpoint.account, input.name).await.map_err(failed)?;
         Ok(Output::AccountSetting(AccountSettingOutput { name: input.name, value }))
     }
 

@@ -265,9 +265,14 @@ def the_registry_policy(registry):
 def settings_and_exclusions(registry):
     described = registry.ecr.describe_registry()
     assert described["replicationConfiguration"] == {"rules": []}
-    assert registry.ecr.get_account_setting(name="BLOB_MOUNTING")["value"] in ("ENABLED", "DISABLED")
-    registry.ecr.put_account_setting(name="BLOB_MOUNTING", value="ENABLED")
-    assert registry.ecr.get_account_setting(name="BLOB_MOUNTING")["value"] == "ENABLED"
+    was = registry.ecr.get_account_setting(name="BLOB_MOUNTING")["value"]
+    assert was in ("ENABLED", "DISABLED")
+    try:
+        for value in ("DISABLED", "ENABLED"):
+            registry.ecr.put_account_setting(name="BLOB_MOUNTING", value=value)
+            assert registry.ecr.get_account_setting(name="BLOB_MOUNTING")["value"] == value
+    finally:
+        registry.ecr.put_account_setting(name="BLOB_MOUNTING", value=was)
     fault("InvalidParameterException", registry.ecr.put_account_setting, name="BLOB_MOUNTING", value="MAYBE")
     arn = f"arn:aws:iam::{described['registryId']}:role/scanner-{secrets.token_hex(4)}"
     registry.ecr.register_pull_time_update_exclusion(principalArn=arn)
