@@ -1,11 +1,12 @@
 //! What the ECR API does beyond its vocabulary: pulling from upstream, settings of the registry, parts of layers, and what it says of what
 //! it does not do.
 
+use base64::Engine;
 use serde_json::{Value, json};
 
 use crate::edge::{api, as_user, assert_fault, basic, guarded, push_as};
 use crate::push::{an_image, path};
-use crate::upstream::FakeUpstream;
+use crate::upstream::{FakeUpstream, noise, sha256};
 
 const REPO: &str = "team/app";
 
@@ -41,6 +42,59 @@ async fn mounting_can_be_disabled() {
     as_user(&proxy, "root", "GET", &blob).await.assert_body(&image.layer().bytes);
     setting(json!({ "name": "BLOB_MOUNTING", "value": "ENABLED" })).await;
     mount("team/three").await.assert_status(201);
+}
+
+/// Every part but the last has at least 5 MiB, which is known when the upload ends.
+#[tokio::test]
+async fn short_parts_are_refused_at_the_end() {
+    const LEAST: usize = 5 << 20;
+    let upstream = FakeUpstream::start().await;
+    let mut proxy = guarded(&upstream).await;
+    let input = json!({ "repositoryName": REPO });
+    api(&proxy.client(), "root", "CreateRepository", input.clone()).await.assert_status(200);
+    for (sizes, exception) in [
+        (&[LEAST, LEAST, 17][..], None),
+        (&[10][..], None),
+        (&[LEAST, LEAST - 1, LEAST], Some("LayerPartTooSmallException")),
+        (&[10, 10], Some("LayerPartTooSmallException")),
+    ] {
+        let content = noise(sizes.len() as u64, sizes.iter().sum());
+        let begun = api(&proxy.client(), "root", "InitiateLayerUpload", input.clone()).await.json();
+        let id = begun["uploadId"].as_str().unwrap();
+        let mut first = 0;
+        for size in sizes {
+            let part = &content[first..first + size];
+            let part = json!({ "repositoryName": REPO, "uploadId": id, "partFirstByte": first,
+                "partLastByte": first + size - 1,
+                "layerPartBlob": base64::engine::general_purpose::STANDARD.encode(part) });
+            api(&proxy.client(), "root", "UploadLayerPart", part).await.assert_status(200);
+            first += size;
+            // What was said of the parts outlasts the process.
+            if sizes.len() == 2 && first == *size {
+                proxy.restart().await;
+            }
+        }
+        let end = json!({ "repositoryName": REPO, "uploadId": id, "layerDigests": [sha256(&content)] });
+        let ended = api(&proxy.client(), "root", "CompleteLayerUpload", end.clone()).await;
+        match exception {
+            None => ended.assert_status(200),
+            Some(exception) => {
+                assert_fault(&ended, exception);
+                let again = api(&proxy.client(), "root", "CompleteLayerUpload", end).await;
+                assert_fault(&again, "UploadNotFoundException");
+            }
+        }
+    }
+    // The data plane has no parts, and no least size.
+    let root = basic("root");
+    let headers = [("Authorization", root.as_str())];
+    let begun = proxy.client().send("POST", &path(REPO, "blobs/uploads/"), &headers, b"").await;
+    let to = begun.header("location").unwrap().to_owned();
+    for _ in 0..3 {
+        proxy.client().send("PATCH", &to, &headers, b"short").await.assert_status(202);
+    }
+    let to = format!("{to}?digest={}", sha256(b"shortshortshort"));
+    proxy.client().send("PUT", &to, &headers, b"").await.assert_status(201);
 }
 
 /// What is not done here answers as where nothing was ever set; what an operation names has to be there.
