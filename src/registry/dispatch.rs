@@ -154,7 +154,7 @@ impl Registry {
     }
 
     /// What a client gets is an image of the registry from now on.
-    async fn pull_manifest(
+    pub(super) async fn pull_manifest(
         &self,
         repository: names::Repository,
         reference: Reference,
@@ -231,6 +231,15 @@ impl Registry {
             _ => None,
         };
         About { repository, upstream, exists: true }
+    }
+
+    /// The upstream's repository that the registry knows by this name. A repository has one name there, whichever ways a client of the
+    /// data plane may name it.
+    pub(super) fn upstream_repository(&self, name: &QualifiedName) -> Option<names::Repository> {
+        match self.resolve(&requested(name)) {
+            Ok(Named::Upstream(repository)) if repository.own == *name => Some(repository),
+            _ => None,
+        }
     }
 
     /// Puts other upstreams of the configuration in place. Requests under way end with those that they began with.

@@ -4,11 +4,160 @@
 use base64::Engine;
 use serde_json::{Value, json};
 
-use crate::edge::{api, as_user, assert_fault, basic, guarded, push_as};
+use crate::client::Answer;
+use crate::edge::{USERS, api, as_user, assert_fault, basic, guarded, push_as};
+use crate::proxy::{HUB, Proxy, Setup};
 use crate::push::{an_image, path};
-use crate::upstream::{FakeUpstream, noise, sha256};
+use crate::upstream::{Behaviour, FakeUpstream, noise, sha256};
 
 const REPO: &str = "team/app";
+
+/// One where a tag is asked for upstream each time.
+async fn fresh(upstream: &FakeUpstream) -> Proxy {
+    let mut setup = Setup::of(upstream).fresh_tags();
+    setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
+    setup.start().await
+}
+
+fn local() -> String {
+    format!("{HUB}/{REPO}")
+}
+
+async fn get_images(proxy: &Proxy, user: &str, repository: &str, ids: Value) -> Answer {
+    let input = json!({ "repositoryName": repository, "imageIds": ids });
+    api(&proxy.client(), user, "BatchGetImage", input).await
+}
+
+/// The manifest of the one image that is asked for, or the code and the reason of its failure.
+async fn get_image(proxy: &Proxy, user: &str, repository: &str, id: Value) -> Result<String, (String, String)> {
+    let answer = get_images(proxy, user, repository, json!([id])).await;
+    answer.assert_status(200);
+    let answer = answer.json();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    match (answer["images"].as_array().unwrap().as_slice(), answer["failures"].as_array().unwrap().as_slice()) {
+        ([image], []) => Ok(text(&image["imageManifest"])),
+        ([], [failure]) => Err((text(&failure["failureCode"]), text(&failure["failureReason"]))),
+        _ => panic!("{answer}"),
+    }
+}
+
+async fn repositories(proxy: &Proxy) -> Vec<String> {
+    let described = api(&proxy.client(), "root", "DescribeRepositories", json!({})).await.json();
+    let all = described["repositories"].as_array().unwrap();
+    all.iter().map(|one| one["repositoryName"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn set_policy(proxy: &Proxy, repository: &str, user: &str, action: &str) {
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": action,
+        "Principal": { "AWS": format!("arn:aws:iam::000000000000:user/{user}") } }] });
+    let set = json!({ "repositoryName": repository, "policyText": policy.to_string() });
+    api(&proxy.client(), "root", "SetRepositoryPolicy", set).await.assert_status(200);
+}
+
+/// The first image makes the repository; a tag is as fresh as on the data plane; what has come is there for good.
+#[tokio::test]
+async fn batch_get_image_pulls_what_is_not_kept() {
+    let upstream = FakeUpstream::start().await;
+    let (first, other) = (upstream.image(REPO, "latest", 1, &[1000]), upstream.untagged_image(REPO, 2, &[10]));
+    let proxy = fresh(&upstream).await;
+    assert!(repositories(&proxy).await.is_empty());
+    let text = |image: &crate::upstream::Image| Ok(String::from_utf8(image.manifest.bytes.to_vec()).unwrap());
+    let tag = || json!({ "imageTag": "latest" });
+    assert_eq!(get_image(&proxy, "reader", &local(), tag()).await, text(&first));
+    assert_eq!(repositories(&proxy).await, [local()]);
+    let layer = json!({ "repositoryName": local(), "layerDigest": first.layer().digest });
+    let url = api(&proxy.client(), "reader", "GetDownloadUrlForLayer", layer).await.json();
+    let from = url["downloadUrl"].as_str().unwrap().strip_prefix(&proxy.url()).unwrap().to_owned();
+    as_user(&proxy, "reader", "GET", &from).await.assert_body(&first.layer().bytes);
+
+    let second = upstream.image(REPO, "latest", 3, &[1000]);
+    assert_eq!(get_image(&proxy, "reader", &local(), tag()).await, text(&second));
+    let digest = |image: &crate::upstream::Image| json!({ "imageDigest": image.manifest.digest });
+    assert_eq!(get_image(&proxy, "reader", &local(), digest(&other)).await, text(&other));
+    let both = json!({ "imageTag": "latest", "imageDigest": first.manifest.digest });
+    let mismatch = get_image(&proxy, "reader", &local(), both).await.unwrap_err();
+    assert_eq!(mismatch.0, "ImageTagDoesNotMatchDigest");
+    let described = api(&proxy.client(), "root", "DescribeImages", json!({ "repositoryName": local() })).await.json();
+    assert_eq!(described["imageDetails"].as_array().unwrap().len(), 3);
+
+    // What is kept under a digest is served without asking; each id of a batch fails alone.
+    upstream.refuse();
+    let ids = json!([digest(&first), digest(&other), { "imageDigest": sha256(b"absent") }, { "imageTag": "-" }]);
+    let answer = get_images(&proxy, "reader", &local(), ids).await.json();
+    assert_eq!(answer["images"].as_array().unwrap().len(), 2);
+    let codes: Vec<_> = answer["failures"].as_array().unwrap().iter().map(|failure| &failure["failureCode"]).collect();
+    assert_eq!(codes, ["UpstreamUnavailable", "InvalidImageTag"]);
+    // A tag is served stale, as on the data plane.
+    assert_eq!(get_image(&proxy, "reader", &local(), tag()).await, text(&second));
+}
+
+/// Whatever upstream says has a code, and the reason says it in words.
+#[tokio::test]
+async fn what_upstream_answers_is_told_by_code() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = fresh(&upstream).await;
+    for (tag, behaviour, code) in [
+        ("absent", Behaviour::usual(), "ImageNotFound"),
+        ("denied", Behaviour::status(403), "UpstreamAccessDenied"),
+        ("closed", Behaviour::status(401), "UpstreamAccessDenied"),
+        ("a-page", Behaviour::answer(200, "text/html", "<html>"), "UpstreamUnavailable"),
+        ("broken", Behaviour::status(500), "UpstreamUnavailable"),
+        ("limited", Behaviour::limited(1), "UpstreamTooManyRequests"),
+    ] {
+        upstream.on("*", format!("/manifests/{tag}"), behaviour);
+        let (found, reason) = get_image(&proxy, "root", &local(), json!({ "imageTag": tag })).await.unwrap_err();
+        assert_eq!(found, code, "{tag}: {reason}");
+        assert!(code == "ImageNotFound" || reason.contains(HUB), "{tag}: {reason}");
+    }
+    assert!(repositories(&proxy).await.is_empty(), "nothing came");
+}
+
+/// Who may read, but not have anything brought, gets what is there.
+#[tokio::test]
+async fn bringing_an_image_needs_the_right_to() {
+    let upstream = FakeUpstream::start().await;
+    let kept = upstream.image(REPO, "latest", 1, &[1000]);
+    let other = upstream.untagged_image(REPO, 2, &[1000]);
+    let proxy = fresh(&upstream).await;
+    let registry = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "ecr:BatchGetImage",
+        "Resource": "*", "Principal": { "AWS": "arn:aws:iam::000000000000:user/nobody" } }] });
+    let input = json!({ "policyText": registry.to_string() });
+    api(&proxy.client(), "root", "PutRegistryPolicy", input).await.assert_status(200);
+    let tag = json!({ "imageTag": "latest" });
+    let refused = get_images(&proxy, "nobody", &local(), json!([tag])).await;
+    assert_fault(&refused, "RepositoryNotFoundException");
+    assert!(upstream.log().is_empty());
+
+    get_image(&proxy, "root", &local(), tag.clone()).await.unwrap();
+    let asked = upstream.log().len();
+    let moved = upstream.image(REPO, "latest", 3, &[1000]);
+    let text = |image: &crate::upstream::Image| Ok(String::from_utf8(image.manifest.bytes.to_vec()).unwrap());
+    assert_eq!(get_image(&proxy, "nobody", &local(), tag.clone()).await, text(&kept));
+    for id in [json!({ "imageDigest": other.manifest.digest }), json!({ "imageTag": "other" })] {
+        let (code, reason) = get_image(&proxy, "nobody", &local(), id).await.unwrap_err();
+        assert_eq!(code, "ImageNotFound");
+        assert!(reason.contains("ecr:BatchImportUpstreamImage"), "{reason}");
+    }
+    assert_eq!(upstream.log().len(), asked, "upstream is not asked for who may not");
+    set_policy(&proxy, &local(), "nobody", "ecr:BatchImportUpstreamImage").await;
+    assert_eq!(get_image(&proxy, "nobody", &local(), tag).await, text(&moved));
+}
+
+/// Names that are another's, or no repository's own name, bring nothing.
+#[tokio::test]
+async fn only_names_of_upstreams_are_pulled() {
+    let upstream = FakeUpstream::start().await;
+    upstream.image(REPO, "latest", 1, &[1000]);
+    let proxy = fresh(&upstream).await;
+    let tag = || json!([{ "imageTag": "latest" }]);
+    for name in [REPO, HUB] {
+        assert_fault(&get_images(&proxy, "root", name, tag()).await, "RepositoryNotFoundException");
+    }
+    push_as(&proxy.client(), "root", REPO, "v1", &an_image(2, &[100]).await).await;
+    let (code, _) = get_image(&proxy, "root", REPO, json!({ "imageTag": "latest" })).await.unwrap_err();
+    assert_eq!(code, "ImageNotFound");
+    assert!(upstream.log().is_empty());
+}
 
 /// `BLOB_MOUNTING`: what would be mounted is uploaded instead, in the registry that disabled it.
 #[tokio::test]

@@ -18,9 +18,12 @@ pub(super) type Found = Result<Digest, ImageFailureCode>;
 
 impl Control<'_> {
     pub(super) async fn place(&self, name: &RepositoryName) -> Result<Place, Fault> {
-        let row = self.row(name).await?;
-        let repository = Repository::of_row(self.endpoint.account, &row);
-        Ok(Place { id: row.id, repository, is_pulled: row.upstream.is_some() })
+        Ok(self.place_of(&self.row(name).await?))
+    }
+
+    pub(super) fn place_of(&self, row: &RepositoryRow) -> Place {
+        let repository = Repository::of_row(self.endpoint.account, row);
+        Place { id: row.id, repository, is_pulled: row.upstream.is_some() }
     }
 
     /// The one image of an operation, which must be there.
