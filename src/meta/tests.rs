@@ -346,6 +346,36 @@ async fn bringing_and_removing_take_turns() {
     .await;
 }
 
+/// Only the last part of an upload may be short.
+#[tokio::test]
+async fn short_parts() {
+    on_each(async |meta| {
+        let repository = own(&meta, &name("a"), 1).await;
+        for (at, (parts, refused)) in [
+            (&[][..], false),
+            (&[true][..], false),
+            (&[false, false, true], false),
+            (&[false, true, false], true),
+            (&[true, true], true),
+            (&[true, false, false], true),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let id = format!("upload-{at}");
+            let (algorithm, holder) = ("sha256".to_owned(), "me".to_owned());
+            let row = UploadRow { id: id.clone(), repository, algorithm, holder, bytes: 0, digest: None };
+            meta.begin_upload(&row, 1).await.unwrap();
+            for is_short in parts {
+                meta.add_part(&id, *is_short).await.unwrap();
+            }
+            assert_eq!(meta.has_short_part(&id).await.unwrap(), refused, "{parts:?}");
+        }
+        assert!(!meta.has_short_part("nothing").await.unwrap());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn uploads_expire() {
     on_each(async |meta| {

@@ -57,7 +57,7 @@ pub enum On<'a> {
     Repository(&'a About),
 }
 
-/// What somebody may see of a list.
+/// What somebody may see of a list, and have besides what they asked for.
 #[derive(Clone)]
 pub struct Viewer(pub(super) Option<(Authorizer, Identity, Circumstances)>);
 
@@ -295,8 +295,16 @@ impl Viewer {
 
     /// Whether a repository is in the lists that they see.
     pub async fn may_see(&self, about: &About) -> Result<bool, meta::Error> {
+        self.may(Ask { action: "ecr:DescribeRepositories", on: On::Repository(about), tag: None }).await
+    }
+
+    /// Whether an image that is not here is brought from upstream for them.
+    pub async fn may_import(&self, about: &About, tag: Option<&str>) -> Result<bool, meta::Error> {
+        self.may(Ask { action: "ecr:BatchImportUpstreamImage", on: On::Repository(about), tag }).await
+    }
+
+    async fn may(&self, ask: Ask<'_>) -> Result<bool, meta::Error> {
         let Some((authorizer, identity, circumstances)) = &self.0 else { return Ok(true) };
-        let ask = Ask { action: "ecr:DescribeRepositories", on: On::Repository(about), tag: None };
         match authorizer.ask(identity, ask, circumstances).await {
             Ok(()) => Ok(true),
             Err(Denied::Unavailable(error)) => Err(error),

@@ -5,6 +5,7 @@
 //!
 //! *Never* here: status codes and headers, files by their paths, SQL, or an answer without a permit.
 
+mod account_settings;
 mod answer;
 mod called;
 mod control;

@@ -16,6 +16,7 @@ mod auth;
 mod bucket;
 mod certificates;
 mod chaos;
+mod ecr;
 mod edge;
 mod failures;
 mod fill;
