@@ -211,8 +211,7 @@ impl Authenticator {
             Who::Open { .. } | Who::Anonymous => None,
         };
         let response = service.respond(keyring, principal.as_ref(), granted, now(), BEARER_LIFETIME).ok()?;
-        // Who has a certificate needs nothing that outlives it.
-        match principal.filter(|_| with_refresh && identity.means != Means::Certificate) {
+        match principal.filter(|_| with_refresh && identity.means.is_lasting()) {
             Some(principal) => {
                 let token = service.issue_refresh_token(keyring, &principal, now(), REFRESH_LIFETIME).ok()?;
                 Some(response.with_refresh_token(token))
@@ -271,7 +270,7 @@ impl Authenticator {
 
     async fn by_refresh_token(&self, token: &str) -> Result<Identity, Refused> {
         let opened = self.inner.service.open_refresh_token(&self.inner.keyring, token, now()).map_err(wrong)?;
-        self.known(&opened.value, Means::BearerToken).await
+        self.known(&opened.value, Means::RefreshToken).await
     }
 
     async fn by_basic(&self, basic: &BasicCredentials) -> Result<Identity, Refused> {

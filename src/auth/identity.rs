@@ -32,6 +32,7 @@ pub enum Means {
     AuthorizationToken,
     Password,
     BearerToken,
+    RefreshToken,
     IdToken,
     Certificate,
 }
@@ -60,6 +61,19 @@ impl Identity {
 }
 
 impl Means {
+    /// Whether it is good until somebody takes it back. What ends by itself gives nothing that lasts: no refresh token.
+    pub const fn is_lasting(self) -> bool {
+        match self {
+            Self::Password | Self::RefreshToken => true,
+            Self::Nothing
+            | Self::Signature
+            | Self::AuthorizationToken
+            | Self::BearerToken
+            | Self::IdToken
+            | Self::Certificate => false,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
@@ -67,6 +81,7 @@ impl Means {
             Self::AuthorizationToken => "authorization-token",
             Self::Password => "password",
             Self::BearerToken => "bearer-token",
+            Self::RefreshToken => "refresh-token",
             Self::IdToken => "id-token",
             Self::Certificate => "certificate",
         }

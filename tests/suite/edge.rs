@@ -459,13 +459,13 @@ async fn open_listeners_stay_open() {
 }
 
 /// A token of an identity provider, signed with its key.
-struct Issuer {
+pub struct Issuer {
     key: aws_lc_rs::signature::EcdsaKeyPair,
     upstream: FakeUpstream,
 }
 
 impl Issuer {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let upstream = FakeUpstream::start().await;
         let key = aws_lc_rs::signature::EcdsaKeyPair::generate(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING)
             .unwrap();
@@ -485,11 +485,11 @@ impl Issuer {
         issuer
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.upstream.url()
     }
 
-    fn token(&self, changes: Value) -> String {
+    pub fn token(&self, changes: Value) -> String {
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let mut claims = json!({ "iss": self.name(), "aud": "registry", "sub": "repo:team/app:ref:refs/heads/main",
             "repository": "team/app", "iat": now, "exp": now + 300 });
