@@ -39,7 +39,7 @@ struct Inner {
     /// Who showed this header a moment ago. Whatever is revoked is over when that moment is.
     recent: Recent<Identity>,
     /// Passwords that were right a moment ago, by a hash that lives no longer than this process.
-    right: moka::sync::Cache<Digest, Arc<Known>>,
+    right: moka::sync::Cache<Digest, ()>,
     salt: [u8; 32],
     /// Each password that is checked takes 19 MiB and a core for a moment.
     checking: Semaphore,
@@ -296,8 +296,8 @@ impl Authenticator {
         let salted = [self.inner.salt.as_slice(), basic.username.as_bytes(), b"\0", basic.password.as_bytes()].concat();
         let remembered =
             Digest::of(&[salted.as_slice(), b"\0", kept.as_deref().unwrap_or_default().as_bytes()].concat());
-        if let (Some(_), Some(right)) = (&kept, self.inner.right.get(&remembered)) {
-            return Ok(Identity::known(right, Means::Password));
+        if let (Some(known), Some(_), true) = (&known, &kept, self.inner.right.contains_key(&remembered)) {
+            return Ok(Identity::known(known.clone(), Means::Password));
         }
         let password = basic.password.clone();
         let _turn = self.inner.checking.acquire().await;
@@ -308,7 +308,7 @@ impl Authenticator {
         });
         match (checked.await, known) {
             (Ok(Ok(true)), Some(known)) => {
-                self.inner.right.insert(remembered, known.clone());
+                self.inner.right.insert(remembered, ());
                 Ok(Identity::known(known, Means::Password))
             }
             _ => Err(Refused::Wrong("the user name or the password is wrong".to_owned())),

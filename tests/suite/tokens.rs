@@ -1,12 +1,18 @@
 //! What tokens are given for what, and what ends them.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
 use base64::Engine;
 use serde_json::{Value, json};
 
+use crate::bound::until_async;
 use crate::client::Answer;
-use crate::edge::{Issuer, USERS, api, as_user, assert_fault, bearer};
+use crate::edge::{Issuer, SECRET, USERS, api, as_user, assert_fault, bearer};
 use crate::proxy::{Proxy, Setup};
 use crate::upstream::FakeUpstream;
+
+const PASSWORD: &str = "ann-and-nobody-else";
 
 async fn with(upstream: &FakeUpstream, more: &str) -> Proxy {
     let mut setup = Setup::of(upstream);
@@ -31,6 +37,10 @@ async fn by_password(proxy: &Proxy, user: &str, password: &str) -> Answer {
     form(proxy, &[("grant_type", "password"), ("username", user), ("password", password)]).await
 }
 
+async fn refreshed(proxy: &Proxy, token: &str) -> Answer {
+    form(proxy, &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+}
+
 async fn shown(proxy: &Proxy, to: &str, user: &str, password: &str) -> Answer {
     let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
     proxy.client().request("GET", to, &[("Authorization", &format!("Basic {pair}"))]).await
@@ -38,6 +48,21 @@ async fn shown(proxy: &Proxy, to: &str, user: &str, password: &str) -> Answer {
 
 fn refresh_token(given: &Value) -> String {
     given["refresh_token"].as_str().expect("a refresh token").to_owned()
+}
+
+fn iam(proxy: &Proxy, arguments: &[&str], input: &str) {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"))
+        .arg("iam")
+        .args(arguments)
+        .arg("--config")
+        .arg(proxy.config_path())
+        .current_dir(proxy.data_path().parent().unwrap())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "{arguments:?}");
 }
 
 /// An ID token lives for minutes: whoever finds one has no month.
@@ -85,4 +110,29 @@ async fn an_authorization_token_gives_nothing_that_outlives_it() {
     // A password does: it is good until somebody takes it back.
     refresh_token(&given(&as_user(&proxy, "reader", "GET", to).await));
     assert_fault(&api(&proxy.client(), "nobody", "GetAuthorizationToken", json!({})).await, "AccessDeniedException");
+}
+
+/// A refresh token gives another one, again and again, until what it was given for is revoked.
+#[tokio::test]
+async fn a_refresh_token_ends_when_it_is_revoked() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = with(&upstream, "").await;
+    iam(&proxy, &["create-user", "ann", "--policy", "PullOnly"], "");
+    iam(&proxy, &["set-password", "ann"], PASSWORD);
+    let first = refresh_token(&given(&by_password(&proxy, "ann", PASSWORD).await));
+    let second = refresh_token(&given(&refreshed(&proxy, &first).await));
+    let bearer = bearer(&refreshed(&proxy, &second).await);
+    iam(&proxy, &["revoke", "ann"], "");
+    until_async("the tokens are revoked", async || refreshed(&proxy, &second).await.status == 401).await;
+    assert_eq!(refreshed(&proxy, &first).await.status, 401);
+    assert_eq!(shown(&proxy, "/token?service=x", "<token>", &second).await.status, 401);
+    until_async("bearer tokens, too", async || {
+        proxy.client().request("GET", "/v2/", &[("Authorization", &bearer)]).await.status == 401
+    })
+    .await;
+    // Who still has the password gets new ones.
+    let third = refresh_token(&given(&by_password(&proxy, "ann", PASSWORD).await));
+    given(&refreshed(&proxy, &third).await);
+    assert_eq!(refreshed(&proxy, &second).await.status, 401);
+    assert!(!proxy.log().contains(SECRET) && !proxy.log().contains(&third));
 }
