@@ -66,12 +66,13 @@ impl PrincipalKind {
 }
 
 impl Meta {
-    /// The principal's row; made if it is missing, changed if it is there.
+    /// The principal's row; made if it is missing, changed if it is there. Epochs begin with the time, so that a token of a
+    /// principal who was removed is never of one who is made later with the same name.
     pub async fn put_principal(&self, new: &NewPrincipal, now_ms: i64) -> Result<PrincipalId, Error> {
         let mut writing = self.write().await?;
         let tags = serde_json::to_string(&new.tags).unwrap_or_else(|_| "{}".to_owned());
         let id = sqlx::query_scalar(
-            "INSERT INTO principal (account, kind, name, declared, epoch, tags, created_at_ms) VALUES ($1, $2, $3, $4, 0, $5, $6) \
+            "INSERT INTO principal (account, kind, name, declared, epoch, tags, created_at_ms) VALUES ($1, $2, $3, $4, $6, $5, $6) \
              ON CONFLICT (account, kind, name) DO UPDATE SET declared = excluded.declared, tags = excluded.tags RETURNING id",
         )
         .bind(new.account.as_str())

@@ -136,3 +136,23 @@ async fn a_refresh_token_ends_when_it_is_revoked() {
     assert_eq!(refreshed(&proxy, &second).await.status, 401);
     assert!(!proxy.log().contains(SECRET) && !proxy.log().contains(&third));
 }
+
+/// A user who comes after another of the same name is somebody else.
+#[tokio::test]
+async fn a_refresh_token_ends_with_its_user() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = with(&upstream, "").await;
+    let make = |password: &str| {
+        iam(&proxy, &["create-user", "ann", "--policy", "PullOnly"], "");
+        iam(&proxy, &["set-password", "ann"], password);
+    };
+    make(PASSWORD);
+    let token = refresh_token(&given(&by_password(&proxy, "ann", PASSWORD).await));
+    iam(&proxy, &["delete-user", "ann"], "");
+    until_async("the user is gone", async || refreshed(&proxy, &token).await.status == 401).await;
+    make("another-ann");
+    until_async("the other user is there", async || by_password(&proxy, "ann", "another-ann").await.status == 200)
+        .await;
+    refreshed(&proxy, &token).await.assert_status(401);
+    by_password(&proxy, "ann", PASSWORD).await.assert_status(401);
+}

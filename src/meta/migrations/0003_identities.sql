@@ -6,7 +6,7 @@ CREATE TABLE principal (
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
     declared INTEGER NOT NULL,
-    -- Counted up to revoke every token that was given out before.
+    -- Counted up to revoke every token that was given out before; begins with `created_at_ms`.
     epoch INTEGER NOT NULL,
     -- A JSON object.
     tags TEXT NOT NULL,
