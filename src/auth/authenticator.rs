@@ -248,8 +248,7 @@ impl Authenticator {
         let now = now();
         let lifetime = identity.no_longer_than(BEARER_LIFETIME, now);
         let response = service.respond(keyring, principal.as_ref(), granted, now, lifetime).ok()?;
-        // Who has a certificate needs nothing that outlives it.
-        match principal.filter(|_| with_refresh && identity.means != Means::Certificate) {
+        match principal.filter(|_| with_refresh && identity.means.is_lasting()) {
             Some(principal) => {
                 let lifetime = identity.no_longer_than(REFRESH_LIFETIME, now);
                 let token = service.issue_refresh_token(keyring, &principal, now, lifetime).ok()?;
@@ -309,7 +308,7 @@ impl Authenticator {
 
     async fn by_refresh_token(&self, token: &str) -> Result<Identity, Refused> {
         let opened = self.inner.service.open_refresh_token(&self.inner.keyring, token, now()).map_err(wrong)?;
-        self.known(&opened.value, Means::BearerToken, opened.expires_at).await
+        self.known(&opened.value, Means::RefreshToken, opened.expires_at).await
     }
 
     async fn by_basic(&self, basic: &BasicCredentials, account: AccountId) -> Result<Identity, Refused> {

@@ -45,6 +45,7 @@ pub enum Means {
     AuthorizationToken,
     Password,
     BearerToken,
+    RefreshToken,
     IdToken,
     Certificate,
 }
@@ -90,6 +91,20 @@ impl Identity {
 }
 
 impl Means {
+    /// Whether it is good until somebody takes it back. What ends by itself gives nothing that lasts: no refresh token.
+    pub const fn is_lasting(self) -> bool {
+        match self {
+            Self::Password | Self::RefreshToken => true,
+            Self::Nothing
+            | Self::Signature
+            | Self::Session
+            | Self::AuthorizationToken
+            | Self::BearerToken
+            | Self::IdToken
+            | Self::Certificate => false,
+        }
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
@@ -98,6 +113,7 @@ impl Means {
             Self::AuthorizationToken => "authorization-token",
             Self::Password => "password",
             Self::BearerToken => "bearer-token",
+            Self::RefreshToken => "refresh-token",
             Self::IdToken => "id-token",
             Self::Certificate => "certificate",
         }

@@ -70,7 +70,8 @@ pub(super) static SECTION: Section = Section {
             name: "session",
             kind: Kind::Text,
             fallback: Fallback::Value(r#""sub""#),
-            meaning: "The claim that names whoever acts in the role, for logs and histories.",
+            meaning: "The claim that names the session in the role, for logs, histories and policies; characters that no \
+                      session may have become dashes, what is longer than 64 characters is cut, and a hash follows.",
         },
         Key {
             name: "jwks_url",

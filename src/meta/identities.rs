@@ -95,7 +95,8 @@ impl PrincipalKind {
 }
 
 impl Meta {
-    /// The principal's row; made if it is missing, changed if it is there.
+    /// The principal's row; made if it is missing, changed if it is there. Epochs begin with the time, so that a token of a
+    /// principal who was removed is never of one who is made later with the same name.
     pub async fn put_principal(&self, new: &NewPrincipal, now_ms: i64) -> Result<PrincipalId, Error> {
         let mut writing = self.write().await?;
         let tags = serde_json::to_string(&new.tags).unwrap_or_else(|_| "{}".to_owned());

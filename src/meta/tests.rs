@@ -413,3 +413,30 @@ async fn uploads_expire() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn epochs_of_principals() {
+    on_each(async |meta| {
+        let ann = NewPrincipal {
+            account: account(),
+            kind: PrincipalKind::User,
+            name: "ann".to_owned(),
+            declared: false,
+            tags: BTreeMap::new(),
+        };
+        let epoch = async || meta.principal(&account(), PrincipalKind::User, "ann").await.unwrap().unwrap().epoch;
+        let first = meta.put_principal(&ann, 1_795_000_000_000).await.unwrap();
+        let at_first = epoch().await;
+        // Being changed is not being revoked.
+        assert_eq!(meta.put_principal(&ann, 1_795_000_000_001).await.unwrap(), first);
+        assert_eq!(epoch().await, at_first);
+        meta.revoke_tokens(first).await.unwrap();
+        let revoked = epoch().await;
+        assert!(revoked > at_first);
+        // Who comes later with the same name has none of these.
+        assert!(meta.remove_principal(first).await.unwrap());
+        meta.put_principal(&ann, 1_795_000_060_000).await.unwrap();
+        assert!(epoch().await > revoked);
+    })
+    .await;
+}

@@ -557,7 +557,7 @@ async fn roles_of_the_configuration_and_of_id_tokens() {
     // The session is named by the token, not by whoever brings it.
     assert_eq!(
         caller(&proxy, &given).await,
-        "arn:aws:sts::000000000000:assumed-role/ci/repo-team-app-ref-refs-heads-main"
+        "arn:aws:sts::000000000000:assumed-role/ci/repo-team-app-ref-refs-heads-main-7af2d52a04777d2a"
     );
     ecr(&proxy, &given, "CreateRepository", r#"{"repositoryName":"r/2"}"#).await.assert_status(200);
     assert_fault(&iam(&proxy, &given, "ListUsers").await, 403, "AccessDenied");

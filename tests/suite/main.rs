@@ -32,5 +32,6 @@ mod range;
 mod reading;
 mod registries;
 mod storage;
+mod tokens;
 mod transfer;
 mod wire;

@@ -11,23 +11,14 @@ const MAX_CHARS: usize = 64;
 /// Hexadecimal digits: 64 bits, which no name is found for that meet those of a given other.
 const HASH_CHARS: usize = 16;
 
-/// Other characters become dashes, what is too long is cut. `None` for the empty text.
-pub(super) fn session_name(text: &str) -> Option<String> {
+/// Other characters become dashes, what is too long is cut; and what had to be changed ends in a hash of the whole text, and so
+/// does what looks as if it did: two names are never one session, since a policy may say which session it means. `None` for the
+/// empty text.
+pub(super) fn distinct_session_name(text: &str) -> Option<String> {
     if text.is_empty() {
         return None;
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    let mut name: String = text.chars().take(MAX_CHARS).map(|c| if allowed(c) { c } else { '-' }).collect();
-    while name.len() < MIN_CHARS {
-        name.push('-');
-    }
-    Some(name)
-}
-
-/// As [`session_name`], but what had to be changed ends in a hash of the whole text, and so does what looks as if it did: two
-/// names are never one session, since a policy may say which session it means.
-pub(super) fn distinct_session_name(text: &str) -> Option<String> {
-    let mut name = session_name(text)?;
+    let mut name = allowed(text);
     if name != text || ends_in_hash(text) {
         let hash = hexadecimal::encode(&Sha256::digest(text));
         name.truncate(MAX_CHARS - HASH_CHARS - 1);
@@ -35,6 +26,15 @@ pub(super) fn distinct_session_name(text: &str) -> Option<String> {
         name.extend(hash.chars().take(HASH_CHARS));
     }
     Some(name)
+}
+
+fn allowed(text: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    let mut name: String = text.chars().take(MAX_CHARS).map(|c| if allowed(c) { c } else { '-' }).collect();
+    while name.len() < MIN_CHARS {
+        name.push('-');
+    }
+    name
 }
 
 fn ends_in_hash(text: &str) -> bool {

@@ -1,4 +1,5 @@
-//! Refresh tokens: what `docker login` keeps in the place of a password.
+//! Refresh tokens: what `docker login` keeps in the place of a password. Who shows something that ends by itself, as an ID token,
+//! gets none.
 //!
 //! Sealed and bound to the service, so a token of one registry is nothing at another that shares the key ring. It is good
 //! at the token endpoint only.

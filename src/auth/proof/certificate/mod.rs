@@ -5,7 +5,6 @@
 //!
 //! *Never* here: trusting a certificate, or what anyone may do.
 
-mod der;
 mod names;
 mod rule;
 

@@ -3,8 +3,14 @@
 //! What could be taken for another name is passed over: a wildcard is nobody in particular, and characters that do not belong
 //! there (a zero byte, a line break) make a name look different to each who reads it.
 
+use x509_parser::asn1_rs::{Any, Error, FromDer as _, Sequence, Set};
+use x509_parser::certificate::X509CertificateParser;
+use x509_parser::error::X509Error;
+use x509_parser::nom::{self, Parser as _};
+use x509_parser::oid_registry::{OID_X509_COMMON_NAME, OID_X509_EXT_SUBJECT_ALT_NAME};
+use x509_parser::x509::{AttributeTypeAndValue, X509Version};
+
 use super::super::unix_time::UnixTime;
-use super::der::{Elements, Malformed};
 use crate::config::CertificateNameKind;
 
 pub(super) const MAX_CERTIFICATE_BYTES: usize = 64 << 10;
@@ -18,32 +24,14 @@ pub(super) const MAX_EMAIL_CHARS: usize = 320;
 /// X.520 has 64; authorities are not that strict.
 pub(super) const MAX_COMMON_NAME_BYTES: usize = 256;
 
-/// 2.5.4.3
-pub(super) const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-/// 2.5.29.17
-const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
-
-const BOOLEAN: u8 = 0x01;
-const INTEGER: u8 = 0x02;
-const OCTET_STRING: u8 = 0x04;
-pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
-pub(super) const UTC_TIME: u8 = 0x17;
-pub(super) const GENERALIZED_TIME: u8 = 0x18;
-pub(super) const SEQUENCE: u8 = 0x30;
-pub(super) const SET: u8 = 0x31;
-/// UTF8String, PrintableString and IA5String: all of them are UTF-8.
-const TEXTS: [u8; 3] = [0x0c, 0x13, 0x16];
-
-/// `[0]` to `[3]` of a TBSCertificate (section 4.1).
-const VERSION: u8 = 0xa0;
-const ISSUER_ID: u8 = 0x81;
-const SUBJECT_ID: u8 = 0x82;
-const EXTENSIONS: u8 = 0xa3;
-
-/// Kinds of a GeneralName (section 4.2.1.6); addresses, directory names and the others are nobody's name.
+/// Kinds of a GeneralName (RFC 5280 section 4.2.1.6), as they are encoded; addresses, directory names and the others are nobody's
+/// name.
 pub(super) const RFC822_NAME: u8 = 0x81;
 pub(super) const DNS_NAME: u8 = 0x82;
 pub(super) const URI: u8 = 0x86;
+
+/// UTF8String, PrintableString and IA5String, as they are encoded: all of them are UTF-8.
+const TEXTS: [u8; 3] = [0x0c, 0x13, 0x16];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CertificateNames {
@@ -61,8 +49,20 @@ pub enum CertificateError {
     TooManyNames,
 }
 
-impl From<Malformed> for CertificateError {
-    fn from(_: Malformed) -> Self {
+impl From<Error> for CertificateError {
+    fn from(_: Error) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<X509Error> for CertificateError {
+    fn from(_: X509Error) -> Self {
+        Self::Malformed
+    }
+}
+
+impl<E> From<nom::Err<E>> for CertificateError {
+    fn from(_: nom::Err<E>) -> Self {
         Self::Malformed
     }
 }
@@ -72,23 +72,18 @@ impl CertificateNames {
         if der.len() > MAX_CERTIFICATE_BYTES {
             return Err(CertificateError::TooLong);
         }
-        let mut certificate = Elements::new(Elements::new(der).expect(SEQUENCE)?);
-        let mut to_be_signed = Elements::new(certificate.expect(SEQUENCE)?);
-        // Version, serial number, algorithm, issuer.
-        for tag in [VERSION, INTEGER, SEQUENCE, SEQUENCE] {
-            to_be_signed.expect(tag)?;
+        // Only one extension is looked into, below.
+        let (rest, certificate) = X509CertificateParser::new().with_deep_parse_extensions(false).parse(der)?;
+        if !rest.is_empty() || certificate.version() != X509Version::V3 {
+            return Err(CertificateError::Malformed);
         }
-        let ends = end(to_be_signed.expect(SEQUENCE)?)?;
-        let subject = to_be_signed.expect(SEQUENCE)?;
-        // The public key, and what nobody uses.
-        to_be_signed.expect(SEQUENCE)?;
-        to_be_signed.optional(ISSUER_ID)?;
-        to_be_signed.optional(SUBJECT_ID)?;
-        let mut names = match to_be_signed.optional(EXTENSIONS)? {
-            Some(extensions) => alternative_names(extensions)?,
+        let ends = UnixTime::from_seconds(certificate.validity().not_after.timestamp());
+        let mut names = match certificate.get_extension_unique(&OID_X509_EXT_SUBJECT_ALT_NAME)? {
+            Some(extension) => alternative_names(extension.value)?,
             None => Vec::new(),
         };
-        names.extend(common_name(subject)?.map(|name| (CertificateNameKind::CommonName, name)));
+        let common_name = common_name(certificate.subject().as_raw())?;
+        names.extend(common_name.map(|name| (CertificateNameKind::CommonName, name)));
         Ok(Self { names, ends })
     }
 
@@ -103,41 +98,16 @@ impl CertificateNames {
     }
 }
 
-/// Section 4.1.2.5: two digits of a year are of 1950 to 2049.
-pub(super) fn end(validity: &[u8]) -> Result<UnixTime, Malformed> {
-    let mut validity = Elements::new(validity);
-    validity.next()?.ok_or(Malformed)?;
-    let (tag, text) = validity.next()?.ok_or(Malformed)?;
-    let text = str::from_utf8(text).map_err(|_| Malformed)?;
-    let text = match tag {
-        UTC_TIME if text.len() == 13 => format!("{}{text}", if text < "5" { "20" } else { "19" }),
-        GENERALIZED_TIME if text.len() == 15 => text.to_owned(),
-        _ => return Err(Malformed),
-    };
-    let (day, time) = text.split_at_checked(8).ok_or(Malformed)?;
-    UnixTime::parse_basic(&format!("{day}T{time}")).ok_or(Malformed)
-}
-
-pub(super) fn alternative_names(extensions: &[u8]) -> Result<Vec<(CertificateNameKind, String)>, CertificateError> {
-    let mut extensions = Elements::new(Elements::new(extensions).expect(SEQUENCE)?);
-    let mut found = None;
-    while let Some((tag, extension)) = extensions.next()? {
-        let mut extension = Elements::new(extension);
-        let id = extension.expect(OBJECT_IDENTIFIER)?;
-        extension.optional(BOOLEAN)?;
-        let value = extension.expect(OCTET_STRING)?;
-        if tag != SEQUENCE || (id == SUBJECT_ALTERNATIVE_NAME && found.replace(value).is_some()) {
-            return Err(CertificateError::Malformed);
-        }
-    }
-    let Some(value) = found else { return Ok(Vec::new()) };
-    let mut general_names = Elements::new(Elements::new(value).expect(SEQUENCE)?);
+/// The library has a type for these names, which leaves out how each was encoded and has no bound: so they are read one by one.
+pub(super) fn alternative_names(extension: &[u8]) -> Result<Vec<(CertificateNameKind, String)>, CertificateError> {
+    let (_, general_names) = Sequence::from_der(extension)?;
     let mut names = Vec::new();
-    while let Some((tag, name)) = general_names.next()? {
-        let name = match tag {
-            DNS_NAME => dns_name(name).map(|name| (CertificateNameKind::Dns, name)),
-            URI => printable(name, MAX_URI_CHARS).map(|name| (CertificateNameKind::Uri, name)),
-            RFC822_NAME => printable(name, MAX_EMAIL_CHARS).map(|name| (CertificateNameKind::Email, name)),
+    for general_name in general_names.der_iter::<Any<'_>, Error>() {
+        let Any { header, data } = general_name?;
+        let name = match header.raw_tag() {
+            Some([DNS_NAME]) => dns_name(data).map(|name| (CertificateNameKind::Dns, name)),
+            Some([URI]) => printable(data, MAX_URI_CHARS).map(|name| (CertificateNameKind::Uri, name)),
+            Some([RFC822_NAME]) => printable(data, MAX_EMAIL_CHARS).map(|name| (CertificateNameKind::Email, name)),
             _ => None,
         };
         names.extend(name);
@@ -162,26 +132,25 @@ fn printable(bytes: &[u8], most: usize) -> Option<String> {
 }
 
 /// A subject is a sequence of sets of pairs of object identifier and text (section 4.1.2.4). Of several common names nobody can
-/// say which is meant, so there is none.
-pub(super) fn common_name(subject: &[u8]) -> Result<Option<String>, Malformed> {
+/// say which is meant, so there is none. The library's own subject ends before what it cannot read, where another name may be.
+pub(super) fn common_name(subject: &[u8]) -> Result<Option<String>, CertificateError> {
     let mut found = Vec::new();
-    let mut sets = Elements::new(subject);
-    while let Some((tag, set)) = sets.next()? {
-        let mut pairs = Elements::new(set);
-        while let Some((inner, pair)) = pairs.next()? {
-            let mut pair = Elements::new(pair);
-            let id = pair.expect(OBJECT_IDENTIFIER)?;
-            let value = pair.next()?.ok_or(Malformed)?;
-            if (tag, inner) != (SET, SEQUENCE) {
-                return Err(Malformed);
-            }
-            if id == COMMON_NAME {
-                found.push(value);
+    let (_, sets) = Sequence::from_der(subject)?;
+    for set in sets.der_iter::<Set<'_>, Error>() {
+        for pair in set?.der_iter::<AttributeTypeAndValue<'_>, X509Error>() {
+            let pair = pair?;
+            if *pair.attr_type() == OID_X509_COMMON_NAME {
+                found.push(text(pair.attr_value()));
             }
         }
     }
-    let [(tag, text)] = found.as_slice() else { return Ok(None) };
-    let right = TEXTS.contains(tag) && (1..=MAX_COMMON_NAME_BYTES).contains(&text.len());
-    let text = str::from_utf8(text).ok().filter(|text| right && !text.chars().any(char::is_control));
-    Ok(text.map(str::to_owned))
+    let only = found.pop().filter(|_| found.is_empty());
+    Ok(only.flatten())
+}
+
+fn text(value: &Any<'_>) -> Option<String> {
+    let is_text = matches!(value.header.raw_tag(), Some([tag]) if TEXTS.contains(tag));
+    let right = is_text && (1..=MAX_COMMON_NAME_BYTES).contains(&value.data.len());
+    let text = str::from_utf8(value.data).ok().filter(|text| right && !text.chars().any(char::is_control));
+    text.map(str::to_owned)
 }

@@ -3,9 +3,15 @@
 use rcgen::string::Ia5String;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, DnType, KeyPair, SanType};
 
-use super::der::Malformed;
 use super::names::*;
 use crate::config::CertificateNameKind::{self, CommonName, Dns, Email, Uri};
+
+const OBJECT_IDENTIFIER: u8 = 0x06;
+const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+
+/// 2.5.4.3
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 fn signed(mut params: CertificateParams, common_name: Option<&str>) -> Vec<u8> {
     params.distinguished_name = DistinguishedName::new();
@@ -39,6 +45,18 @@ fn element(tag: u8, content: &[u8]) -> Vec<u8> {
         _ => vec![tag, 0x82, high, low],
     };
     [head, content.to_vec()].concat()
+}
+
+/// With other bytes wherever these are.
+fn replaced(der: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    assert_eq!(old.len(), new.len());
+    let mut der = der.to_vec();
+    let places: Vec<_> = (0..=der.len() - old.len()).filter(|at| der[*at..].starts_with(old)).collect();
+    assert!(!places.is_empty(), "{}", old.escape_ascii());
+    for at in places {
+        der[at..at + new.len()].copy_from_slice(new);
+    }
+    der
 }
 
 fn names(der: &[u8]) -> Vec<(CertificateNameKind, String)> {
@@ -96,10 +114,20 @@ fn names_that_could_be_taken_for_others_are_passed_over() {
         (URI, &long_uri),
         (RFC822_NAME, b"a\r\n@b"),
         (RFC822_NAME, &[b'a'; MAX_EMAIL_CHARS + 1]),
+        // Of another class, and in parts.
+        (DNS_NAME & 0x3f, b"evil.example"),
+        (DNS_NAME | 0x20, b"evil.example"),
     ] {
         let der = with_general_names(&[(tag, name), (DNS_NAME, b"other.example")]);
         assert_eq!(names(&der), [(Dns, "other.example".to_owned())], "{}", name.escape_ascii());
     }
+}
+
+/// A tag has one encoding; this one could be taken for that of a DNS name.
+#[test]
+fn tags_of_several_bytes_are_nobodys() {
+    assert_eq!(alternative_names(&element(SEQUENCE, b"\x9f\x02\x01a")), Ok(Vec::new()));
+    assert_eq!(alternative_names(&element(SEQUENCE, b"\x82\x01a")), Ok(vec![(Dns, "a".to_owned())]));
 }
 
 #[test]
@@ -123,11 +151,21 @@ fn common_names() {
         (pair(0x0c, b"\xff"), Ok(None)),
         (pair(0x0c, b""), Ok(None)),
         (pair(0x0c, &[b'n'; MAX_COMMON_NAME_BYTES + 1]), Ok(None)),
-        (vec![SET, 5, SEQUENCE, 9], Err(Malformed)),
-        (element(SEQUENCE, &element(SEQUENCE, &element(OBJECT_IDENTIFIER, COMMON_NAME))), Err(Malformed)),
+        (vec![SET, 5, SEQUENCE, 9], Err(CertificateError::Malformed)),
+        (
+            element(SEQUENCE, &element(SEQUENCE, &element(OBJECT_IDENTIFIER, COMMON_NAME))),
+            Err(CertificateError::Malformed),
+        ),
     ] {
-        assert_eq!(common_name(&subject), expected.map(|name| name.map(str::to_owned)), "{}", subject.escape_ascii());
+        let read = common_name(&element(SEQUENCE, &subject));
+        assert_eq!(read, expected.map(|name| name.map(str::to_owned)), "{}", subject.escape_ascii());
     }
+    // A name that is behind something unreadable is not left out: there may be two.
+    let good = certificate(Vec::new(), Some("x"));
+    assert_eq!(names(&good), [(CommonName, "x".to_owned())]);
+    let set_of_name = [&[SET, 10, SEQUENCE, 8, OBJECT_IDENTIFIER, 3], COMMON_NAME].concat();
+    let broken = replaced(&good, &set_of_name, &[&[SEQUENCE], &set_of_name[1..]].concat());
+    assert_eq!(CertificateNames::parse(&broken), Err(CertificateError::Malformed));
 }
 
 #[test]
@@ -157,16 +195,15 @@ fn ends() {
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         assert_eq!(CertificateNames::parse(&signed(params, None)).unwrap().ends().seconds(), seconds, "{year}");
     }
-    let time = |tag, text: &str| [element(UTC_TIME, b"200101000000Z"), element(tag, text.as_bytes())].concat();
-    for (tag, text) in [
-        (UTC_TIME, "2001010000Z"),
-        (UTC_TIME, "201301000000Z"),
-        (UTC_TIME, "20\u{e9}101000000"),
-        (GENERALIZED_TIME, "20500101000000+"),
-        (GENERALIZED_TIME, "+0500101000000Z"),
-        (0x0c, "20500101000000Z"),
-    ] {
-        assert_eq!(end(&time(tag, text)), Err(Malformed), "{text}");
+    let mut params = CertificateParams::default();
+    params.not_before = rcgen::date_time_ymd(1990, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2051, 1, 1);
+    let der = signed(params, None);
+    let end = b"20510101000000Z";
+    for text in [b"20511301000000Z", b"20510101000060Z", b"+0510101000000Z", b"2051010100000\xe9Z", b"20510101000000+"]
+    {
+        let der = replaced(&der, end, text);
+        assert_eq!(CertificateNames::parse(&der), Err(CertificateError::Malformed), "{}", text.escape_ascii());
     }
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::session_name::session_name;
+use super::super::session_name::distinct_session_name;
 use super::id_token::IdToken;
 use super::pattern::ClaimPattern;
 
@@ -38,7 +38,8 @@ pub struct ClaimPathError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssumedRole {
     pub role_arn: String,
-    /// 2 to 64 of the characters that AWS allows there: letters, digits and `_+=,.@-`.
+    /// 2 to 64 of the characters that AWS allows there: letters, digits and `_+=,.@-`. Of two claims, or names in certificates,
+    /// it is never the same.
     pub session_name: String,
 }
 
@@ -54,7 +55,7 @@ impl ClaimRule {
             return None;
         }
         let named = token.claims.pointer(&self.session_name.0).and_then(scalar)?;
-        Some(AssumedRole { role_arn: self.role_arn.clone(), session_name: session_name(&named)? })
+        Some(AssumedRole { role_arn: self.role_arn.clone(), session_name: distinct_session_name(&named)? })
     }
 }
 

@@ -266,18 +266,28 @@ fn rules() {
     let assumed = ClaimRule::first_match(&rules, &token).unwrap();
     assert_eq!(
         (assumed.role_arn.as_str(), assumed.session_name.as_str()),
-        ("first", "repo-org-app-ref-refs-heads-main")
+        ("first", "repo-org-app-ref-refs-heads-main-a62627cad421df49")
     );
 }
 
 #[test]
 fn session_names() {
-    for (subject, name) in
-        [("7", "7-".to_owned()), ("a b\u{e4}@x", "a-b-@x".into()), (&"n".repeat(100), "n".repeat(64))]
-    {
+    let name = |subject: &str| {
         let token = verify(&ISSUED.token("EdDSA", Some("ed"), &with("sub", json!(subject)))).unwrap();
-        assert_eq!(ClaimRule::first_match([&rule(&[])], &token).unwrap().session_name, name);
+        ClaimRule::first_match([&rule(&[])], &token).unwrap().session_name
+    };
+    let long = "n".repeat(100);
+    for (subject, expected) in [
+        ("ci@example.org", "ci@example.org".to_owned()),
+        ("7", "7--7902699be42c8a8e".into()),
+        ("a b\u{e4}@x", "a-b-@x-10bb4d7d8bf240da".into()),
+        (&long, format!("{}-4e9d823140bd9805", "n".repeat(47))),
+    ] {
+        assert_eq!(name(subject), expected, "{subject}");
     }
+    let alike = ["repo:org/a-b", "repo:org-a/b", "repo-org-a-b"].map(name);
+    assert!(alike[0] != alike[1] && alike[1] != alike[2] && alike[2] != alike[0], "{alike:?}");
+    assert_ne!(name(&format!("{long}1")), name(&format!("{long}2")));
 }
 
 #[test]
