@@ -93,7 +93,7 @@ impl Users {
         let circumstances =
             Circumstances { source: question.source, secure: true, user_agent: None, now: SystemTime::now() };
         let on = about.as_ref().map_or(On::Registry(account), On::Repository);
-        let ask = Ask { action: &question.action, on, tag: question.tag.as_deref() };
+        let ask = Ask::new(&question.action, on).tagged(question.tag.as_deref());
         Ok(authorizer.explain(&identity, ask, &circumstances).await?)
     }
 }

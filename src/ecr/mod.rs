@@ -13,6 +13,7 @@ mod timestamp;
 
 mod account_setting;
 mod applied_for;
+mod conditions;
 mod encryption;
 mod image;
 mod layer;
@@ -39,6 +40,7 @@ mod tests;
 pub use account_setting::AccountSettingName;
 pub use applied_for::AppliedFor;
 pub use arn::{ArnError, Region, RepositoryArn};
+pub use conditions::Said;
 pub use encryption::{EncryptionConfiguration, EncryptionType};
 pub use fault::{Denial, Exception, Fault, PartPlace};
 pub use image::{

@@ -189,16 +189,25 @@ async fn permit(
         Resource::Repository(name) => vec![about(name)],
         Resource::Repositories(names) => names.iter().map(about).collect(),
     };
+    let said = operation.said();
+    let tags: Vec<Option<String>> = operation.image_tags().into_iter().map(|tag| tag.map(str::to_owned)).collect();
+    let said = said.as_slice();
     let asks: Vec<Ask<'_>> = match operation.resource() {
         // Nobody but the caller's own account lets them log in.
         Resource::Registry if matches!(operation, Operation::GetAuthorizationToken(_)) => {
-            vec![Ask { action, on: On::Registry(own(&identity)), tag: None }]
+            vec![Ask::new(action, On::Registry(own(&identity)))]
         }
-        Resource::Registry => vec![Ask { action, on: On::Registry(account), tag: None }],
+        Resource::Registry => vec![Ask { said, ..Ask::new(action, On::Registry(account)) }],
         // A list shows what may be seen.
         Resource::AllRepositories => Vec::new(),
         Resource::Repository(_) | Resource::Repositories(_) => {
-            abouts.iter().map(|about| Ask { action, on: On::Repository(about), tag: None }).collect()
+            let each = abouts.iter().flat_map(|about| tags.iter().map(move |tag| (about, tag.as_deref())));
+            let needed = operation.also_needs();
+            let actions = || std::iter::once(action).chain(needed);
+            let ask = |(about, tag)| {
+                actions().map(move |action| Ask { tag, said, ..Ask::new(action, On::Repository(about)) })
+            };
+            each.flat_map(ask).collect()
         }
     };
     let circumstances = gate.circumstances(request);

@@ -13,6 +13,7 @@ use super::public;
 use crate::action::Action;
 use crate::auth::{Access, AccessAction, Identity, Known, Recent, ResourceType, Who};
 use crate::config::{AuthSettings, RepositorySettings};
+use crate::ecr::Said;
 use crate::meta::{self, Meta};
 use crate::oci::{AccountId, QualifiedName};
 
@@ -46,7 +47,10 @@ pub struct Ask<'a> {
     /// As `ecr:PutImage`.
     pub action: &'a str,
     pub on: On<'a>,
+    /// Of an image.
     pub tag: Option<&'a str>,
+    /// What else conditions can look at in the request.
+    pub said: &'a [Said],
 }
 
 /// What an action is done to.
@@ -60,6 +64,16 @@ pub enum On<'a> {
 /// What somebody may see of a list, and have besides what they asked for.
 #[derive(Clone)]
 pub struct Viewer(pub(super) Option<(Authorizer, Identity, Circumstances)>);
+
+impl<'a> Ask<'a> {
+    pub const fn new(action: &'a str, on: On<'a>) -> Self {
+        Self { action, on, tag: None, said: &[] }
+    }
+
+    pub const fn tagged(self, tag: Option<&'a str>) -> Self {
+        Self { tag, ..self }
+    }
+}
 
 impl Authorizer {
     /// The error says what cannot be made public.
@@ -107,12 +121,12 @@ impl Authorizer {
         // Without a repository it is the list of them: whoever may see nothing sees an empty one.
         if let (Some(name), Some(about)) = (action.iam_name(), about) {
             let (on, tag) = (On::Repository(about), action.tag());
-            self.ask(&identity, Ask { action: name, on, tag }, circumstances).await?;
+            self.ask(&identity, Ask::new(name, on).tagged(tag), circumstances).await?;
             if action.writes() && !about.exists {
-                self.ask(&identity, Ask { action: "ecr:CreateRepository", on, tag: None }, circumstances).await?;
+                self.ask(&identity, Ask::new("ecr:CreateRepository", on), circumstances).await?;
             }
             if about.upstream.is_some() {
-                let import = Ask { action: "ecr:BatchImportUpstreamImage", on, tag };
+                let import = Ask::new("ecr:BatchImportUpstreamImage", on).tagged(tag);
                 self.ask(&identity, import, circumstances).await?;
             }
         }
@@ -127,7 +141,7 @@ impl Authorizer {
             let may_read = match source.filter(|_| from.is_some()) {
                 Some(source) => {
                     let on = On::Repository(source);
-                    let read = Ask { action: "ecr:GetDownloadUrlForLayer", on, tag: None };
+                    let read = Ask::new("ecr:GetDownloadUrlForLayer", on);
                     self.ask(&identity, read, circumstances).await.is_ok()
                 }
                 None => false,
@@ -178,7 +192,7 @@ impl Authorizer {
             };
             let mut allowed = true;
             for name in needed {
-                match self.ask(identity, Ask { action: name, on, tag: None }, circumstances).await {
+                match self.ask(identity, Ask::new(name, on), circumstances).await {
                     Ok(()) => {}
                     Err(Denied::Unavailable(error)) => return Err(error.into()),
                     Err(_) => allowed = false,
@@ -295,12 +309,12 @@ impl Viewer {
 
     /// Whether a repository is in the lists that they see.
     pub async fn may_see(&self, about: &About) -> Result<bool, meta::Error> {
-        self.may(Ask { action: "ecr:DescribeRepositories", on: On::Repository(about), tag: None }).await
+        self.may(Ask::new("ecr:DescribeRepositories", On::Repository(about))).await
     }
 
     /// Whether an image that is not here is brought from upstream for them.
     pub async fn may_import(&self, about: &About, tag: Option<&str>) -> Result<bool, meta::Error> {
-        self.may(Ask { action: "ecr:BatchImportUpstreamImage", on: On::Repository(about), tag }).await
+        self.may(Ask::new("ecr:BatchImportUpstreamImage", On::Repository(about)).tagged(tag)).await
     }
 
     async fn may(&self, ask: Ask<'_>) -> Result<bool, meta::Error> {
@@ -319,6 +333,9 @@ fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances)
     for (key, value) in &facts.tags {
         context.add(format!("aws:ResourceTag/{key}"), value.as_str());
         context.add(format!("ecr:ResourceTag/{key}"), value.as_str());
+    }
+    for (key, values) in ask.said {
+        context.add_all(key.as_str(), values.iter().map(String::as_str));
     }
     if let Some(tag) = ask.tag {
         context.add("entrepot:ImageTag", tag);

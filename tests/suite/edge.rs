@@ -632,3 +632,64 @@ async fn bombs_and_crooked_requests() {
     }
     api(&client, "root", "DescribeRegistry", json!({})).await.assert_status(200);
 }
+
+/// What a request says of tags is what conditions look at, on both planes.
+#[tokio::test]
+async fn conditions_on_what_requests_say() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    let client = proxy.client();
+    let image = an_image(1, &[100]).await;
+    for tag in ["dev", "prod-1"] {
+        push(&proxy, REPO, tag, &image).await;
+    }
+    let deny = |action: Value, condition: Value| json!({ "Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*", "Condition": condition });
+    let actions = json!(["ecr:PutImage", "ecr:BatchGetImage", "ecr:BatchDeleteImage"]);
+    let production = deny(actions, json!({ "StringLike": { "entrepot:ImageTag": "prod-*" } }));
+    let policy = json!({ "Version": "2012-10-17", "Statement": [production] });
+    let set = json!({ "repositoryName": REPO, "policyText": policy.to_string() });
+    api(&client, "root", "SetRepositoryPolicy", set).await.assert_status(200);
+    let ids = |tags: &[&str]| {
+        let ids: Vec<Value> = tags.iter().map(|tag| json!({ "imageTag": tag })).collect();
+        json!({ "repositoryName": REPO, "imageIds": ids })
+    };
+    let put = |tag: &str| {
+        let text = std::str::from_utf8(&image.manifest.bytes).unwrap();
+        json!({ "repositoryName": REPO, "imageManifest": text, "imageTag": tag })
+    };
+    for (operation, input) in [
+        ("BatchGetImage", ids(&["prod-1"])),
+        ("BatchGetImage", ids(&["dev", "prod-1"])),
+        ("BatchDeleteImage", ids(&["dev", "prod-1"])),
+        ("PutImage", put("prod-2")),
+    ] {
+        assert_fault(&api(&client, "root", operation, input).await, "AccessDeniedException");
+    }
+    api(&client, "root", "BatchGetImage", ids(&["dev"])).await.assert_status(200);
+    api(&client, "root", "PutImage", put("dev-2")).await.assert_status(200);
+    as_user(&proxy, "root", "GET", &path(REPO, "manifests/prod-1")).await.assert_error(403, "DENIED");
+    as_user(&proxy, "root", "GET", &path(REPO, "manifests/dev")).await.assert_status(200);
+
+    let untagged = deny(json!("ecr:CreateRepository"), json!({ "Null": { "aws:RequestTag/team": "true" } }));
+    let secret = deny(json!("ecr:TagResource"), json!({ "ForAnyValue:StringEquals": { "aws:TagKeys": ["secret"] } }));
+    let setting =
+        deny(json!("ecr:PutAccountSetting"), json!({ "StringEquals": { "ecr:AccountSetting": "BLOB_MOUNTING" } }));
+    let policy = json!({ "Version": "2012-10-17", "Statement": [untagged, secret, setting] });
+    let set = json!({ "policyText": policy.to_string() });
+    api(&client, "root", "PutRegistryPolicy", set).await.assert_status(200);
+    let create = |tags: Value| json!({ "repositoryName": "tagged/app", "tags": tags });
+    let tag = |key: &str| json!({ "Key": key, "Value": "x" });
+    for tags in [json!([]), json!([tag("env")]), json!([tag("team"), tag("secret")])] {
+        assert_fault(&api(&client, "root", "CreateRepository", create(tags)).await, "AccessDeniedException");
+    }
+    let created = api(&client, "root", "CreateRepository", create(json!([tag("team")]))).await;
+    created.assert_status(200);
+    let arn = created.json()["repository"]["repositoryArn"].clone();
+    let more = |key: &str| json!({ "resourceArn": arn, "tags": [tag(key)] });
+    assert_fault(&api(&client, "root", "TagResource", more("secret")).await, "AccessDeniedException");
+    api(&client, "root", "TagResource", more("open")).await.assert_status(200);
+    let put = |name: &str, value: &str| json!({ "name": name, "value": value });
+    let mounting = put("BLOB_MOUNTING", "DISABLED");
+    assert_fault(&api(&client, "root", "PutAccountSetting", mounting).await, "AccessDeniedException");
+    api(&client, "root", "PutAccountSetting", put("REGISTRY_POLICY_SCOPE", "V2")).await.assert_status(200);
+}
