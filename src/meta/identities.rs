@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::changes::Change;
 use super::database::{Meta, Writing};
 use super::error::Error;
 use crate::oci::AccountId;
@@ -83,6 +84,7 @@ impl Meta {
         .fetch_one(writing.connection())
         .await
         .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(PrincipalId(id))
     }
@@ -142,6 +144,7 @@ impl Meta {
             let done = sqlx::query(statement).bind(id.0).execute(writing.connection()).await.map_err(Error::Query)?;
             removed = done.rows_affected();
         }
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(removed > 0)
     }
@@ -155,6 +158,7 @@ impl Meta {
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -166,6 +170,7 @@ impl Meta {
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -183,6 +188,7 @@ impl Meta {
         .execute(writing.connection())
         .await
         .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -219,6 +225,7 @@ impl Meta {
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(done.rows_affected() > 0)
     }
@@ -235,6 +242,7 @@ impl Meta {
     pub async fn put_principal_policy(&self, principal: PrincipalId, policy: &NamedPolicy) -> Result<(), Error> {
         let mut writing = self.write().await?;
         writing.put_principal_policy(principal, policy).await?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -253,6 +261,7 @@ impl Meta {
         for policy in policies {
             writing.put_principal_policy(principal, policy).await?;
         }
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -265,6 +274,7 @@ impl Meta {
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(done.rows_affected() > 0)
     }

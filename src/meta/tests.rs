@@ -11,7 +11,7 @@ use crate::oci::{AcceptSet, AccountId, Digest, MediaType, QualifiedName, Referen
 
 const URL_VARIABLE: &str = "TEST_POSTGRES_URL";
 
-async fn on_each(test: impl AsyncFn(Meta)) {
+pub(super) async fn on_each(test: impl AsyncFn(Meta)) {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = Meta::open(&folder.path().join("with % and space.db")).await.unwrap();
     test(sqlite.clone()).await;
