@@ -36,10 +36,10 @@ struct Inner {
     issuers: Issuers,
     certificates: Certificates,
     attempts: Attempts,
-    /// Who showed this header a moment ago. Whatever is revoked is over when that moment is.
+    /// Who showed this header a moment ago. Whatever is revoked is over when that moment is, or when the change was announced.
     recent: Recent<Identity>,
-    /// Passwords that were right a moment ago, by a hash that lives no longer than this process.
-    right: moka::sync::Cache<Digest, Arc<Known>>,
+    /// Passwords that were right a moment ago for what is kept of them, by a hash that lives no longer than this process.
+    right: moka::sync::Cache<Digest, ()>,
     salt: [u8; 32],
     /// Each password that is checked takes 19 MiB and a core for a moment.
     checking: Semaphore,
@@ -118,6 +118,11 @@ impl Authenticator {
         &self.inner.service.service
     }
 
+    /// Principals, their keys or their passwords are others now.
+    pub fn principals_changed(&self) {
+        self.inner.directory.changed();
+    }
+
     /// By the header `Authorization` of the data plane; without one by the connection's certificate; without that it is nobody.
     pub async fn identify(
         &self,
@@ -126,11 +131,12 @@ impl Authenticator {
         source: IpAddr,
     ) -> Result<Identity, Refused> {
         let Some(authorization) = authorization else { return self.by_certificate(certificate).await };
-        if let Some(identity) = self.inner.recent.get(authorization) {
+        let shown = (self.inner.directory.changes(), authorization);
+        if let Some(identity) = self.inner.recent.get(&shown) {
             return Ok(identity);
         }
         let identity = self.look_closely(authorization, source).await?;
-        self.inner.recent.insert(authorization, identity.clone());
+        self.inner.recent.insert(&shown, identity.clone());
         Ok(identity)
     }
 
@@ -297,8 +303,8 @@ impl Authenticator {
         let salted = [self.inner.salt.as_slice(), basic.username.as_bytes(), b"\0", basic.password.as_bytes()].concat();
         let remembered =
             Digest::of(&[salted.as_slice(), b"\0", kept.as_deref().unwrap_or_default().as_bytes()].concat());
-        if let (Some(_), Some(right)) = (&kept, self.inner.right.get(&remembered)) {
-            return Ok(Identity::known(right, Means::Password));
+        if let (Some(_), Some(known), Some(())) = (&kept, &known, self.inner.right.get(&remembered)) {
+            return Ok(Identity::known(known.clone(), Means::Password));
         }
         let password = basic.password.clone();
         let _turn = self.inner.checking.acquire().await;
@@ -309,7 +315,7 @@ impl Authenticator {
         });
         match (checked.await, known) {
             (Ok(Ok(true)), Some(known)) => {
-                self.inner.right.insert(remembered, known.clone());
+                self.inner.right.insert(remembered, ());
                 Ok(Identity::known(known, Means::Password))
             }
             _ => Err(Refused::Wrong("the user name or the password is wrong".to_owned())),

@@ -1,13 +1,14 @@
 //! Principals by their names, remembered for moments: other processes change them, too.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::proof::Principal;
 use crate::meta::{self, Meta, PrincipalId, PrincipalKind, PrincipalRow};
 use crate::oci::AccountId;
 
-/// A change elsewhere is seen after this.
+/// A change elsewhere that was not announced is seen after this.
 const REMEMBERED: Duration = Duration::from_secs(3);
 
 const MAX_PRINCIPALS: u64 = 10_000;
@@ -16,7 +17,10 @@ const MAX_PRINCIPALS: u64 = 10_000;
 #[derive(Clone)]
 pub struct Directory {
     meta: Meta,
-    by_arn: moka::sync::Cache<String, Option<Arc<Known>>>,
+    /// Counts changes.
+    changes: Arc<AtomicU64>,
+    /// Each with the count that it was asked for at; under another it is not believed.
+    by_arn: moka::sync::Cache<String, (u64, Option<Arc<Known>>)>,
 }
 
 /// A principal that the database knows: a user, or somebody in a role.
@@ -63,11 +67,24 @@ impl Known {
 impl Directory {
     pub fn new(meta: Meta) -> Self {
         let by_arn = moka::sync::Cache::builder().max_capacity(MAX_PRINCIPALS).time_to_live(REMEMBERED).build();
-        Self { meta, by_arn }
+        Self { meta, changes: Arc::default(), by_arn }
+    }
+
+    /// Principals are others now.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What was found out before the count changed may no longer be so.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     pub async fn by_arn(&self, arn: &str) -> Result<Option<Arc<Known>>, meta::Error> {
-        if let Some(known) = self.by_arn.get(arn) {
+        let changes = self.changes();
+        if let Some((at, known)) = self.by_arn.get(arn)
+            && at == changes
+        {
             return Ok(known);
         }
         let found = match parse(arn) {
@@ -81,7 +98,7 @@ impl Directory {
             None => None,
         };
         let known = found.map(Arc::new);
-        self.by_arn.insert(arn.to_owned(), known.clone());
+        self.by_arn.insert(arn.to_owned(), (changes, known.clone()));
         Ok(known)
     }
 

@@ -117,6 +117,7 @@ metrics! {
     upstream_fetches_waiting: IntGaugeVec "entrepot_upstream_fetches_waiting" ["upstream"] "Fetches that wait for a place below max_fetches.";
     upstream_rate_limit: IntGaugeVec "entrepot_upstream_rate_limit" ["upstream"] "Pulls that upstream allows in its window.";
     upstream_rate_limit_remaining: IntGaugeVec "entrepot_upstream_rate_limit_remaining" ["upstream"] "Pulls left in that window.";
+    announced_changes: IntCounterVec "entrepot_announced_changes_total" ["kind"] "Announced changes that memory was cleared for: principals, policies, rules, exclusions; a new connection to PostgreSQL counts as one of each.";
     config_reloads: IntCounterVec "entrepot_config_reloads_total" ["result"] "Reloads of the configuration: applied, refused.";
     build_info: IntGaugeVec "entrepot_build_info" ["version", "commit"] "Always 1.";
 }

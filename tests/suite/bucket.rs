@@ -15,7 +15,7 @@ use crate::upstream::{Behaviour, FakeUpstream, Gate, noise, sha256};
 const REPO: &str = "team/app";
 
 /// The variable's value; where it is not set that is said, and the test has nothing to do.
-fn server(variable: &str) -> Option<String> {
+pub fn server(variable: &str) -> Option<String> {
     let value = std::env::var(variable).ok();
     if value.is_none() {
         eprintln!("left out: {variable} is not set");
@@ -35,7 +35,7 @@ fn prefix() -> String {
 }
 
 /// A database that no other test knows.
-async fn a_database(server: &str) -> String {
+pub async fn a_database(server: &str) -> String {
     sqlx::any::install_default_drivers();
     let name = format!("entrepot_suite_{:016x}", fastrand::u64(..));
     let pool = sqlx::AnyPool::connect(server).await.expect("PostgreSQL can be reached");

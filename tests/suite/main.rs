@@ -27,6 +27,7 @@ mod push;
 mod range;
 mod reading;
 mod registries;
+mod replicas;
 mod storage;
 mod transfer;
 mod wire;

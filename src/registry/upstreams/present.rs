@@ -13,14 +13,14 @@ use super::rule::{self, Rule};
 use super::{MAX_RULES, SecretError, secret};
 use crate::config::{Credential, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
-use crate::meta::{DocumentKind, Error, Meta};
+use crate::meta::{Change, DocumentKind, Error, Meta};
 use crate::oci::AccountId;
 use crate::registry::accounts::Accounts;
 use crate::registry::names::{Names, known_as};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 
-/// A rule that another process changed, and a secret that changed, are seen after this.
+/// A secret that changed, and a rule whose change was not announced, are seen after this.
 const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 
 pub struct Upstreams {
@@ -155,13 +155,17 @@ impl Upstreams {
 
     /// Sees what other processes change, until `stop`.
     pub(in crate::registry) async fn follow_rules(&self, stop: CancellationToken) {
+        let mut changes = self.meta.changes();
         loop {
-            tokio::select! {
+            let announced = tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(FOLLOW_EVERY) => {}
-            }
+                () = changes.next_of(Change::Rules) => true,
+                () = tokio::time::sleep(FOLLOW_EVERY) => false,
+            };
             if let Err(error) = self.read_rules().await {
                 tracing::warn!(%error, "the pull-through rules cannot be read; those that were read last are in place");
+            } else if announced {
+                self.metrics.announced_changes.with_label_values(&[Change::Rules.name()]).inc();
             }
         }
     }
