@@ -133,3 +133,31 @@ fn parse(arn: &str) -> Option<(AccountId, PrincipalKind, &str, Option<&str>)> {
     };
     Some((account.parse().ok()?, kind, name, None))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meta::NewPrincipal;
+
+    /// What is remembered is not believed once principals are said to be others, that somebody is not there included.
+    #[tokio::test]
+    async fn forgets_when_principals_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
+        let directory = Directory::new(meta.clone());
+        let account: AccountId = "000000000000".parse().unwrap();
+        let epoch = async || {
+            let known = directory.user(&account, "ann").await.unwrap();
+            known.map(|known| known.row().epoch)
+        };
+        assert_eq!(epoch().await, None);
+        let (kind, name) = (PrincipalKind::User, "ann".to_owned());
+        let new = NewPrincipal { account, kind, name, declared: false, tags: Default::default() };
+        let id = meta.put_principal(&new, 1).await.unwrap();
+        directory.changed();
+        assert_eq!(epoch().await, Some(0));
+        meta.revoke_tokens(id).await.unwrap();
+        directory.clone().changed();
+        assert_eq!(epoch().await, Some(1));
+    }
+}

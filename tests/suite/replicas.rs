@@ -15,7 +15,7 @@ use tokio::process::Command;
 use crate::bound::{until_async, within};
 use crate::bucket::{a_database, server};
 use crate::client::Answer;
-use crate::edge::{SECRET, USERS, api, as_user, basic, guarded, push_as};
+use crate::edge::{SECRET, USERS, api, as_user, basic, bearer, guarded, push_as};
 use crate::proxy::{Proxy, Setup};
 use crate::push::{an_image, path};
 use crate::upstream::FakeUpstream;
@@ -152,6 +152,7 @@ async fn a_user_changed_by_a_command() {
     let ask = async |authorization: &str| -> Answer {
         replicas.two.client().request("GET", &manifest, &[("Authorization", authorization)]).await
     };
+    let scope = "/token?service=x&scope=repository:team/app:pull";
     for (case, arguments, input, by_token, status) in [
         ("policy", &["delete-policy", "USER", "PullOnly"][..], "", false, 403),
         ("password", &["set-password", "USER"], "another-password", false, 401),
@@ -163,9 +164,7 @@ async fn a_user_changed_by_a_command() {
             replicas.user(&user).await;
             let mut authorization = basic(&user);
             if by_token {
-                let scope = "/token?service=x&scope=repository:team/app:pull";
-                let token = as_user(&replicas.one, &user, "GET", scope).await;
-                authorization = format!("Bearer {}", token.json()["token"].as_str().unwrap());
+                authorization = bearer(&as_user(&replicas.two, &user, "GET", scope).await);
             }
             let since = Instant::now();
             ask(&authorization).await.assert_body(&image.manifest.bytes);
@@ -173,6 +172,11 @@ async fn a_user_changed_by_a_command() {
             let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
             replicas.tell("principals", replicas.iam(&arguments, input)).await;
             assert_eq!(ask(&authorization).await.status, status, "{case}");
+            if by_token {
+                // Whoever logs in again, with a password that is remembered, gets a token of the new epoch.
+                let again = bearer(&as_user(&replicas.two, &user, "GET", scope).await);
+                ask(&again).await.assert_body(&image.manifest.bytes);
+            }
             since
         })
         .await;
