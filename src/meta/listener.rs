@@ -90,7 +90,11 @@ fn no_answer() -> sqlx::Error {
 mod tests {
     use std::collections::BTreeMap;
 
+    use std::sync::{Arc, Mutex};
+
     use futures_util::FutureExt;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::meta::tests::on_each;
@@ -235,6 +239,50 @@ mod tests {
                 assert_eq!(next(&mut at_one).await, [Change::Exclusions]);
             }
             two.close().await;
+        })
+        .await;
+    }
+
+    /// A wire to the server, for as long as nobody cuts it: from then on its connections stay open and carry nothing.
+    async fn wire(server: String, cut: Arc<Mutex<CancellationToken>>) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (server, cut) = (server.clone(), cut.lock().unwrap().clone());
+                tokio::spawn(async move {
+                    let mut server = TcpStream::connect(server).await.unwrap();
+                    let carried = tokio::io::copy_bidirectional(&mut client, &mut server);
+                    if cut.run_until_cancelled(carried).await.is_none() {
+                        std::future::pending::<()>().await;
+                    }
+                });
+            }
+        });
+        port
+    }
+
+    /// A connection that carries nothing any more, and does not say so, is given up.
+    #[tokio::test]
+    async fn a_dead_connection_is_noticed() {
+        on_each(async |one| {
+            if !one.is_shared() {
+                return;
+            }
+            let mut url = one.pool.connect_options().database_url.clone();
+            let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
+            let cut = Arc::new(Mutex::new(CancellationToken::new()));
+            url.set_host(Some("127.0.0.1")).unwrap();
+            url.set_port(Some(wire(server, cut.clone()).await)).unwrap();
+            let two = Meta::open_postgres(url.as_str()).await.unwrap();
+            let mut changes = listening(&two).await;
+            put(&one, DocumentKind::PullThroughRule).await;
+            assert_eq!(next(&mut changes).await, [Change::Rules]);
+            std::mem::take(&mut *cut.lock().unwrap()).cancel();
+            put(&one, DocumentKind::PullThroughRule).await;
+            assert_eq!(next(&mut changes).await, Change::ALL);
+            put(&one, DocumentKind::PullThroughRule).await;
+            assert_eq!(next(&mut changes).await, [Change::Rules]);
         })
         .await;
     }
