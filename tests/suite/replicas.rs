@@ -226,6 +226,10 @@ async fn an_exclusion_of_one_holds_at_the_other_at_once() {
         since
     })
     .await;
+    // Whoever listens ends when it is told to.
+    let Replicas { mut two, .. } = replicas;
+    assert!(two.terminate().await.success(), "{}", two.log());
+    assert!(!two.log().contains("WARN"), "{}", two.log());
 }
 
 /// With SQLite the same announcements go round within the process.
