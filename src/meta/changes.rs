@@ -29,7 +29,8 @@ type Counts = [u64; Change::ALL.len()];
 #[derive(Clone)]
 pub(super) struct Announcements(watch::Sender<Counts>);
 
-/// What changes from the moment on that it was asked for.
+/// What changes from the moment on that it was asked for. A clone has seen what this one has.
+#[derive(Clone)]
 pub struct Changes {
     counts: watch::Receiver<Counts>,
     seen: Counts,

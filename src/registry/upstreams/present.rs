@@ -13,7 +13,7 @@ use super::rule::{self, Rule};
 use super::{MAX_RULES, SecretError, secret};
 use crate::config::{Credential, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
-use crate::meta::{Change, DocumentKind, Error, Meta};
+use crate::meta::{Change, Changes, DocumentKind, Error, Meta};
 use crate::oci::AccountId;
 use crate::registry::accounts::Accounts;
 use crate::registry::names::{Names, known_as};
@@ -31,6 +31,8 @@ pub struct Upstreams {
     /// One reads the rules at a time, so that the last to read is the last to put them in place.
     turn: Semaphore,
     meta: Meta,
+    /// Since before the rules were read first.
+    changes: Changes,
     /// The folder of the rules' credentials.
     secrets: PathBuf,
     metrics: Metrics,
@@ -74,6 +76,7 @@ impl Upstreams {
             accounts,
             known: Mutex::new(known),
             turn: Semaphore::new(1),
+            changes: meta.changes(),
             meta,
             secrets,
             metrics,
@@ -155,7 +158,7 @@ impl Upstreams {
 
     /// Sees what other processes change, until `stop`.
     pub(in crate::registry) async fn follow_rules(&self, stop: CancellationToken) {
-        let mut changes = self.meta.changes();
+        let mut changes = self.changes.clone();
         loop {
             let announced = tokio::select! {
                 () = stop.cancelled() => return,
