@@ -1,9 +1,12 @@
 //! What single parts cost: `cargo bench --bench parts`. The whole is measured by `benches/compare/run`.
 
 use std::hint::black_box;
+use std::time::SystemTime;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use entrepot::action::RequestedName;
+use entrepot::meta::UsageCounts;
+use entrepot::metering::{Meter, Whose};
 use entrepot::oci::{AccountId, Algorithm, Digest, Hasher, Manifest, RangeRequest, Reference, RepositoryName};
 use entrepot::policy::iam::{Context, Document, Kind, Policies, Principal, Question, decide};
 use entrepot::registry::Names;
@@ -159,5 +162,27 @@ fn repository_policy(others: usize) -> String {
     format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","))
 }
 
-criterion_group!(parts, parsing, hashing, evicting, resolving, deciding);
+/// Each request counts once: for a pair of names that others counted for just now, or for one of many.
+fn metering(criterion: &mut Criterion) {
+    let (Ok(settings), Ok(metrics), Ok(account)) =
+        (entrepot::config::parse(""), Metrics::new(), "111122223333".parse::<AccountId>())
+    else {
+        return;
+    };
+    let principal = "arn:aws:iam::111122223333:role/ci";
+    for (name, others) in [("count a use", 1), ("count a use among 10,000", 10_000)] {
+        let meter = Meter::new(&settings.metering, account, metrics.clone());
+        let names: Vec<String> = (0..others).map(|number| format!("docker.io/library/app-{number}")).collect();
+        let mut next = names.iter().cycle();
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let Some(repository) = next.next() else { return };
+                let counts = UsageCounts { requests: 1, pulls: 1, sent_bytes: 1000, ..UsageCounts::default() };
+                meter.count(black_box(Whose { account, repository, principal }), counts, SystemTime::now());
+            });
+        });
+    }
+}
+
+criterion_group!(parts, parsing, hashing, evicting, resolving, deciding, metering);
 criterion_main!(parts);

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod ecr;
+pub mod iam;
 pub mod oci;
 
 pub mod action;
@@ -18,6 +19,8 @@ pub mod storage;
 
 pub mod meta;
 
+pub mod metering;
+
 pub mod upstream;
 
 pub mod cache;
@@ -25,6 +28,8 @@ pub mod cache;
 pub mod auth;
 
 pub mod policy;
+
+pub mod accounts;
 
 pub mod registry;
 

@@ -11,18 +11,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of ARCHITECTURE.md: a room names only rooms above it.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 19] = [
     "oci",
     "ecr",
+    "iam",
     "action",
     "config",
     "telemetry",
     "storage",
     "meta",
+    "metering",
     "upstream",
     "cache",
     "auth",
     "policy",
+    "accounts",
     "registry",
     "jobs",
     "http",

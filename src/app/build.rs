@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use super::error::Error;
 use super::identities;
-use crate::auth::{Authenticator, Certificates, Keyring};
+use crate::accounts::{self, Accounts};
+use crate::auth::{Authenticator, Certificates, Enrolment, Keyring};
 use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::Meta;
+use crate::metering::Meter;
 use crate::policy::Authorizer;
-use crate::registry::{Accounts, Registry, Upstreams};
+use crate::registry::{Registries, Registry, Upstreams};
 use crate::storage::{Bucket, Depot, Storage};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
@@ -19,11 +21,13 @@ use crate::upstream::Upstream;
 pub(super) struct Core {
     pub(super) metrics: Metrics,
     pub(super) meta: Meta,
+    pub(super) meter: Meter,
     pub(super) cache: BlobCache,
     pub(super) registry: Registry,
     pub(super) keyring: Arc<Keyring>,
     pub(super) authenticator: Authenticator,
     pub(super) authorizer: Authorizer,
+    pub(super) accounts: accounts::Api,
 }
 
 pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
@@ -51,9 +55,14 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         Authenticator::new(keyring.clone(), settings.auth.clone(), &settings.oidc, certificates, meta.clone())?;
     let authorizer =
         Authorizer::new(settings.auth.clone(), &settings.repositories, meta.clone()).map_err(Error::Public)?;
-    let declared = declared(&settings.upstreams, &metrics)?;
-    let accounts = Arc::new(Accounts::new(&settings.auth, &settings.accounts));
-    let upstreams = Upstreams::new(accounts, declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
+    let enrolment = Enrolment::new(meta.clone(), keyring.clone(), settings.auth.account);
+    let accounts =
+        accounts::Api::new(Accounts::new(meta.clone(), enrolment), authenticator.clone(), authorizer.clone());
+    let meter = Meter::new(&settings.metering, settings.auth.account, metrics.clone());
+    let declared = declared(&settings.upstreams, &metrics, &meter)?;
+    let registries = Arc::new(Registries::new(&settings.auth, &settings.accounts));
+    let upstreams = Upstreams::new(registries, declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
+    let upstreams = upstreams.metered_by(meter.clone());
     upstreams.read_rules().await?;
     let registry = Registry::new(
         upstreams,
@@ -64,7 +73,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         meta.clone(),
         metrics.clone(),
     );
-    Ok(Core { metrics, meta, cache, registry, keyring, authenticator, authorizer })
+    Ok(Core { metrics, meta, meter, cache, registry, keyring, authenticator, authorizer, accounts })
 }
 
 pub(super) async fn meta(settings: &Settings) -> Result<Meta, Error> {
@@ -82,8 +91,8 @@ fn shared(settings: &StorageSettings, depot: &Depot, meta: &Meta) -> Option<Shar
 }
 
 /// The upstreams of the configuration.
-fn declared(settings: &[UpstreamSettings], metrics: &Metrics) -> Result<Vec<Arc<Upstream>>, Error> {
-    let make = |settings: &UpstreamSettings| Upstream::new(settings.clone(), metrics.clone());
+fn declared(settings: &[UpstreamSettings], metrics: &Metrics, meter: &Meter) -> Result<Vec<Arc<Upstream>>, Error> {
+    let make = |settings: &UpstreamSettings| Upstream::metered(settings.clone(), metrics.clone(), meter.clone());
     Ok(settings.iter().map(make).collect::<Result<_, _>>()?)
 }
 

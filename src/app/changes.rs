@@ -46,8 +46,8 @@ impl Memories {
     fn forget(&self, change: Change) {
         match change {
             Change::Principals => {
-                self.authenticator.principals_changed();
-                self.authorizer.policies_changed();
+                self.authenticator.forget();
+                self.authorizer.principals_changed();
             }
             Change::Policies => self.authorizer.policies_changed(),
             Change::Exclusions => self.hosted.exclusions_changed(),

@@ -20,18 +20,20 @@ pub enum Error {
     Certificate(#[from] crate::auth::CertificateRuleError),
     #[error("the users cannot be written down: {0}")]
     Users(#[from] crate::auth::EnrolmentError),
-    #[error("policy {name:?} of user {user:?} is refused: {source}")]
+    #[error("policy {name:?} of {user:?} is refused: {source}")]
     Policy { user: String, name: String, source: crate::policy::DocumentError },
     #[error("what a [[repository]] says cannot be made a policy: {0}")]
     Public(#[source] crate::policy::DocumentError),
     #[error("the audit log {path:?} cannot be written: {source}")]
     Audit { path: std::path::PathBuf, source: std::io::Error },
-    #[error("there is no user {0:?}; `entrepot iam list` shows all")]
-    NoUser(String),
-    #[error("user {0:?} stands in the configuration: change it there")]
-    Declared(String),
+    #[error(transparent)]
+    Accounts(#[from] crate::accounts::Error),
+    #[error("there is no {0}; `entrepot iam list` shows all")]
+    NoPrincipal(String),
     #[error("the first user's key cannot be written to {path:?}: {source}")]
     FirstUser { path: std::path::PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Usage(#[from] crate::metering::QuestionError),
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
     #[error("cannot listen on {address}: {source}; is another program using it?")]

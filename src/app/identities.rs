@@ -13,7 +13,7 @@ use crate::meta::Meta;
 use crate::policy::{Document, Kind, Preset};
 
 /// Bytes of a policy of a user (IAM allows 6,144 characters without spaces for a managed one).
-pub(super) const MAX_POLICY_BYTES: usize = 64 << 10;
+const MAX_POLICY_BYTES: usize = 64 << 10;
 
 const FIRST_USER: &str = "admin";
 
@@ -29,20 +29,27 @@ pub(super) async fn keyring(settings: &Settings) -> Result<Arc<Keyring>, Error> 
 /// made, whose key is written to a file: a log would keep it for everyone who can read logs.
 pub(super) async fn declare(settings: &Settings, meta: &Meta, keyring: &Arc<Keyring>) -> Result<(), Error> {
     let users = settings.users.iter().map(|user| (user.name.as_str(), user.policies.as_slice()));
-    for (of, policies) in users.chain(settings.roles()) {
+    let roles = settings.roles.iter().map(|role| (role.name.as_str(), role.policies.as_slice()));
+    for (of, policies) in users.chain(roles).chain(settings.ruled_roles()) {
         for (name, text) in policies.iter().filter(|(name, _)| Preset::named(name).is_none()) {
             let parsed = Document::parse(Kind::Identity, text, MAX_POLICY_BYTES);
             parsed.map_err(|source| Error::Policy { user: of.to_owned(), name: name.clone(), source })?;
         }
     }
+    for role in &settings.roles {
+        let parsed = Document::parse(Kind::Trust, &role.trust, MAX_POLICY_BYTES);
+        let name = role.trust_file.display().to_string();
+        parsed.map_err(|source| Error::Policy { user: role.name.clone(), name, source })?;
+    }
     let enrolment = Enrolment::new(meta.clone(), keyring.clone(), settings.auth.account);
-    enrolment.declare(&settings.users, settings.roles()).await?;
+    enrolment.declare(&settings.users, &settings.roles, settings.ruled_roles()).await?;
     let is_required =
         settings.auth.required || settings.listen.iter().any(|listener| listener.auth == Some(Access::Required));
-    if !is_required {
+    // Where ID tokens let somebody in, nobody needs a key.
+    if !is_required || !settings.oidc.is_empty() {
         return Ok(());
     }
-    if let Some(key) = enrolment.first_user(FIRST_USER, Preset::FullAccess.name()).await? {
+    if let Some(key) = enrolment.first_user(FIRST_USER, Preset::Administrator.name()).await? {
         let path = settings.data.join("admin-credentials");
         write_credentials(&path, &key, &settings.auth.region)
             .map_err(|source| Error::FirstUser { path: path.clone(), source })?;

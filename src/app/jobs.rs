@@ -1,6 +1,6 @@
 //! The jobs of this program, and running one without serving.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
@@ -18,6 +18,9 @@ pub const PREVIEW: &str = "gc-dry-run";
 
 /// Reads everything again.
 pub const SCRUB: &str = "scrub";
+
+/// Writes down what was used and what repositories hold.
+pub const STOCK: &str = "usage";
 
 pub(super) fn jobs(settings: &Settings, core: &Core) -> Jobs {
     let (hosted, cache) = (core.registry.hosted().clone(), core.cache.clone());
@@ -62,10 +65,19 @@ pub(super) fn jobs(settings: &Settings, core: &Core) -> Jobs {
             Ok(json!({ "pushed": pushed, "cached": { "blobs": blobs, "damaged": damaged } }))
         }
     };
+    let (meter, meta) = (core.meter.clone(), core.meta.clone());
+    let stock = move |_, stop| {
+        let (meter, meta) = (meter.clone(), meta.clone());
+        async move {
+            let stock = meter.take_stock(&meta, SystemTime::now(), &stop).await;
+            stock.map(|stock| json!(stock)).map_err(|error| error.to_string())
+        }
+    };
     Jobs::new(vec![
         Job::new(RECLAIM, Some(settings.hosted.reclaim_every), reclaim),
         Job::new(PREVIEW, None, preview),
         Job::new(SCRUB, Some(every).filter(|every| *every > Duration::ZERO), scrub),
+        Job::new(STOCK, None, stock),
     ])
 }
 

@@ -7,11 +7,14 @@ mod changes;
 mod error;
 mod identities;
 mod jobs;
+mod open_files;
 mod reload;
 mod run;
+mod usage;
 mod users;
 
 pub use error::Error;
-pub use jobs::{PREVIEW, RECLAIM, SCRUB, run_job};
+pub use jobs::{PREVIEW, RECLAIM, SCRUB, STOCK, run_job};
 pub use run::run;
+pub use usage::usage;
 pub use users::{Question, Users};

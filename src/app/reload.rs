@@ -72,6 +72,6 @@ fn keep_or_make(
     let untouched = files.into_iter().all(|file| !changed.contains(file));
     match present.iter().find(|upstream| untouched && upstream.settings() == settings) {
         Some(upstream) => Ok(upstream.clone()),
-        None => Upstream::new(settings.clone(), core.metrics.clone()),
+        None => Upstream::metered(settings.clone(), core.metrics.clone(), core.meter.clone()),
     }
 }

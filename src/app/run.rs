@@ -11,16 +11,18 @@ use super::build::{self, Core};
 use super::changes;
 use super::error::Error;
 use super::identities;
+use super::open_files;
 use super::reload;
+use super::usage;
 use crate::cache::BlobCache;
 use crate::config::{self, Access, Settings, Watch};
-use crate::http::{Bound, Gate, Ops, Readiness, Service, Serving, TlsListener};
+use crate::http::{Bound, Gate, Ops, Readiness, Service, Serving, TlsListener, Usage};
 use crate::meta::Meta;
 use crate::registry::Hosted;
 use crate::telemetry::{Audit, Logs};
 
-/// Time between writes of when blobs were used.
-const FLUSH_EVERY: Duration = Duration::from_secs(30);
+/// Time between writes of when blobs were used, and how much.
+pub(super) const FLUSH_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a question of an operator may still take when everything else has ended.
 const LAST_QUESTIONS: Duration = Duration::from_secs(1);
@@ -30,6 +32,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let (watch, settings) = Watch::start(source, Watch::USUAL_INTERVAL);
     let settings = settings?;
     let _logs = Logs::start(&settings.telemetry);
+    open_files::raise(settings.http.max_connections);
     let readiness = Readiness::default();
     let core = build::core(&settings).await?;
     identities::declare(&settings, &core.meta, &core.keyring).await?;
@@ -54,14 +57,16 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         let (accounts, audit) = (core.registry.accounts().clone(), audit.clone());
         let is_secure = listener.tls.is_some();
         let gate = Gate::new(authenticator, authorizer, accounts, is_open, listener.push, is_secure, audit);
-        let service = Service::new(
-            core.registry.clone(),
-            core.metrics.clone(),
-            settings.telemetry.access,
+        let service = Service {
+            registry: core.registry.clone(),
+            metrics: core.metrics.clone(),
+            meter: core.meter.clone(),
+            access_log: settings.telemetry.access,
             gate,
-            listener.redirect,
-            settings.http.stall_timeout,
-        );
+            accounts: core.accounts.clone(),
+            redirect: listener.redirect,
+            stall_timeout: settings.http.stall_timeout,
+        };
         let handler = move |request| {
             let service = service.clone();
             // hyper keeps room for a request's future as long as the connection lives; in a box of its own it is freed
@@ -71,10 +76,14 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         background.spawn(bound.accept(serving.clone(), handler));
     }
     let jobs = super::jobs::jobs(&settings, &core);
-    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), jobs.clone(), readiness.clone());
+    let usage = Usage::new(core.meta.clone(), settings.auth.account);
+    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), jobs.clone(), usage, readiness.clone());
     for address in &settings.admin.listen {
         let ops = ops.clone();
-        let handler = move |request| std::future::ready(ops.call(&request));
+        let handler = move |request| {
+            let ops = ops.clone();
+            async move { ops.call(&request).await }
+        };
         background.spawn(bind(*address, None)?.accept(operators.clone(), handler));
     }
     let (registry, stopped) = (core.registry.clone(), stop.clone());
@@ -84,6 +93,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     background.spawn(changes::follow(&core, stop.clone()));
     background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
     background.spawn(flush_pulls(core.registry.hosted().clone(), stop.clone()));
+    background.spawn(usage::follow(core.meter.clone(), core.meta.clone(), jobs.clone(), stop.clone()));
     let clock = jobs.clone();
     background.spawn(async move { clock.follow_the_clock().await });
     readiness.set_ready();
@@ -107,6 +117,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     background.wait().await;
     core.registry.close().await;
     core.cache.flush_uses(&core.meta, SystemTime::now()).await;
+    core.meter.close(&core.meta).await;
     core.meta.close().await;
     tracing::info!("stopped");
     Ok(())

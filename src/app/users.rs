@@ -8,16 +8,17 @@ use serde_json::{Value, json};
 use super::build;
 use super::error::Error;
 use super::identities;
-use crate::auth::{AccessKey, Directory, Enrolment, Identity, Known, Means};
+use crate::accounts::Accounts;
+use crate::auth::{Directory, Enrolment, Identity, Known, Means};
 use crate::config::Settings;
-use crate::meta::{Meta, PrincipalKind, PrincipalRow};
+use crate::meta::Meta;
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
-use crate::policy::{About, Ask, Authorizer, Circumstances, Document, Kind, On, Preset};
+use crate::policy::{About, Ask, Authorizer, Circumstances, On};
 
 /// Opened for one command.
 pub struct Users {
     meta: Meta,
-    enrolment: Enrolment,
+    accounts: Accounts,
     settings: Settings,
 }
 
@@ -41,14 +42,25 @@ impl Users {
         let meta = build::meta(&settings).await?;
         let keyring = identities::keyring(&settings).await?;
         let enrolment = Enrolment::new(meta.clone(), keyring, settings.auth.account);
-        Ok(Self { meta, enrolment, settings })
+        let accounts = Accounts::new(meta.clone(), enrolment);
+        Ok(Self { meta, accounts, settings })
+    }
+
+    /// For changes.
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The account that is meant where none is named.
+    pub const fn account(&self) -> AccountId {
+        self.settings.auth.account
     }
 
     pub async fn list(&self) -> Result<Value, Error> {
         let mut users = Vec::new();
-        for row in self.enrolment.all().await? {
-            let policies = self.meta.principal_policies(row.id).await?;
-            let keys = self.meta.access_keys(row.id).await?;
+        for row in self.accounts.all().await? {
+            let policies = self.accounts.policies(&row).await?;
+            let keys = self.accounts.access_keys(&row).await?;
             users.push(json!({
                 "arn": Known::new(row.clone()).arn(),
                 "declared": row.declared,
@@ -60,66 +72,13 @@ impl Users {
         Ok(Value::Array(users))
     }
 
-    /// A user that is there already is no error; one of the configuration is.
-    pub async fn create(&self, account: Option<AccountId>, name: &str) -> Result<PrincipalRow, Error> {
-        let account = account.unwrap_or(self.settings.auth.account);
-        if let Some(row) = self.meta.principal(&account, PrincipalKind::User, name).await? {
-            return changeable(row);
-        }
-        self.enrolment.put(account, PrincipalKind::User, name, false).await?;
-        self.user(Some(account), name).await
-    }
-
-    pub async fn user(&self, account: Option<AccountId>, name: &str) -> Result<PrincipalRow, Error> {
-        let account = account.unwrap_or(self.settings.auth.account);
-        let row = self.meta.principal(&account, PrincipalKind::User, name).await?;
-        row.ok_or_else(|| Error::NoUser(name.to_owned())).and_then(changeable)
-    }
-
-    pub async fn remove(&self, user: &PrincipalRow) -> Result<(), Error> {
-        self.meta.remove_principal(user.id).await?;
-        Ok(())
-    }
-
-    pub async fn make_access_key(&self, user: &PrincipalRow) -> Result<AccessKey, Error> {
-        Ok(self.enrolment.make_access_key(user.id).await?)
-    }
-
-    /// False when there was none.
-    pub async fn remove_access_key(&self, id: &str) -> Result<bool, Error> {
-        Ok(self.meta.remove_access_key(id).await?)
-    }
-
-    pub async fn put_password(&self, user: &PrincipalRow, password: &str) -> Result<(), Error> {
-        Ok(self.enrolment.put_password(user.id, password).await?)
-    }
-
-    /// `document` is empty for a policy that comes with the program.
-    pub async fn put_policy(&self, user: &PrincipalRow, name: &str, document: &str) -> Result<(), Error> {
-        if Preset::named(name).is_none() {
-            Document::parse(Kind::Identity, document, identities::MAX_POLICY_BYTES)
-                .map_err(|source| Error::Policy { user: user.name.clone(), name: name.to_owned(), source })?;
-        }
-        Ok(self.meta.put_principal_policy(user.id, &(name.to_owned(), document.to_owned())).await?)
-    }
-
-    /// False when there was none.
-    pub async fn remove_policy(&self, user: &PrincipalRow, name: &str) -> Result<bool, Error> {
-        Ok(self.meta.remove_principal_policy(user.id, name).await?)
-    }
-
-    /// Every token that the user was given is worthless from now on.
-    pub async fn revoke(&self, user: &PrincipalRow) -> Result<(), Error> {
-        Ok(self.meta.revoke_tokens(user.id).await?)
-    }
-
     /// Which statement decides, and what became of the others.
     pub async fn explain(&self, question: Question) -> Result<Value, Error> {
         let identity = if question.principal == "anonymous" {
             Identity::anonymous()
         } else {
             let known = Directory::new(self.meta.clone()).by_arn(&question.principal).await?;
-            Identity::known(known.ok_or(Error::NoUser(question.principal))?, Means::Nothing)
+            Identity::known(known.ok_or(Error::NoPrincipal(question.principal))?, Means::Nothing)
         };
         let authorizer = Authorizer::new(self.settings.auth.clone(), &self.settings.repositories, self.meta.clone())
             .map_err(Error::Public)?;
@@ -137,8 +96,4 @@ impl Users {
         let ask = Ask { action: &question.action, on, tag: question.tag.as_deref() };
         Ok(authorizer.explain(&identity, ask, &circumstances).await?)
     }
-}
-
-fn changeable(row: PrincipalRow) -> Result<PrincipalRow, Error> {
-    if row.declared { Err(Error::Declared(row.name)) } else { Ok(row) }
 }

@@ -7,11 +7,12 @@ use super::proof::{
     AccessKey, AccessKeyKind, Keyring, NoRandomness, PasswordCost, PasswordError, Purpose, SealedError, hash_password,
     seal,
 };
-use crate::config::UserSettings;
+use crate::config::{RoleSettings, UserSettings};
 use crate::meta::{
-    self, AccessKeyRow, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, now_ms,
+    self, AccessKeyRow, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, RoleColumns, now_ms,
 };
 use crate::oci::AccountId;
+use crate::storage::joined;
 
 /// Principals of one step.
 const STEP: u32 = 200;
@@ -47,7 +48,8 @@ impl Enrolment {
     pub async fn declare<'a>(
         &self,
         users: &[UserSettings],
-        declared_roles: impl Iterator<Item = (&'a str, &'a [NamedPolicy])>,
+        roles: &[RoleSettings],
+        ruled: impl Iterator<Item = (&'a str, &'a [NamedPolicy])>,
     ) -> Result<(), EnrolmentError> {
         let mut declared = BTreeSet::new();
         for user in users {
@@ -64,17 +66,28 @@ impl Enrolment {
             if let Some((key, secret)) = &user.access_key {
                 self.put_access_key(id, key, secret.expose()).await?;
             }
-            let password = user.password.as_ref().map(|password| self.hash(password.expose())).transpose()?;
+            let password = match &user.password {
+                Some(password) => Some(hash(password.expose()).await?),
+                None => None,
+            };
             self.meta.put_password(id, password.as_deref()).await?;
         }
-        let mut roles: BTreeMap<&str, Vec<NamedPolicy>> = BTreeMap::new();
-        for (name, policies) in declared_roles {
-            roles.entry(name).or_default().extend_from_slice(policies);
+        // Rules may share a role, with each other and with the file's own: it has the policies of all of them.
+        let mut wanted: BTreeMap<(AccountId, &str), Vec<NamedPolicy>> = BTreeMap::new();
+        let named = roles
+            .iter()
+            .map(|role| (role.account.unwrap_or(self.account), role.name.as_str(), role.policies.as_slice()));
+        let ruled = ruled.map(|(name, policies)| (self.account, name, policies));
+        for (account, name, policies) in named.chain(ruled) {
+            wanted.entry((account, name)).or_default().extend_from_slice(policies);
         }
-        for (name, policies) in roles {
-            let id = self.put(self.account, PrincipalKind::Role, name, true).await?;
+        for ((account, name), policies) in wanted {
+            let id = self.put(account, PrincipalKind::Role, name, true).await?;
             declared.insert(id);
             self.meta.replace_principal_policies(id, &policies).await?;
+            let is_it = |role: &&RoleSettings| role.account.unwrap_or(self.account) == account && role.name == name;
+            let trust = roles.iter().find(is_it).map(|role| role.trust.as_str());
+            self.meta.put_trust(id, trust).await?;
         }
         for row in self.all().await? {
             if row.declared && !declared.contains(&row.id) {
@@ -84,9 +97,9 @@ impl Enrolment {
         Ok(())
     }
 
-    /// The first user, who may do everything. `None` when there is somebody already.
+    /// The first user, who may do everything. `None` when there is one already.
     pub async fn first_user(&self, name: &str, preset: &str) -> Result<Option<AccessKey>, EnrolmentError> {
-        if !self.meta.principals(None, 1).await?.is_empty() {
+        if self.all().await?.iter().any(|row| row.kind == PrincipalKind::User) {
             return Ok(None);
         }
         let id = self.put(self.account, PrincipalKind::User, name, false).await?;
@@ -94,7 +107,7 @@ impl Enrolment {
         Ok(Some(self.make_access_key(id).await?))
     }
 
-    pub async fn put(
+    async fn put(
         &self,
         account: AccountId,
         kind: PrincipalKind,
@@ -105,6 +118,19 @@ impl Enrolment {
         Ok(self.meta.put_principal(&new, now_ms()).await?)
     }
 
+    /// `None` when there is one of the name already.
+    pub async fn make(
+        &self,
+        account: AccountId,
+        kind: PrincipalKind,
+        name: &str,
+        tags: BTreeMap<String, String>,
+        role: &RoleColumns,
+    ) -> Result<Option<PrincipalId>, EnrolmentError> {
+        let new = NewPrincipal { account, kind, name: name.to_owned(), declared: false, tags };
+        Ok(self.meta.make_principal(&new, role, now_ms()).await?)
+    }
+
     /// A new key. Its secret is told here and never again.
     pub async fn make_access_key(&self, principal: PrincipalId) -> Result<AccessKey, EnrolmentError> {
         let key = AccessKey::generate(AccessKeyKind::LongTerm)?;
@@ -113,7 +139,7 @@ impl Enrolment {
     }
 
     pub async fn put_password(&self, principal: PrincipalId, password: &str) -> Result<(), EnrolmentError> {
-        let hash = self.hash(password)?;
+        let hash = hash(password).await?;
         Ok(self.meta.put_password(principal, Some(&hash)).await?)
     }
 
@@ -134,8 +160,11 @@ impl Enrolment {
         let key = AccessKeyRow { id: id.to_owned(), principal, sealed, created_at_ms: now_ms() };
         Ok(self.meta.put_access_key(&key).await?)
     }
+}
 
-    fn hash(&self, password: &str) -> Result<String, EnrolmentError> {
-        Ok(hash_password(password, PasswordCost::default())?)
-    }
+/// It takes a core for a moment.
+async fn hash(password: &str) -> Result<String, EnrolmentError> {
+    let password = password.to_owned();
+    let hashed = tokio::task::spawn_blocking(move || hash_password(&password, PasswordCost::default()));
+    Ok(joined(hashed.await).await?)
 }

@@ -1,9 +1,10 @@
 //! Who a request comes from.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::directory::Known;
-use super::proof::Access;
+use super::proof::{Access, Principal, PrincipalError, UnixTime};
 
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -11,6 +12,16 @@ pub struct Identity {
     pub means: Means,
     /// What the token that was shown is for; `None` is everything that its principal may do.
     pub access: Option<Arc<[Access]>>,
+    /// Where it was proven by something that ends. Nothing that is given for it outlasts it.
+    pub lease: Option<Arc<Lease>>,
+}
+
+/// How long a credential is good for, and by whose grace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub ends: UnixTime,
+    /// As [`Principal::lenders`].
+    pub lenders: Vec<(String, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -29,6 +40,8 @@ pub enum Who {
 pub enum Means {
     Nothing,
     Signature,
+    /// A signature with the key of a session.
+    Session,
     AuthorizationToken,
     Password,
     BearerToken,
@@ -38,15 +51,32 @@ pub enum Means {
 
 impl Identity {
     pub const fn open(push: bool) -> Self {
-        Self { who: Who::Open { push }, means: Means::Nothing, access: None }
+        Self { who: Who::Open { push }, means: Means::Nothing, access: None, lease: None }
     }
 
     pub const fn anonymous() -> Self {
-        Self { who: Who::Anonymous, means: Means::Nothing, access: None }
+        Self { who: Who::Anonymous, means: Means::Nothing, access: None, lease: None }
     }
 
     pub const fn known(known: Arc<Known>, means: Means) -> Self {
-        Self { who: Who::Known(known), means, access: None }
+        Self { who: Who::Known(known), means, access: None, lease: None }
+    }
+
+    pub(super) fn leased(mut self, ends: UnixTime, lenders: &[(String, u64)]) -> Self {
+        self.lease = Some(Arc::new(Lease { ends, lenders: lenders.to_vec() }));
+        self
+    }
+
+    /// As tokens carry it; `None` for nobody.
+    pub(super) fn in_tokens(&self) -> Option<Result<Principal, PrincipalError>> {
+        let Who::Known(known) = &self.who else { return None };
+        let lenders = self.lease.as_ref().map(|lease| lease.lenders.clone()).unwrap_or_default();
+        Some(known.in_tokens().and_then(|principal| principal.lent_by(lenders)))
+    }
+
+    /// No later than the credential itself.
+    pub(super) fn no_longer_than(&self, lifetime: Duration, now: UnixTime) -> Duration {
+        self.lease.as_ref().map_or(lifetime, |lease| lifetime.min(lease.ends.since(now)))
     }
 
     /// How it is called in histories and logs.
@@ -64,6 +94,7 @@ impl Means {
         match self {
             Self::Nothing => "nothing",
             Self::Signature => "signature",
+            Self::Session => "session",
             Self::AuthorizationToken => "authorization-token",
             Self::Password => "password",
             Self::BearerToken => "bearer-token",

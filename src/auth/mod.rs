@@ -15,17 +15,21 @@ mod issuers;
 mod key_file;
 pub mod proof;
 mod recent;
+mod sessions;
+mod unproven;
 
 pub use authenticator::{Authenticator, Refused};
 pub use certificates::{CertificateRuleError, Certificates};
 pub use directory::{Directory, Known};
 pub use enrolment::{Enrolment, EnrolmentError};
-pub use identity::{Identity, Means, Who};
+pub use identity::{Identity, Lease, Means, Who};
 pub use issuers::OidcError;
 pub use key_file::{KeyFileError, load_keyring};
 pub use proof::{
-    Access, AccessAction, AccessKey, AccessKeyKind, CertificateError, CertificateNames, Claim, Grant, Keyring,
-    NoRandomness, PasswordCost, PasswordError, Purpose, Refusal, ResourceType, SealedError, SignatureRules, Signer,
-    TokenRequest, TokenRequestError, TokenResponse, TooManyAttempts, UnixTime, hash_password, seal,
+    Access, AccessAction, AccessKey, AccessKeyKind, AssumedRole, CertificateError, CertificateNames, Claim, Grant,
+    Keyring, NoRandomness, PasswordCost, PasswordError, Purpose, Refusal, ResourceType, SealedError, SignatureRules,
+    Signer, TokenRequest, TokenRequestError, TokenResponse, TooManyAttempts, UnixTime, hash_password, seal,
 };
 pub use recent::Recent;
+pub use sessions::{NotGiven, Session};
+pub use unproven::{NotRead, Room};

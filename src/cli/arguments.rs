@@ -11,6 +11,7 @@ use super::demo::Demo;
 use super::failure::USAGE;
 use super::iam::{Iam, Policy};
 use super::transfer::{Export, Import};
+use super::usage::Usage;
 use crate::config::Source;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ENTREPOT_COMMIT"), ")");
@@ -65,6 +66,8 @@ pub(super) enum Command {
     },
     /// Read everything that is kept again, to find what the disk has changed
     Scrub(Maintenance),
+    /// Who used how much: requests and bytes by repository, principal or hour
+    Usage(Usage),
     /// Users, their keys and their policies
     Iam {
         #[command(subcommand)]
@@ -231,6 +234,8 @@ mod tests {
             "entrepot completions zsh",
             "entrepot gc --dry-run -o json",
             "entrepot scrub",
+            "entrepot usage",
+            "entrepot usage --since 7d --until 2026-01-31 --by hour --repository team/* -o json",
             "entrepot iam list -o json",
             "entrepot iam create-user ci --policy PowerUser --policy p.json --account 000000000001",
             "entrepot iam set-password ci",
@@ -251,6 +256,7 @@ mod tests {
             "entrepot client-config docker --url nonsense",
             "entrepot healthcheck --timeout 3",
             "entrepot serve --output json",
+            "entrepot usage --by day",
             "entrepot iam create-user ci --account 1",
             "entrepot policy explain --action ecr:PutImage",
             "entrepot export a:1",

@@ -1,5 +1,6 @@
 //! `entrepot iam` and `entrepot policy`: users, their keys and policies, and why somebody may or may not.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,8 +11,11 @@ use serde_json::{Value, json};
 use super::arguments::{Format, Output};
 use super::failure::Failure;
 use super::output;
+use crate::accounts::{self, Accounts};
 use crate::app::{Question, Users};
 use crate::config::{PRESETS, Source};
+use crate::iam::{Entity, EntityName, ManagedPolicy, PolicyName};
+use crate::meta::{PrincipalRow, RoleColumns};
 use crate::oci::{AccountId, RepositoryName};
 
 #[derive(Debug, Subcommand)]
@@ -25,7 +29,7 @@ pub enum Iam {
     CreateUser {
         #[command(flatten)]
         user: User,
-        /// FullAccess, PowerUser, ReadOnly, PullOnly, or a file with a policy in IAM's form
+        /// Administrator, FullAccess, PowerUser, ReadOnly, PullOnly, or a file with a policy in IAM's form
         #[arg(long = "policy", value_name = "POLICY")]
         policies: Vec<String>,
         #[command(flatten)]
@@ -54,7 +58,7 @@ pub enum Iam {
     PutPolicy {
         #[command(flatten)]
         user: User,
-        /// FullAccess, PowerUser, ReadOnly, PullOnly, or a file with a policy in IAM's form
+        /// Administrator, FullAccess, PowerUser, ReadOnly, PullOnly, or a file with a policy in IAM's form
         policy: String,
     },
     /// Take a policy from a user
@@ -63,17 +67,20 @@ pub enum Iam {
         user: User,
         policy: String,
     },
-    /// Make every token that a user was given worthless
+    /// Make every token and session that a user was given worthless
     Revoke {
         #[command(flatten)]
         user: User,
+        /// It is the name of a role: its sessions end
+        #[arg(long)]
+        role: bool,
     },
 }
 
 #[derive(Debug, Args)]
 pub struct User {
     #[arg(value_name = "USER")]
-    pub name: String,
+    pub name: EntityName,
     /// The account that the user belongs to [default: the registry's own]
     #[arg(long, value_name = "ID")]
     pub account: Option<AccountId>,
@@ -113,57 +120,66 @@ const MAX_PASSWORD_BYTES: u64 = 1024;
 
 pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure> {
     let users = open(source).await?;
+    let accounts = users.accounts();
+    let find = async |user: &User| {
+        let account = user.account.unwrap_or(users.account());
+        accounts.find_changeable(account, &Entity::user(user.name.clone())).await.map_err(runtime)
+    };
     match command {
         Iam::List { output } => {
             let list = users.list().await.map_err(runtime)?;
             if output.format == Format::Json { output::json(&list) } else { Ok(lines(&list)) }
         }
         Iam::CreateUser { user, policies, output } => {
-            let policies = policies.iter().map(|policy| read_policy(policy)).collect::<Result<Vec<_>, _>>()?;
-            let row = users.create(user.account, &user.name).await.map_err(runtime)?;
-            for (name, document) in policies {
-                users.put_policy(&row, &name, &document).await.map_err(runtime)?;
+            let policies = policies.iter().map(|policy| PolicyArgument::read(policy)).collect::<Result<Vec<_>, _>>()?;
+            let entity = Entity::user(user.name.clone());
+            let account = user.account.unwrap_or(users.account());
+            // One that is there already gets the policies and a key.
+            let made = accounts.create(account, &entity, BTreeMap::new(), &RoleColumns::default()).await;
+            let row = match made {
+                Ok(row) => row,
+                Err(accounts::Error::IsThere(_)) => find(&user).await?,
+                Err(error) => return Err(runtime(error)),
+            };
+            for policy in policies {
+                policy.give(accounts, &row, &entity).await?;
             }
-            told(&users.make_access_key(&row).await.map_err(runtime)?, output.format)
+            told(&accounts.make_access_key(&row).await.map_err(runtime)?, output.format)
         }
         Iam::DeleteUser { user } => {
-            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
-            users.remove(&row).await.map_err(runtime)?;
+            accounts.remove(&find(&user).await?).await.map_err(runtime)?;
             Ok(format!("user {} is gone, with its keys and policies", user.name))
         }
         Iam::CreateAccessKey { user, output } => {
-            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
-            told(&users.make_access_key(&row).await.map_err(runtime)?, output.format)
+            let row = find(&user).await?;
+            told(&accounts.make_access_key(&row).await.map_err(runtime)?, output.format)
         }
         Iam::DeleteAccessKey { id } => {
-            if users.remove_access_key(&id).await.map_err(runtime)? {
-                Ok(format!("access key {id} is gone"))
-            } else {
-                Err(Failure::Runtime(format!("there is no access key {id}")))
-            }
+            accounts.remove_access_key(&id).await.map_err(runtime)?;
+            Ok(format!("access key {id} is gone"))
         }
         Iam::SetPassword { user } => {
-            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
-            users.put_password(&row, &read_password()?).await.map_err(runtime)?;
+            let row = find(&user).await?;
+            accounts.put_password(&row, &read_password()?).await.map_err(runtime)?;
             Ok(format!("{} can log in with the password", user.name))
         }
         Iam::PutPolicy { user, policy } => {
-            let (name, document) = read_policy(&policy)?;
-            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
-            users.put_policy(&row, &name, &document).await.map_err(runtime)?;
-            Ok(format!("{} has policy {name}", user.name))
+            let policy = PolicyArgument::read(&policy)?;
+            policy.give(accounts, &find(&user).await?, &Entity::user(user.name.clone())).await?;
+            Ok(format!("{} has policy {}", user.name, policy.name()))
         }
         Iam::DeletePolicy { user, policy } => {
-            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
-            if users.remove_policy(&row, &policy).await.map_err(runtime)? {
-                Ok(format!("{} no longer has policy {policy}", user.name))
-            } else {
-                Err(Failure::Runtime(format!("{} has no policy {policy}", user.name)))
-            }
+            let row = find(&user).await?;
+            accounts.remove_policy(&row, &Entity::user(user.name.clone()), &policy).await.map_err(runtime)?;
+            Ok(format!("{} no longer has policy {policy}", user.name))
         }
-        Iam::Revoke { user } => {
-            let row = users.user(user.account, &user.name).await.map_err(runtime)?;
-            users.revoke(&row).await.map_err(runtime)?;
+        Iam::Revoke { user, role } => {
+            let account = user.account.unwrap_or(users.account());
+            let name = user.name.clone();
+            let entity = if role { Entity::role(name) } else { Entity::user(name) };
+            // Also of the configuration, which says nothing of tokens.
+            let row = accounts.find(account, &entity).await.map_err(runtime)?;
+            accounts.revoke(&row).await.map_err(runtime)?;
             Ok(format!("tokens that {} was given before are worthless within seconds", user.name))
         }
     }
@@ -196,20 +212,44 @@ fn runtime(error: impl std::fmt::Display) -> Failure {
     Failure::Runtime(error.to_string())
 }
 
-/// A policy that comes with the program has no document of its own.
-fn read_policy(policy: &str) -> Result<(String, String), Failure> {
-    if PRESETS.contains(&policy) {
-        return Ok((policy.to_owned(), String::new()));
+/// A policy as the command line names it.
+enum PolicyArgument {
+    Preset(ManagedPolicy),
+    Own(PolicyName, String),
+}
+
+impl PolicyArgument {
+    fn read(policy: &str) -> Result<Self, Failure> {
+        if let Some(preset) = ManagedPolicy::named(policy) {
+            return Ok(Self::Preset(preset));
+        }
+        let path = PathBuf::from(policy);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Failure::Usage(format!(
+                "policy {policy} is none of {}, and no file that can be read: {error}",
+                PRESETS.join(", ")
+            ))
+        })?;
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(policy);
+        let name =
+            PolicyName::parse(stem).map_err(|why| Failure::Usage(format!("{stem:?} is no policy's name: {why}")))?;
+        Ok(Self::Own(name, text))
     }
-    let path = PathBuf::from(policy);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::Usage(format!(
-            "policy {policy} is none of {}, and no file that can be read: {error}",
-            PRESETS.join(", ")
-        ))
-    })?;
-    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(policy);
-    Ok((name.to_owned(), text))
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Preset(preset) => preset.name(),
+            Self::Own(name, _) => name.as_str(),
+        }
+    }
+
+    async fn give(&self, accounts: &Accounts, row: &PrincipalRow, of: &Entity) -> Result<(), Failure> {
+        match self {
+            Self::Preset(preset) => accounts.attach(row, *preset).await,
+            Self::Own(name, text) => accounts.put_policy(row, of, name, text).await,
+        }
+        .map_err(runtime)
+    }
 }
 
 fn read_password() -> Result<String, Failure> {

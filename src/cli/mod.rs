@@ -20,6 +20,7 @@ mod healthcheck;
 mod iam;
 mod maintenance;
 mod serve;
+mod usage;
 
 mod demo;
 mod transfer;

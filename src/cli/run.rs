@@ -7,7 +7,7 @@ use super::arguments::{Arguments, Command, ConfigCommand};
 use super::failure::Failure;
 use super::{
     client_config, completions, config_check, config_init, config_reference, config_show, demo, healthcheck, iam,
-    maintenance, output, serve, transfer,
+    maintenance, output, serve, transfer, usage,
 };
 
 /// Runs what was typed, writes what came of it, and says how to exit.
@@ -37,6 +37,7 @@ async fn dispatch(arguments: Arguments) -> Result<String, Failure> {
         Command::Healthcheck(healthcheck) => healthcheck::run(&source, &healthcheck).await,
         Command::Gc { dry_run, maintenance } => maintenance::gc(&source, dry_run, &maintenance).await,
         Command::Scrub(wanted) => maintenance::scrub(&source, &wanted).await,
+        Command::Usage(wanted) => usage::usage(&source, wanted).await,
         Command::Iam { command } => iam::iam(&source, command).await,
         Command::Policy { command } => iam::policy(&source, command).await,
         Command::Export(wanted) => transfer::export(&wanted).await,
@@ -76,6 +77,7 @@ mod tests {
             (format!("entrepot config show -c {bad}"), 3),
             (format!("entrepot serve -c {bad}"), 3),
             (format!("entrepot client-config k3s -c {bad}"), 3),
+            (format!("entrepot usage -c {good} --since yesterday"), 2),
             ("entrepot healthcheck --url http://127.0.0.1:1".to_owned(), 4),
         ] {
             assert_eq!(code_of(&line).await, code, "{line}");

@@ -1,6 +1,6 @@
 //! `[auth]` and `[[user]]`: who may come in, and how they show who they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -17,7 +17,7 @@ use crate::oci::AccountId;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuthSettings {
-    /// Whether listeners that do not say otherwise want to know who asks. Default: where there is a `[[user]]`, an `[[oidc]]` or a `[[certificate]]`.
+    /// Whether listeners that do not say otherwise want to know who asks. Default: where somebody is declared.
     pub required: bool,
     /// The account that the registry belongs to. Default 000000000000.
     pub account: AccountId,
@@ -77,7 +77,9 @@ pub(super) static SECTION: Section = Section {
         Key {
             name: "required",
             kind: Kind::Flag,
-            fallback: Fallback::Follows("`true` where the file has a `[[user]]`, an `[[oidc]]` or a `[[certificate]]`"),
+            fallback: Fallback::Follows(
+                "`true` where the file has a `[[user]]`, a `[[role]]`, an `[[oidc]]` or a `[[certificate]]`",
+            ),
             meaning: "Whether listeners that do not say otherwise (`auth`) want to know who asks, and let policies decide.",
         },
         Key {
@@ -110,7 +112,7 @@ pub(super) static SECTION: Section = Section {
             name: "url",
             kind: Kind::Text,
             fallback: Fallback::Follows("the host that the client came to"),
-            meaning: "Where clients reach the registry, such as `\"https://registry.example\"`: for the address of the token endpoint.",
+            meaning: "Where clients reach the registry, such as `\"https://registry.example\"`: for the address of the token endpoint, and what ECR's API calls `proxyEndpoint`.",
         },
         Key {
             name: "challenge",
@@ -135,7 +137,7 @@ pub(super) static SECTION: Section = Section {
 
 pub(super) static USER: Section = Section {
     name: "user",
-    meaning: "A user. Others are made by `entrepot iam`; those in the file change only there.",
+    meaning: "A user. Others are made by `entrepot iam` or through the IAM API; those in the file change only there.",
     keys: &[
         Key { name: "name", kind: Kind::Text, fallback: Fallback::Required, meaning: "The user's name." },
         Key {
@@ -148,7 +150,7 @@ pub(super) static USER: Section = Section {
             name: "policies",
             kind: Kind::Texts,
             fallback: Fallback::Unset,
-            meaning: "What the user may do: `FullAccess`, `PowerUser`, `ReadOnly`, `PullOnly`, or the path of a file with a policy in IAM's form.",
+            meaning: "What the user may do: `Administrator` (users and their rights, too), `FullAccess`, `PowerUser`, `ReadOnly`, `PullOnly`, or the path of a file with a policy in IAM's form.",
         },
         Key {
             name: "access_key_id",
@@ -184,7 +186,7 @@ pub(super) static USER: Section = Section {
 };
 
 /// The names of policies that come with the program.
-pub const PRESETS: [&str; 4] = ["FullAccess", "PowerUser", "ReadOnly", "PullOnly"];
+pub const PRESETS: [&str; 5] = ["Administrator", "FullAccess", "PowerUser", "ReadOnly", "PullOnly"];
 
 pub(super) fn read(reader: &Reader<'_>, has_users: bool) -> Option<AuthSettings> {
     let required = reader.optional("required", value::flag);
@@ -276,21 +278,25 @@ pub(super) fn read_policies(reader: &Reader<'_>) -> Option<Vec<(String, String)>
             policies.push((name, String::new()));
             continue;
         }
-        let path = reader.context().folder.join(&name);
-        let bytes = reader.contents("policies", &path)?;
-        match String::from_utf8(bytes) {
-            Ok(text) if text.len() <= MAX_POLICY_BYTES => policies.push((name, text)),
-            Ok(_) => {
-                reader.report("policies", format!("{name} has more than {MAX_POLICY_BYTES} bytes"));
-                return None;
-            }
-            Err(_) => {
-                reader.report("policies", format!("{name} is not text"));
-                return None;
-            }
-        }
+        let text = read_policy(reader, "policies", &reader.context().folder.join(&name))?;
+        policies.push((name, text));
     }
     Some(policies)
+}
+
+/// The text of a file with a policy.
+pub(super) fn read_policy(reader: &Reader<'_>, key: &str, path: &Path) -> Option<String> {
+    match String::from_utf8(reader.contents(key, path)?) {
+        Ok(text) if text.len() <= MAX_POLICY_BYTES => Some(text),
+        Ok(_) => {
+            reader.report(key, format!("{} has more than {MAX_POLICY_BYTES} bytes", path.display()));
+            None
+        }
+        Err(_) => {
+            reader.report(key, format!("{} is not text", path.display()));
+            None
+        }
+    }
 }
 
 pub(super) fn account(key: &Key, node: &super::tree::Value) -> Result<AccountId, String> {

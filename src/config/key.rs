@@ -58,7 +58,7 @@ impl Section {
     /// As it is written: `[cache]`, `[[upstream]]`.
     pub fn header(&self) -> String {
         match self.name {
-            "upstream" | "listen" | "account" | "repository" | "user" | "oidc" | "certificate" => {
+            "upstream" | "listen" | "account" | "repository" | "user" | "role" | "oidc" | "certificate" => {
                 format!("[[{}]]", self.name)
             }
             name => format!("[{name}]"),

@@ -43,8 +43,8 @@ alone.
 ## Changes while it runs
 
 The file and the files that it names (certificates, authorities, passwords) are looked at every two seconds, and at once
-on SIGHUP. A change of upstreams or of the cache's limits holds from then on. `listen`, `data`, `[http]`, `[admin]` and `[log]`
-need a restart, which the log says. A file with a mistake is refused as a whole, and the old settings keep serving.
+on SIGHUP. A change of upstreams or of the cache's limits holds from then on. `listen`, `data`, `[http]`, `[admin]`, `[metering]` and
+`[log]` need a restart, which the log says. A file with a mistake is refused as a whole, and the old settings keep serving.
 ";
 
 /// The page in Markdown.

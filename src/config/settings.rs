@@ -11,10 +11,12 @@ use super::hosted::{self, HostedSettings};
 use super::http::{self, HttpSettings, LISTENER, Listener};
 use super::key::{Fallback, Key, Kind, Section};
 use super::meta::{self, MetaSettings};
+use super::metering::{self, MeteringSettings};
 use super::oidc::{self, OidcSettings};
 use super::problem::Place;
 use super::reader::{Context, Reader};
 use super::repository::{self, RepositorySettings};
+use super::role::{self, RoleSettings};
 use super::storage::{self, StorageSettings};
 use super::telemetry::{self, TelemetrySettings};
 use super::tree::{Entry, Node, Table, Value};
@@ -34,6 +36,7 @@ pub struct Settings {
     pub hosted: HostedSettings,
     pub storage: StorageSettings,
     pub meta: MetaSettings,
+    pub metering: MeteringSettings,
     pub auth: AuthSettings,
     /// `[[account]]`, in the order of the file.
     pub accounts: Vec<AccountSettings>,
@@ -41,6 +44,8 @@ pub struct Settings {
     pub repositories: Vec<RepositorySettings>,
     /// `[[user]]`.
     pub users: Vec<UserSettings>,
+    /// `[[role]]`.
+    pub roles: Vec<RoleSettings>,
     /// `[[oidc]]`, in the order of the file.
     pub oidc: Vec<OidcSettings>,
     /// `[[certificate]]`, in the order of the file.
@@ -110,6 +115,12 @@ pub(super) static SECTION: Section = Section {
             fallback: Fallback::Unset,
             meaning: "Where facts are kept.",
         },
+        Key {
+            name: "metering",
+            kind: Kind::Table(&metering::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "Who uses how much.",
+        },
         Key { name: "auth", kind: Kind::Table(&auth::SECTION), fallback: Fallback::Unset, meaning: "Who may come in." },
         Key {
             name: "account",
@@ -124,6 +135,7 @@ pub(super) static SECTION: Section = Section {
             meaning: "What holds for repositories of a name.",
         },
         Key { name: "user", kind: Kind::Tables(&auth::USER), fallback: Fallback::Unset, meaning: "Users." },
+        Key { name: "role", kind: Kind::Tables(&role::SECTION), fallback: Fallback::Unset, meaning: "Roles." },
         Key {
             name: "oidc",
             kind: Kind::Tables(&oidc::SECTION),
@@ -161,10 +173,12 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &hosted::SECTION,
         &storage::SECTION,
         &meta::SECTION,
+        &metering::SECTION,
         &auth::SECTION,
         &account::SECTION,
         &repository::SECTION,
         &auth::USER,
+        &role::SECTION,
         &oidc::SECTION,
         &certificate::SECTION,
         &LISTENER,
@@ -190,17 +204,20 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let hosted = reader.table("hosted", &hosted::SECTION).and_then(|reader| hosted::read(&reader));
     let storage = reader.table("storage", &storage::SECTION).and_then(|reader| storage::read(&reader));
     let meta = reader.table("meta", &meta::SECTION).and_then(|reader| meta::read(&reader));
+    let metering = reader.table("metering", &metering::SECTION).and_then(|reader| metering::read(&reader));
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
     let upstreams = nodes(&mut reader, "upstream").and_then(|nodes| upstream::read(nodes, context));
     let accounts = nodes(&mut reader, "account").and_then(|nodes| account::read(nodes, context));
     let repositories = nodes(&mut reader, "repository").and_then(|nodes| repository::read(nodes, context));
     let users = nodes(&mut reader, "user");
+    let roles = nodes(&mut reader, "role");
     let oidc = nodes(&mut reader, "oidc");
     let is_any = |nodes: &Option<Vec<Node>>| nodes.as_ref().is_some_and(|nodes| !nodes.is_empty());
     let certificates = nodes(&mut reader, "certificate");
-    let has_users = is_any(&users) || is_any(&oidc) || is_any(&certificates);
+    let has_users = is_any(&users) || is_any(&roles) || is_any(&oidc) || is_any(&certificates);
     let auth = reader.table("auth", &auth::SECTION).and_then(|reader| auth::read(&reader, has_users));
     let users = users.and_then(|nodes| auth::read_users(nodes, context));
+    let roles = roles.and_then(|nodes| role::read(nodes, context));
     let oidc = oidc.and_then(|nodes| oidc::read(nodes, context));
     let required = auth.as_ref().is_none_or(|auth| auth.required);
     let certificates = certificates.and_then(|nodes| certificate::read(nodes, listen.as_deref(), required, context));
@@ -217,10 +234,12 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         hosted: hosted?,
         storage: storage?,
         meta: meta?,
+        metering: metering?,
         auth: auth?,
         accounts: accounts?,
         repositories: repositories?,
         users: users?,
+        roles: roles?,
         oidc: oidc?,
         certificates: certificates?,
         telemetry: telemetry?,
@@ -271,7 +290,7 @@ fn report_shared_address(reader: &Reader<'_>, admin: &AdminSettings, listen: &[L
 
 impl Settings {
     /// The roles that rules give, each with its policies. Rules may share one: it has the policies of all of them.
-    pub fn roles(&self) -> impl Iterator<Item = (&str, &[(String, String)])> {
+    pub fn ruled_roles(&self) -> impl Iterator<Item = (&str, &[(String, String)])> {
         let of_tokens = self.oidc.iter().map(|rule| (rule.role.as_str(), rule.policies.as_slice()));
         let of_certificates = self.certificates.iter().filter_map(|rule| match &rule.gives {
             CertificateGives::Role { role, policies } => Some((role.as_str(), policies.as_slice())),
@@ -289,9 +308,12 @@ impl Settings {
             ("admin.listen", self.admin.listen == new.admin.listen),
             ("storage", self.storage == new.storage),
             ("meta", self.meta == new.meta),
+            ("metering", self.metering == new.metering),
             ("auth", self.auth == new.auth),
             ("account", self.accounts == new.accounts),
             ("repository", self.repositories == new.repositories),
+            ("user", self.users == new.users),
+            ("role", self.roles == new.roles),
             ("oidc", self.oidc == new.oidc),
             ("certificate", self.certificates == new.certificates),
             ("hosted", self.hosted == new.hosted),

@@ -17,9 +17,11 @@ use super::credential::{Credential, Secret};
 use super::hosted::HostedSettings;
 use super::http::{HttpSettings, Listener};
 use super::meta::MetaSettings;
+use super::metering::MeteringSettings;
 use super::oidc::OidcSettings;
 use super::quantity::{format_duration, format_size};
 use super::repository::RepositorySettings;
+use super::role::RoleSettings;
 use super::settings::Settings;
 use super::storage::{Encryption, StorageSettings};
 use super::telemetry::TelemetrySettings;
@@ -37,6 +39,7 @@ struct Document<'a> {
     hosted: &'a HostedSettings,
     storage: &'a StorageSettings,
     meta: &'a MetaSettings,
+    metering: &'a MeteringSettings,
     auth: &'a AuthSettings,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     user: &'a [UserSettings],
@@ -44,6 +47,8 @@ struct Document<'a> {
     account: &'a [AccountSettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     repository: &'a [RepositorySettings],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    role: &'a [RoleSettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     oidc: &'a [OidcSettings],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -90,10 +95,12 @@ impl Settings {
             hosted: &self.hosted,
             storage: &self.storage,
             meta: &self.meta,
+            metering: &self.metering,
             auth: &self.auth,
             user: &self.users,
             account: &self.accounts,
             repository: &self.repositories,
+            role: &self.roles,
             oidc: &self.oidc,
             certificate: &self.certificates,
             log: &self.telemetry,

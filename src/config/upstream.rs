@@ -15,7 +15,7 @@ use super::problem::Place;
 use super::reader::{Context, Reader};
 use super::tree::{Node, Table};
 use super::{host, pem, show, value};
-use crate::oci::RepositoryName;
+use crate::oci::{AccountId, RepositoryName};
 
 /// The path prefix under which an upstream's repositories are found: `docker.io`, `team/mirror`. It is a free name made of
 /// repository name components. One name may be the beginning of another (`team` and `team/mirror`): the longest wins.
@@ -39,6 +39,9 @@ pub struct UpstreamSettings {
     /// What stands before every repository's name at upstream and not in ours. Only a pull-through rule has one.
     #[serde(skip)]
     pub repository_prefix: Option<RepositoryName>,
+    /// The registry whose rule it is, where that is not the home registry. Then its name begins with the account.
+    #[serde(skip)]
+    pub registry: Option<AccountId>,
     /// How long a tag is served without asking. Default 60 s.
     #[serde(serialize_with = "show::duration")]
     pub tag_ttl: Duration,
@@ -89,6 +92,13 @@ pub enum OnNotFound {
 }
 
 impl UpstreamSettings {
+    /// The prefix by which its registry names it.
+    pub fn known_as(&self) -> &str {
+        let name = self.name.as_str();
+        let bare = self.registry.and_then(|account| name.strip_prefix(account.as_str())?.strip_prefix('/'));
+        bare.unwrap_or(name)
+    }
+
     /// How long a client may wait for an answer that is not kept: one try on each of two endpoints, login included.
     pub fn patience(&self) -> Duration {
         self.header_timeout * 2
@@ -354,6 +364,7 @@ fn read_one(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
         default: default?.unwrap_or(false),
         library: library?.flatten(),
         repository_prefix: None,
+        registry: None,
         tag_ttl: tag_ttl?,
         stale_while_revalidate: stale_while_revalidate?,
         stale_if_error: stale_if_error?,

@@ -19,12 +19,13 @@ impl AccountSettingName {
         }
     }
 
-    /// What a registry has until someone sets it.
+    /// What a registry has until someone sets it. Clients of an OCI registry count on mounting, which takes nothing from where they may
+    /// not read.
     pub const fn default_value(self) -> &'static str {
         match self {
             Self::BasicScanTypeVersion => "AWS_NATIVE",
             Self::RegistryPolicyScope => "V2",
-            Self::BlobMounting => "DISABLED",
+            Self::BlobMounting => "ENABLED",
         }
     }
 

@@ -31,6 +31,8 @@ mod operation;
 
 mod output;
 
+mod later;
+
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +54,7 @@ pub use input::{
     RepositoryTarget, SetRepositoryPolicy, TagResource, TemplateSettings, UntagResource, UpdatePullThroughCacheRule,
     UpdateRepositoryCreationTemplate, UploadLayerPart,
 };
+pub use later::Found;
 pub use layer::{LayerAvailability, LayerDigest, LayerFailureCode, RequestedLayer};
 pub use mutability::{ExclusionFilter, ExclusionFilterError, MutabilityMode, TagMutability};
 pub use operation::{Operation, Resource};
@@ -66,10 +69,10 @@ pub use output::{
     ListPullTimeUpdateExclusionsOutput, ListTagsForResourceOutput, Output, PullThroughCacheRule, PutImageOutput,
     PutImageScanningConfigurationOutput, PutImageTagMutabilityOutput, RegistryPolicyOutput, ReplicationConfiguration,
     Repository, RepositoryCreationTemplate, RepositoryCreationTemplateOutput, RepositoryOutput, RepositoryPolicyOutput,
-    UpdatedPullThroughCacheRule, UploadLayerPartOutput, ValidatedPullThroughCacheRule,
+    RepositoryScanningConfiguration, UpdatedPullThroughCacheRule, UploadLayerPartOutput, ValidatedPullThroughCacheRule,
 };
 pub use page::{NextToken, NextTokenError, Page, PageKind, Selection};
-pub use prefix::Prefix;
+pub use prefix::{Prefix, PrefixError};
 pub use resource_tag::{MAX_RESOURCE_TAGS, ResourceTag};
 pub use timestamp::Timestamp;
 pub use upstream_registry::UpstreamRegistry;

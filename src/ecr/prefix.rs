@@ -1,6 +1,7 @@
 //! The prefix of repository names that a pull-through rule or a repository creation template is for.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
@@ -11,16 +12,13 @@ use crate::oci::RepositoryName;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix(String);
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a prefix is the name of a repository, perhaps with a slash after it, or ROOT")]
+pub struct PrefixError;
+
 const ROOT: &str = "ROOT";
 
 impl Prefix {
-    /// How long a prefix may be depends on what it is for; only its form is checked here.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let path = text.strip_suffix('/').unwrap_or(text);
-        // A slash may make a template's prefix one character longer than a name.
-        (text == ROOT || path.parse::<RepositoryName>().is_ok()).then(|| Self(text.to_owned()))
-    }
-
     pub fn root() -> Self {
         Self(ROOT.to_owned())
     }
@@ -48,6 +46,21 @@ impl Prefix {
     }
 }
 
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    /// How long a prefix may be depends on what it is for; only its form is checked here.
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let path = text.strip_suffix('/').unwrap_or(text);
+        // A slash may make a template's prefix one character longer than a name.
+        if text == ROOT || path.parse::<RepositoryName>().is_ok() {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(PrefixError)
+        }
+    }
+}
+
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -67,12 +80,12 @@ mod tests {
     #[test]
     fn forms() {
         for good in ["ROOT", "a", "a/", "docker-hub/library", "a.b/"] {
-            assert!(Prefix::parse(good).is_some(), "{good}");
+            assert_eq!(good.parse::<Prefix>().map(|prefix| prefix.to_string()), Ok(good.to_owned()));
         }
         for bad in ["", "/", "root/Root", "Root", "ROOT/", "a//", "/a", "a-", "*"] {
-            assert!(Prefix::parse(bad).is_none(), "{bad}");
+            assert_eq!(bad.parse::<Prefix>(), Err(PrefixError), "{bad}");
         }
-        assert_eq!(Prefix::parse("a/").unwrap().path(), Some("a"));
+        assert_eq!("a/".parse::<Prefix>().unwrap().path(), Some("a"));
         assert_eq!(Prefix::root().path(), None);
     }
 
@@ -85,7 +98,7 @@ mod tests {
             ("a", "ab/c", None),
             ("a", "a", None),
         ] {
-            assert_eq!(Prefix::parse(prefix).unwrap().rest(name), rest, "{prefix} {name}");
+            assert_eq!(prefix.parse::<Prefix>().unwrap().rest(name), rest, "{prefix} {name}");
         }
     }
 }

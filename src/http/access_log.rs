@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 
+use super::metered::Metered;
 use crate::config::UpstreamName;
 use crate::telemetry::{CacheOutcome, Metrics};
 
@@ -29,6 +30,7 @@ pub struct Record {
     status: Option<StatusCode>,
     upstream: Option<UpstreamName>,
     outcome: Option<CacheOutcome>,
+    metered: Metered,
     error: Option<String>,
     first_byte: Option<Duration>,
     sent_bytes: u64,
@@ -36,7 +38,7 @@ pub struct Record {
 }
 
 impl Record {
-    pub fn begin<B>(request: &Request<B>, metrics: Metrics, log: bool, started: Instant) -> Self {
+    pub fn begin<B>(request: &Request<B>, metrics: Metrics, metered: Metered, log: bool, started: Instant) -> Self {
         metrics.http_in_flight.inc();
         let user_agent = request.headers().get(http::header::USER_AGENT).filter(|_| log);
         Self {
@@ -51,6 +53,7 @@ impl Record {
             status: None,
             upstream: None,
             outcome: None,
+            metered,
             error: None,
             first_byte: None,
             sent_bytes: 0,
@@ -65,6 +68,10 @@ impl Record {
     pub fn served(&mut self, upstream: Option<UpstreamName>, outcome: Option<CacheOutcome>) {
         self.upstream = upstream;
         self.outcome = outcome;
+    }
+
+    pub fn metered(&mut self) -> &mut Metered {
+        &mut self.metered
     }
 
     pub fn failed(&mut self, error: &str) {
@@ -98,6 +105,7 @@ impl Drop for Record {
         };
         self.metrics.http_requests.with_label_values(&[method, status]).inc();
         self.metrics.http_sent_bytes.inc_by(self.sent_bytes);
+        self.metered.ended(self.status, self.sent_bytes);
         if !self.log {
             return;
         }

@@ -3,21 +3,22 @@
 use std::slice;
 use std::time::SystemTime;
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use super::gate::{Gate, source};
+use super::metered::Metered;
 use super::transport::ResponseBody;
-use crate::auth::{Authenticator, Claim, Identity, Refusal, SignatureRules, Who};
+use crate::auth::{Authenticator, Claim, Identity, NotRead, Refusal, SignatureRules, Who};
 use crate::ecr::{
     AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, Operation, OperationName, Output, Resource,
     Timestamp,
 };
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::policy::{About, Ask, Denied, On, Permit};
-use crate::registry::{Accounts, Endpoint, Incoming, Registry, no_registry};
+use crate::registry::{Endpoint, Incoming, Registries, Registry, no_registry};
 use crate::telemetry::{AuditLine, rfc_3339};
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
@@ -34,10 +35,21 @@ pub struct Answered {
     pub fault: Option<String>,
 }
 
-pub async fn answer(request: &Parts, body: Incoming, gate: &Gate, registry: &Registry, request_id: &str) -> Answered {
-    let (status, document, fault) = match respond(request, body, gate, registry, request_id).await {
-        Ok(output) => (StatusCode::OK, output.to_json(), None),
+pub async fn answer(
+    request: &Parts,
+    body: Incoming,
+    gate: &Gate,
+    registry: &Registry,
+    request_id: &str,
+    metered: &mut Metered,
+) -> Answered {
+    let (status, document, fault) = match respond(request, body, gate, registry, request_id, metered).await {
+        Ok(output) => {
+            metered.operated(Some(&output));
+            (StatusCode::OK, output.to_json(), None)
+        }
         Err(fault) => {
+            metered.operated(None);
             let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
             (status, fault.to_json(), Some(fault.to_string()))
         }
@@ -61,11 +73,23 @@ async fn respond(
     gate: &Gate,
     registry: &Registry,
     request_id: &str,
+    metered: &mut Metered,
 ) -> Result<Output, Fault> {
     let target = request.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let claim = Claim::parse(&SignatureRules::ECR, &request.method, &request.uri, &request.headers);
     let claim = claim.map_err(|refusal| unsigned(&refusal))?;
     let limit = OperationName::of_target(target)?.max_body_bytes() as u64;
+    let length = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    // Held until the request is answered: what comes of the body is about as large.
+    let _room = match gate.authenticator().room(&claim, length.map_or(limit, |length: u64| length.min(limit))).await {
+        Ok(room) => room,
+        Err(NotRead::Refused(refusal)) => return Err(unsigned(&refusal)),
+        Err(NotRead::NoRoom) => return Err(Fault::throttling()),
+        Err(NotRead::Unavailable(error)) => {
+            tracing::error!(%error, "it cannot be found out who asks");
+            return Err(Fault::server());
+        }
+    };
     let body = match body.all(limit).await {
         Ok(Some(body)) => body,
         Ok(None) => return Err(Fault::serialization(format!("the request has more than {limit} bytes"))),
@@ -84,6 +108,7 @@ async fn respond(
     let account = account(&identity, &operation, registry.accounts())?;
     let about = |name: &RepositoryName| registry.about_named(QualifiedName::new(account, name.clone()));
     let permit = permit(request, gate, identity, operation, account, about, request_id).await?;
+    metered.operates(permit.action(), permit.identity(), about);
     let endpoint = |account| endpoint(request, gate, registry.accounts(), account, &claim.scope().region);
     if let Operation::GetAuthorizationToken(input) = permit.action() {
         let ids = if input.registry_ids.is_empty() { slice::from_ref(&account) } else { &*input.registry_ids };
@@ -118,7 +143,7 @@ async fn respond(
 
 /// Whose registry the operation is about: the one that it names, else the caller's. Callers whose account has no registry here mean
 /// the home registry.
-fn account(identity: &Identity, operation: &Operation, accounts: &Accounts) -> Result<AccountId, Fault> {
+fn account(identity: &Identity, operation: &Operation, accounts: &Registries) -> Result<AccountId, Fault> {
     match operation.registry_id() {
         Some(named) if accounts.has(*named) => Ok(*named),
         Some(named) => Err(no_registry(operation, named)),
@@ -193,7 +218,7 @@ async fn permit(
 }
 
 /// The registry of this account as whoever asks names it: the region is the one that they signed for.
-fn endpoint(request: &Parts, gate: &Gate, accounts: &Accounts, account: AccountId, region: &str) -> Endpoint {
+fn endpoint(request: &Parts, gate: &Gate, accounts: &Registries, account: AccountId, region: &str) -> Endpoint {
     let url = if account == accounts.home() { None } else { accounts.host_of(account, region) };
     let url = url.map_or_else(|| gate.url(request), |host| gate.url_of(request, &host));
     Endpoint { account, region: region.to_owned(), url }
@@ -204,8 +229,10 @@ fn authorization_token(
     authenticator: &Authenticator,
     endpoints: &[Endpoint],
 ) -> Result<Output, Fault> {
-    let Who::Known(known) = &identity.who else { return Err(Fault::missing_authentication_token()) };
-    let Some((token, ends)) = authenticator.authorization_token(known) else { return Err(Fault::server()) };
+    if !matches!(identity.who, Who::Known(_)) {
+        return Err(Fault::missing_authentication_token());
+    }
+    let Some((token, ends)) = authenticator.authorization_token(identity) else { return Err(Fault::server()) };
     let expires_at = Timestamp::from_unix_millis(u64::try_from(ends.seconds()).unwrap_or_default() * 1000);
     let data = |endpoint: &Endpoint| AuthorizationData {
         authorization_token: token.clone(),

@@ -11,8 +11,9 @@ use super::oci::host;
 use crate::action::{Action, RequestedName};
 use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who};
 use crate::config::Challenge;
+use crate::oci::AccountId;
 use crate::policy::{Authorizer, Circumstances, Denied, Permit};
-use crate::registry::{self, Accounts, Registry};
+use crate::registry::{self, Registries, Registry};
 
 use crate::telemetry::{Audit, AuditLine, rfc_3339};
 
@@ -23,7 +24,7 @@ pub struct Gate {
     /// Whoever reaches the listener comes in.
     open: bool,
     authorizer: Authorizer,
-    accounts: Arc<Accounts>,
+    accounts: Arc<Registries>,
     /// Whether whoever reaches an open listener may push.
     push: bool,
     /// Whether the listener speaks TLS.
@@ -49,7 +50,7 @@ impl Gate {
     pub fn new(
         authenticator: Authenticator,
         authorizer: Authorizer,
-        accounts: Arc<Accounts>,
+        accounts: Arc<Registries>,
         open: bool,
         push: bool,
         secure: bool,
@@ -88,7 +89,12 @@ impl Gate {
         };
         let scope = scope(&action);
         let challenge = |error| self.challenge(request, keeper, scope.as_deref(), error);
-        let identity = match keeper.identify(authorization(request), certificate(request), source(request)).await {
+        let (account, certificate) = (self.account(request), certificate(request));
+        let identified = match authorization(request) {
+            Ok(shown) => keeper.identify(shown, certificate, source(request), account).await,
+            Err(refused) => Err(refused),
+        };
+        let identity = match identified {
             Ok(identity) => identity,
             Err(Refused::Wrong(message)) => {
                 return Err(Stopped::Challenged { challenge: challenge(Some("invalid_token")), message });
@@ -129,6 +135,14 @@ impl Gate {
             Denied::Unavailable(error) => Stopped::Unavailable(error),
             denied => Stopped::Denied(denied),
         })
+    }
+
+    /// Whose registry the client came to: the users that it names are of this account.
+    pub fn account(&self, request: &Parts) -> AccountId {
+        match self.accounts.chosen_by(host(request).as_deref()) {
+            Ok(Some(chosen)) => chosen.account,
+            _ => self.accounts.home(),
+        }
     }
 
     pub fn circumstances(&self, request: &Parts) -> Circumstances {
@@ -224,9 +238,15 @@ pub fn certificate(request: &Parts) -> Option<&CertificateNames> {
     request.extensions.get::<Arc<CertificateNames>>().map(Arc::as_ref)
 }
 
-fn authorization(request: &Parts) -> Option<&str> {
+/// What the request shows. Two are none: somebody before us may have looked at the other one.
+pub fn authorization(request: &Parts) -> Result<Option<&str>, Refused> {
+    let mut values = request.headers.get_all(AUTHORIZATION).iter();
+    let value = values.next();
+    if values.next().is_some() {
+        return Err(Refused::Wrong("the request has more than one Authorization header: send one".to_owned()));
+    }
     // What is no text is nobody's credential.
-    request.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or("?"))
+    Ok(value.map(|value| value.to_str().unwrap_or("?")))
 }
 
 /// What a token would have to be for.

@@ -1,4 +1,4 @@
-//! The wire: listeners, TLS, transport; the OCI API and the operators' endpoints on it.
+//! The wire: listeners, TLS, transport; the OCI API, ECR's, IAM's and the operators' endpoints on it.
 //!
 //! `service.rs` shows the whole life of a request. *Never* here: what a request means. Only this room knows status codes and
 //! headers.
@@ -6,6 +6,9 @@
 mod access_log;
 mod ecr;
 mod gate;
+mod host;
+mod iam;
+mod metered;
 mod oci;
 mod ops;
 mod request_body;
@@ -13,6 +16,6 @@ mod service;
 mod transport;
 
 pub use gate::Gate;
-pub use ops::{Ops, Readiness};
+pub use ops::{Ops, Readiness, Usage};
 pub use service::Service;
 pub use transport::{Bound, Serving, TlsError, TlsListener};

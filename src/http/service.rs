@@ -8,40 +8,37 @@ use tracing::Instrument;
 use super::access_log::{Logged, Record};
 use super::ecr;
 use super::gate::Gate;
+use super::host;
+use super::iam;
+use super::metered::{Metered, Received};
 use super::oci::{self, Conditions, Failure};
 use super::request_body;
 use super::transport::{FileRegions, ResponseBody};
+use crate::accounts;
+use crate::metering::Meter;
 use crate::registry::{Answer, Incoming, Registry};
 use crate::telemetry::{Metrics, TRACE_TARGET};
 
 /// Answers the OCI API. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
-    registry: Registry,
-    metrics: Metrics,
-    access_log: bool,
-    gate: Gate,
+    pub registry: Registry,
+    pub metrics: Metrics,
+    pub meter: Meter,
+    pub access_log: bool,
+    pub gate: Gate,
+    pub accounts: accounts::Api,
     /// Whether its clients may be sent to a bucket.
-    redirect: bool,
+    pub redirect: bool,
     /// A body of which the client sends nothing for this long is given up.
-    stall_timeout: Duration,
+    pub stall_timeout: Duration,
 }
 
 impl Service {
-    pub fn new(
-        registry: Registry,
-        metrics: Metrics,
-        access_log: bool,
-        gate: Gate,
-        redirect: bool,
-        stall_timeout: Duration,
-    ) -> Self {
-        Self { registry, metrics, access_log, gate, redirect, stall_timeout }
-    }
-
     /// Route, authenticate, authorize, answer, render, log.
     pub async fn call(&self, request: Request<hyper::body::Incoming>) -> Response<Logged<ResponseBody>> {
-        let mut record = Record::begin(&request, self.metrics.clone(), self.access_log, Instant::now());
+        let metered = Metered::new(self.meter.clone());
+        let mut record = Record::begin(&request, self.metrics.clone(), metered, self.access_log, Instant::now());
         let (parts, body) = request.into_parts();
         let span = tracing::info_span!(
             target: TRACE_TARGET,
@@ -69,14 +66,27 @@ impl Service {
         body: hyper::body::Incoming,
         record: &mut Record,
     ) -> Result<Response<ResponseBody>, Failure> {
+        host::check(request)?;
         if let Some(keeper) = self.gate.keeper().filter(|_| request.uri.path() == oci::token::PATH) {
-            let form = request_body::incoming(body, self.stall_timeout).all(oci::token::MAX_FORM_BYTES).await;
+            let form = request_body::incoming(body, self.stall_timeout, Received::default())
+                .all(oci::token::MAX_FORM_BYTES)
+                .await;
             let form = form.map_err(crate::registry::Error::from)?.unwrap_or_default();
             return oci::token::answer(request, &form, &self.gate, keeper, &self.registry).await;
         }
         if ecr::is_for(request) {
-            let body = request_body::incoming(body, self.stall_timeout);
-            let answered = ecr::answer(request, body, &self.gate, &self.registry, record.request_id()).await;
+            let request_id = record.request_id().to_owned();
+            let body = request_body::incoming(body, self.stall_timeout, record.metered().receives());
+            let metered = record.metered();
+            let answered = ecr::answer(request, body, &self.gate, &self.registry, &request_id, metered).await;
+            if let Some(fault) = answered.fault {
+                record.failed(&fault);
+            }
+            return Ok(answered.response);
+        }
+        if iam::is_for(request) {
+            let body = request_body::incoming(body, self.stall_timeout, Received::default());
+            let answered = iam::answer(request, body, &self.gate, &self.accounts, record.request_id()).await;
             if let Some(fault) = answered.fault {
                 record.failed(&fault);
             }
@@ -85,8 +95,14 @@ impl Service {
         let action = oci::route(request)?;
         // A body that comes with a read is not waited for: hyper drains or closes.
         let brings = action.writes();
+        record.metered().asks(&action, &self.registry);
         let permit = self.gate.admit(request, action, &self.registry, record.request_id()).await?;
-        let body = if brings { request_body::incoming(body, self.stall_timeout) } else { Incoming::empty() };
+        record.metered().is_permitted(permit.identity());
+        let body = if brings {
+            request_body::incoming(body, self.stall_timeout, record.metered().receives())
+        } else {
+            Incoming::empty()
+        };
         let answer = self.registry.answer(permit, body, self.redirect).await?;
         note(record, &answer);
         let conditions = Conditions::read(&request.headers);
@@ -97,5 +113,6 @@ impl Service {
 
 fn note(record: &mut Record, answer: &Answer) {
     let upstream = answer.upstream.as_ref().map(|upstream| upstream.name().clone());
+    record.metered().is_answered(answer);
     record.served(upstream, answer.outcome);
 }

@@ -200,7 +200,8 @@ impl Jobs {
     /// Whether the caller is the one who runs it now.
     fn claim(&self, index: usize) -> bool {
         let Some(job) = self.jobs.get(index) else { return false };
-        if job.running.swap(true, Ordering::AcqRel) {
+        // Nobody would wait for it.
+        if self.stop.is_cancelled() || job.running.swap(true, Ordering::AcqRel) {
             return false;
         }
         let mut last = job.last();
@@ -258,6 +259,8 @@ mod tests {
         assert_eq!(jobs.run_now("count").await, Some(Ok(Value::from(2))));
         assert!(jobs.start("other").is_none());
         jobs.close().await;
+        assert!(!jobs.start("count").unwrap().running, "it is too late");
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]

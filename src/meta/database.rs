@@ -43,10 +43,11 @@ pub(super) struct Writing {
 }
 
 /// In order, and never changed once released.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "pull through", include_str!("migrations/0001_pull_through.sql")),
     (2, "hosted", include_str!("migrations/0002_hosted.sql")),
     (3, "identities", include_str!("migrations/0003_identities.sql")),
+    (4, "metering", include_str!("migrations/0004_metering.sql")),
 ];
 
 /// Connections at once.

@@ -8,7 +8,14 @@ use super::error::Error;
 use crate::oci::AccountId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PrincipalId(i64);
+pub struct PrincipalId(pub(super) i64);
+
+impl PrincipalId {
+    /// The number of the row.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrincipalKind {
@@ -29,6 +36,13 @@ pub struct PrincipalRow {
     pub tags: BTreeMap<String, String>,
     /// What argon2id made of the password, if there is one.
     pub password: Option<String>,
+    pub password_at_ms: Option<i64>,
+    /// The policy that says who may assume the role.
+    pub trust: Option<String>,
+    pub description: Option<String>,
+    /// Seconds.
+    pub longest_session_s: Option<u32>,
+    pub created_at_ms: i64,
 }
 
 /// A principal as it is to be.
@@ -53,9 +67,24 @@ pub struct AccessKeyRow {
 /// The name of a policy, and its text.
 pub type NamedPolicy = (String, String);
 
-type Columns = (i64, String, String, String, i64, i64, String, Option<String>);
+pub(super) type Columns = (
+    i64,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    String,
+    Option<String>,
+    Option<i64>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    i64,
+);
 
-const COLUMNS: &str = "principal.id, account, kind, name, declared, epoch, tags, password";
+pub(super) const COLUMNS: &str = "principal.id, account, kind, name, declared, epoch, tags, password, password_at_ms, trust, description, \
+     longest_session_s, created_at_ms";
 
 impl PrincipalKind {
     pub const fn name(self) -> &'static str {
@@ -72,7 +101,7 @@ impl Meta {
         let mut writing = self.write().await?;
         let tags = serde_json::to_string(&new.tags).unwrap_or_else(|_| "{}".to_owned());
         let id = sqlx::query_scalar(
-            "INSERT INTO principal (account, kind, name, declared, epoch, tags, created_at_ms) VALUES ($1, $2, $3, $4, 0, $5, $6) \
+            "INSERT INTO principal (account, kind, name, declared, epoch, tags, created_at_ms) VALUES ($1, $2, $3, $4, $6, $5, $6) \
              ON CONFLICT (account, kind, name) DO UPDATE SET declared = excluded.declared, tags = excluded.tags RETURNING id",
         )
         .bind(new.account.as_str())
@@ -147,31 +176,6 @@ impl Meta {
         writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(removed > 0)
-    }
-
-    /// `None` takes the password away.
-    pub async fn put_password(&self, id: PrincipalId, hash: Option<&str>) -> Result<(), Error> {
-        let mut writing = self.write().await?;
-        sqlx::query("UPDATE principal SET password = $2 WHERE id = $1")
-            .bind(id.0)
-            .bind(hash)
-            .execute(writing.connection())
-            .await
-            .map_err(Error::Query)?;
-        writing.announce(Change::Principals).await?;
-        writing.commit().await
-    }
-
-    /// Every token that was given to the principal is worthless from now on.
-    pub async fn revoke_tokens(&self, id: PrincipalId) -> Result<(), Error> {
-        let mut writing = self.write().await?;
-        sqlx::query("UPDATE principal SET epoch = epoch + 1 WHERE id = $1")
-            .bind(id.0)
-            .execute(writing.connection())
-            .await
-            .map_err(Error::Query)?;
-        writing.announce(Change::Principals).await?;
-        writing.commit().await
     }
 
     /// A key that is there already gets the new secret.
@@ -296,8 +300,22 @@ impl Writing {
     }
 }
 
-fn principal(columns: Columns) -> Result<PrincipalRow, Error> {
-    let (id, account, kind, name, declared, epoch, tags, password) = columns;
+pub(super) fn principal(columns: Columns) -> Result<PrincipalRow, Error> {
+    let (
+        id,
+        account,
+        kind,
+        name,
+        declared,
+        epoch,
+        tags,
+        password,
+        password_at_ms,
+        trust,
+        description,
+        longest,
+        created_at_ms,
+    ) = columns;
     let account = account.parse().map_err(|_| Error::Malformed { what: "an account", text: account })?;
     let kind = match kind.as_str() {
         "user" => PrincipalKind::User,
@@ -306,5 +324,19 @@ fn principal(columns: Columns) -> Result<PrincipalRow, Error> {
     };
     let tags = serde_json::from_str(&tags).map_err(|_| Error::Malformed { what: "a principal's tags", text: tags })?;
     let epoch = u64::try_from(epoch).unwrap_or_default();
-    Ok(PrincipalRow { id: PrincipalId(id), account, kind, name, declared: declared != 0, epoch, tags, password })
+    Ok(PrincipalRow {
+        id: PrincipalId(id),
+        account,
+        kind,
+        name,
+        declared: declared != 0,
+        epoch,
+        tags,
+        password,
+        password_at_ms,
+        trust,
+        description,
+        longest_session_s: longest.and_then(|seconds| u32::try_from(seconds).ok()),
+        created_at_ms,
+    })
 }

@@ -100,6 +100,7 @@ mod tests {
     use crate::meta::tests::on_each;
     use crate::meta::{
         AccessKeyRow, Changes, DocumentKind, NewPrincipal, PrincipalKind, RepositoryColumn, RepositorySettings,
+        RoleColumns,
     };
     use crate::oci::{AccountId, QualifiedName};
 
@@ -154,6 +155,16 @@ mod tests {
             assert!(meta.remove_principal_policy(id, "p").await.unwrap());
             only(&mut changes, Change::Principals).await;
             assert!(meta.remove_access_key("A").await.unwrap());
+            only(&mut changes, Change::Principals).await;
+            meta.put_trust(id, None).await.unwrap();
+            only(&mut changes, Change::Principals).await;
+            assert!(meta.change_principal_tags(id, &BTreeMap::new(), &[], 1).await.unwrap());
+            only(&mut changes, Change::Principals).await;
+            assert!(!meta.remove_access_key_of(id, "A").await.unwrap());
+            only(&mut changes, Change::Principals).await;
+            assert!(meta.remove_bare_principal(id).await.unwrap().is_ok());
+            only(&mut changes, Change::Principals).await;
+            let id = meta.make_principal(&new, &RoleColumns::default(), 1).await.unwrap().unwrap();
             only(&mut changes, Change::Principals).await;
             assert!(meta.remove_principal(id).await.unwrap());
             only(&mut changes, Change::Principals).await;

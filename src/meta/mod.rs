@@ -1,5 +1,5 @@
 //! Durable small facts in SQL: what was pushed here and who refers to what, what upstreams said when they were last asked,
-//! and when blobs were used.
+//! when blobs were used, and who used how much.
 //!
 //! SQLite inside the process by default, in WAL mode: one file that opens at once after a crash and that `sqlite3` can read;
 //! PostgreSQL where several replicas share a registry. Both understand the same statements, and every statement of the program is
@@ -8,6 +8,7 @@
 //!
 //! *Never* here: bytes of blobs, decisions about freshness, or a query on the path of a request that memory can answer.
 
+mod accounts;
 mod changes;
 mod clock;
 mod database;
@@ -19,7 +20,10 @@ mod registry;
 mod repositories;
 mod upstream;
 mod usage;
+mod usage_hours;
+mod usage_sums;
 
+pub use accounts::{RoleColumns, StillHas};
 pub use changes::{Change, Changes};
 pub use clock::now_ms;
 pub use database::Meta;
@@ -33,6 +37,8 @@ pub use identities::{AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, Princ
 pub use registry::{DocumentKind, DocumentRow};
 pub use upstream::{Link, LinkKind, Listing, TagRow};
 pub use usage::BlobUse;
+pub use usage_hours::{StoredRow, UsageCounts, UsageRow};
+pub use usage_sums::{UsageBy, UsageRange, UsageSum};
 
 #[cfg(test)]
 mod tests;

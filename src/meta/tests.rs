@@ -30,11 +30,11 @@ pub(super) async fn on_each(test: impl AsyncFn(Meta)) {
     server.close().await;
 }
 
-fn name(text: &str) -> RepositoryName {
+pub(super) fn name(text: &str) -> RepositoryName {
     text.parse().unwrap()
 }
 
-fn account() -> AccountId {
+pub(super) fn account() -> AccountId {
     "000000000000".parse().unwrap()
 }
 
@@ -43,7 +43,7 @@ fn qualified(name: &RepositoryName) -> QualifiedName {
 }
 
 /// A repository of one's own.
-async fn own(meta: &Meta, name: &RepositoryName, now_ms: i64) -> RepositoryId {
+pub(super) async fn own(meta: &Meta, name: &RepositoryName, now_ms: i64) -> RepositoryId {
     let settings = RepositorySettings::default();
     meta.add_repository(&qualified(name), None, &settings, now_ms).await.unwrap().expect("it is new")
 }
@@ -52,7 +52,7 @@ fn tag(text: &str) -> Tag {
     text.parse().unwrap()
 }
 
-fn manifest(content: &str, references: Vec<Reference>) -> NewManifest {
+pub(super) fn manifest(content: &str, references: Vec<Reference>) -> NewManifest {
     NewManifest {
         digest: Digest::of(content.as_bytes()),
         media_type: MediaType::oci_manifest(),
@@ -72,7 +72,7 @@ fn tagged(names: &[&str], immutable: bool) -> Vec<TagWrite> {
     names.iter().map(|name| TagWrite { tag: tag(name), immutable }).collect()
 }
 
-async fn bring(meta: &Meta, repository: RepositoryId, content: &str, now_ms: i64) {
+pub(super) async fn bring(meta: &Meta, repository: RepositoryId, content: &str, now_ms: i64) {
     let digest = Digest::of(content.as_bytes());
     meta.claim_blob(&digest, content.len() as u64, now_ms).await.unwrap();
     assert!(meta.link_blob(repository, &digest, content.len() as u64, None, now_ms).await.unwrap());
@@ -342,6 +342,36 @@ async fn bringing_and_removing_take_turns() {
             assert!(there && meta.is_blob(&digest).await.unwrap(), "round {round}, removed: {removed}");
             meta.unlink_blob(repository, &digest).await.unwrap();
         }
+    })
+    .await;
+}
+
+/// Only the last part of an upload may be short.
+#[tokio::test]
+async fn short_parts() {
+    on_each(async |meta| {
+        let repository = own(&meta, &name("a"), 1).await;
+        for (at, (parts, refused)) in [
+            (&[][..], false),
+            (&[true][..], false),
+            (&[false, false, true], false),
+            (&[false, true, false], true),
+            (&[true, true], true),
+            (&[true, false, false], true),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let id = format!("upload-{at}");
+            let (algorithm, holder) = ("sha256".to_owned(), "me".to_owned());
+            let row = UploadRow { id: id.clone(), repository, algorithm, holder, bytes: 0, digest: None };
+            meta.begin_upload(&row, 1).await.unwrap();
+            for is_short in parts {
+                meta.add_part(&id, *is_short).await.unwrap();
+            }
+            assert_eq!(meta.has_short_part(&id).await.unwrap(), refused, "{parts:?}");
+        }
+        assert!(!meta.has_short_part("nothing").await.unwrap());
     })
     .await;
 }

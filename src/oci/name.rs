@@ -24,7 +24,12 @@ pub enum NameError {
 impl RepositoryName {
     /// A name under a prefix, as this registry knows it. It may be longer than what a client may write.
     pub fn under(prefix: &str, name: &Self) -> Self {
-        Self(format!("{prefix}/{name}").into())
+        // Every request comes by here more than once, and `format!` costs several times as much.
+        let mut whole = String::with_capacity(prefix.len() + 1 + name.0.len());
+        whole.push_str(prefix);
+        whole.push('/');
+        whole.push_str(&name.0);
+        Self(whole.into())
     }
 
     pub fn as_str(&self) -> &str {
@@ -53,25 +58,15 @@ impl FromStr for RepositoryName {
 
 /// Alphanumeric runs joined by one separator each: `.`, `_`, `__` or any number of dashes.
 fn is_component(text: &str) -> bool {
-    let mut separator = String::new();
-    let mut seen_alphanumeric = false;
-    for c in text.chars() {
-        if c.is_ascii_lowercase() || c.is_ascii_digit() {
-            let joined = separator.is_empty() || (seen_alphanumeric && is_separator(&separator));
-            if !joined {
-                return false;
-            }
-            separator.clear();
-            seen_alphanumeric = true;
-        } else {
-            separator.push(c);
-        }
-    }
-    seen_alphanumeric && separator.is_empty()
+    let is_alphanumeric = |c: &u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let bytes = text.as_bytes();
+    let is_bounded = bytes.first().is_some_and(is_alphanumeric) && bytes.last().is_some_and(is_alphanumeric);
+    is_bounded && bytes.split(is_alphanumeric).all(joins)
 }
 
-fn is_separator(text: &str) -> bool {
-    matches!(text, "." | "_" | "__") || text.bytes().all(|c| c == b'-')
+/// Nothing stands between two characters of a run.
+fn joins(between: &[u8]) -> bool {
+    matches!(between, b"." | b"_" | b"__") || between.iter().all(|c| *c == b'-')
 }
 
 impl fmt::Display for RepositoryName {

@@ -1,12 +1,11 @@
 //! Asks the policies that apply: which those are is the library's to know.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use super::circumstances::{Circumstances, surroundings};
 use super::denied::Denied;
 use super::iam::{
-    Context, Decision, Document, DocumentError, IdentityPolicy, Moment, Policies, Principal, Question, decide, explain,
+    Context, Decision, Document, DocumentError, IdentityPolicy, Policies, Principal, Question, decide, explain,
 };
 use super::library::{Facts, Library, MAX_REMEMBERED, REMEMBERED};
 use super::permit::Permit;
@@ -17,19 +16,16 @@ use crate::config::{AuthSettings, RepositorySettings};
 use crate::meta::{self, Meta};
 use crate::oci::{AccountId, QualifiedName};
 
-/// What a client sent is matched against patterns only so far.
-const MAX_USER_AGENT_BYTES: usize = 512;
-
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Authorizer {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    library: Library,
+pub(super) struct Inner {
+    pub(super) library: Library,
     settings: AuthSettings,
-    public: Option<Document>,
+    pub(super) public: Option<Document>,
     /// What was allowed a moment ago, in the same circumstances.
     allowed: Recent<()>,
 }
@@ -61,19 +57,9 @@ pub enum On<'a> {
     Repository(&'a About),
 }
 
-/// What conditions can look at.
-#[derive(Clone, Debug)]
-pub struct Circumstances {
-    pub source: Option<IpAddr>,
-    /// Over TLS.
-    pub secure: bool,
-    pub user_agent: Option<String>,
-    pub now: SystemTime,
-}
-
-/// What somebody may see of a list.
+/// What somebody may see of a list, and have besides what they asked for.
 #[derive(Clone)]
-pub struct Viewer(Option<(Authorizer, Identity, Circumstances)>);
+pub struct Viewer(pub(super) Option<(Authorizer, Identity, Circumstances)>);
 
 impl Authorizer {
     /// The error says what cannot be made public.
@@ -82,6 +68,10 @@ impl Authorizer {
         let public = public::document(repositories, settings.account)?;
         let inner = Inner { library: Library::new(meta), public, allowed, settings };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(super) fn settings(&self) -> &AuthSettings {
+        &self.inner.settings
     }
 
     /// The name that policies compare.
@@ -131,9 +121,10 @@ impl Authorizer {
             return Err(Denied::Token(needed));
         }
         if let Action::StartUpload { start, .. } = &mut action
-            && start.mount.is_some()
+            && let Some(mount) = &start.mount
         {
-            let may_read = match source {
+            let from = mount.from.as_ref().filter(|from| may_pull_by_token(&identity, from.as_str()));
+            let may_read = match source.filter(|_| from.is_some()) {
                 Some(source) => {
                     let on = On::Repository(source);
                     let read = Ask { action: "ecr:GetDownloadUrlForLayer", on, tag: None };
@@ -304,8 +295,16 @@ impl Viewer {
 
     /// Whether a repository is in the lists that they see.
     pub async fn may_see(&self, about: &About) -> Result<bool, meta::Error> {
+        self.may(Ask { action: "ecr:DescribeRepositories", on: On::Repository(about), tag: None }).await
+    }
+
+    /// Whether an image that is not here is brought from upstream for them.
+    pub async fn may_import(&self, about: &About, tag: Option<&str>) -> Result<bool, meta::Error> {
+        self.may(Ask { action: "ecr:BatchImportUpstreamImage", on: On::Repository(about), tag }).await
+    }
+
+    async fn may(&self, ask: Ask<'_>) -> Result<bool, meta::Error> {
         let Some((authorizer, identity, circumstances)) = &self.0 else { return Ok(true) };
-        let ask = Ask { action: "ecr:DescribeRepositories", on: On::Repository(about), tag: None };
         match authorizer.ask(identity, ask, circumstances).await {
             Ok(()) => Ok(true),
             Err(Denied::Unavailable(error)) => Err(error),
@@ -315,19 +314,8 @@ impl Viewer {
 }
 
 fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances) -> Context<'a> {
-    let now = Moment::from(circumstances.now);
-    let seconds = circumstances.now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut context = Context::with_capacity(8 + 2 * facts.tags.len());
-    context.add("aws:SecureTransport", circumstances.secure);
-    context.add("aws:CurrentTime", now);
-    context.add("aws:EpochTime", seconds as f64);
-    if let Some(source) = circumstances.source {
-        context.add("aws:SourceIp", source);
-    }
-    if let Some(agent) = &circumstances.user_agent {
-        let end = agent.floor_char_boundary(MAX_USER_AGENT_BYTES);
-        context.add("aws:UserAgent", agent.get(..end).unwrap_or_default());
-    }
+    surroundings(&mut context, circumstances);
     for (key, value) in &facts.tags {
         context.add(format!("aws:ResourceTag/{key}"), value.as_str());
         context.add(format!("ecr:ResourceTag/{key}"), value.as_str());
@@ -355,10 +343,19 @@ fn missing_in_token(identity: &Identity, action: &Action) -> Option<Access> {
             (ResourceType::Repository, name.path.to_string(), needed)
         }
     };
-    let covers = |given: &Access| {
+    (!covers(access, kind, &name, needed)).then(|| Access { kind, class: None, name, actions: vec![needed] })
+}
+
+/// Clients ask for the repository that they mount from in the same token; one that was not asked for is not read.
+fn may_pull_by_token(identity: &Identity, name: &str) -> bool {
+    let Some(access) = identity.access.as_deref() else { return true };
+    covers(access, ResourceType::Repository, name, AccessAction::Pull)
+}
+
+fn covers(access: &[Access], kind: ResourceType, name: &str, needed: AccessAction) -> bool {
+    access.iter().any(|given| {
         given.kind == kind
             && given.name == name
             && (given.actions.contains(&needed) || given.actions.contains(&AccessAction::All))
-    };
-    (!access.iter().any(covers)).then(|| Access { kind, class: None, name, actions: vec![needed] })
+    })
 }

@@ -60,7 +60,7 @@ impl Library {
         }
     }
 
-    /// Policies are others now.
+    /// Policies, users or roles are others now.
     pub(super) fn changed(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }

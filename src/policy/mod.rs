@@ -7,13 +7,19 @@
 //! *Never* here: how an identity was proven, what an action does, what a refusal looks like on the wire.
 
 mod authorizer;
+mod circumstances;
 mod denied;
 pub mod iam;
 mod library;
 mod permit;
 mod public;
+mod resource;
+mod simulation;
 
-pub use authorizer::{About, Ask, Authorizer, Circumstances, On, Viewer};
+pub use authorizer::{About, Ask, Authorizer, On, Viewer};
+pub use circumstances::Circumstances;
 pub use denied::Denied;
 pub use iam::{Document, DocumentError, Kind, Preset};
 pub use permit::Permit;
+pub use resource::ResourceAsk;
+pub use simulation::{Simulated, Statement};

@@ -31,6 +31,8 @@ pub enum Body {
     /// The client fetches it from there, within a short time.
     Elsewhere {
         digest: Digest,
+        /// Bytes.
+        size: u64,
         url: String,
     },
     /// A blob of which only the description was asked.

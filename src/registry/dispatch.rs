@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::accounts::Accounts;
+use super::account_settings::is_mounting_enabled;
 use super::answer::{Answer, Body};
 use super::error::Error;
 use super::hosted::{Hosted, PulledManifest, Repository as HostedRepository, no_referrers};
@@ -12,6 +12,7 @@ use super::incoming::Incoming;
 use super::names::{NameError, Named};
 use super::pull_through::PullThrough;
 use super::pulled::Pulled;
+use super::registries::Registries;
 use super::upstreams::Upstreams;
 use super::{PAGE_ENTRIES, names};
 use crate::action::{Action, Page, RequestedName, Want};
@@ -124,8 +125,13 @@ impl Registry {
                     Err(error) => Err(error),
                 }
             }
-            Action::StartUpload { name, start } => {
-                let repository = hosted.make_repository(self.own(&name)?).await?;
+            Action::StartUpload { name, mut start } => {
+                let own = self.own(&name)?;
+                // As where the blob is not there: it is uploaded.
+                if start.mount.is_some() && !is_mounting_enabled(&self.shared.meta, own.account).await? {
+                    start.mount = None;
+                }
+                let repository = hosted.make_repository(own).await?;
                 hosted.start_upload(repository, start, body).await
             }
             Action::ReadUpload { name, id } => hosted.read_upload(&self.find_own(&name).await?, &id).await,
@@ -148,7 +154,7 @@ impl Registry {
     }
 
     /// What a client gets is an image of the registry from now on.
-    async fn pull_manifest(
+    pub(super) async fn pull_manifest(
         &self,
         repository: names::Repository,
         reference: Reference,
@@ -227,6 +233,15 @@ impl Registry {
         About { repository, upstream, exists: true }
     }
 
+    /// The upstream's repository that the registry knows by this name. A repository has one name there, whichever ways a client of the
+    /// data plane may name it.
+    pub(super) fn upstream_repository(&self, name: &QualifiedName) -> Option<names::Repository> {
+        match self.resolve(&requested(name)) {
+            Ok(Named::Upstream(repository)) if repository.own == *name => Some(repository),
+            _ => None,
+        }
+    }
+
     /// Puts other upstreams of the configuration in place. Requests under way end with those that they began with.
     pub fn declare(&self, upstreams: Vec<Arc<Upstream>>) {
         self.shared.upstreams.declare(upstreams);
@@ -253,7 +268,7 @@ impl Registry {
     }
 
     /// The registries of this process.
-    pub fn accounts(&self) -> &Arc<Accounts> {
+    pub fn accounts(&self) -> &Arc<Registries> {
         self.shared.upstreams.accounts()
     }
 
@@ -265,7 +280,7 @@ impl Registry {
         }
     }
 
-    fn resolve(&self, name: &RequestedName) -> Result<Named, NameError> {
+    pub(super) fn resolve(&self, name: &RequestedName) -> Result<Named, NameError> {
         let registry = self.registry_of(name.registry, name.host.as_deref())?;
         self.shared.upstreams.names(registry).resolve(name)
     }

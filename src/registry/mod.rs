@@ -5,8 +5,9 @@
 //!
 //! *Never* here: status codes and headers, files by their paths, SQL, or an answer without a permit.
 
-mod accounts;
+mod account_settings;
 mod answer;
+mod called;
 mod control;
 mod dispatch;
 mod error;
@@ -15,17 +16,19 @@ mod incoming;
 mod names;
 mod pull_through;
 mod pulled;
+mod registries;
 mod templates;
 mod upstreams;
 
-pub use accounts::Accounts;
 pub use answer::{Answer, Body, Staleness, UploadState};
+pub use called::Called;
 pub use control::{Endpoint, no_registry};
 pub use dispatch::Registry;
 pub use error::{Error, Object};
 pub use hosted::{Hosted, Reclaimed, Scrubbed};
 pub use incoming::{BrokenOff, Incoming};
 pub use names::{NameError, Names, Repository};
+pub use registries::Registries;
 pub use upstreams::Upstreams;
 
 /// Entries of one page of a list where the client names no number.

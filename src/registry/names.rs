@@ -69,7 +69,7 @@ impl Names {
         }
         // A name goes before another upstream's host.
         for upstream in &upstreams {
-            by_prefix.insert(known_as(upstream, account).to_owned(), upstream.clone());
+            by_prefix.insert(upstream.settings().known_as().to_owned(), upstream.clone());
         }
         let longest_prefix = by_prefix.keys().map(|prefix| prefix.split('/').count()).max().unwrap_or_default();
         let default = upstreams.iter().find(|upstream| upstream.settings().default).cloned();
@@ -140,7 +140,7 @@ impl Names {
         };
         let named: RepositoryName = named.unwrap_or_else(|_| whole.clone());
         let local = RepositoryName::under(upstream.name().as_str(), &named);
-        let own = RepositoryName::under(known_as(upstream, self.account), &named);
+        let own = RepositoryName::under(settings.known_as(), &named);
         let remote = match &settings.repository_prefix {
             // What would be too long with the prefix cannot be there.
             Some(prefix) => format!("{prefix}/{named}").parse().map_err(|_| NameError::NoRepository(whole.clone()))?,
@@ -154,12 +154,6 @@ impl Names {
 fn is_official(upstream: &Upstream, path: &str) -> bool {
     let library = upstream.settings().library.as_deref();
     library.is_some_and(|library| path.split_once('/').is_some_and(|(first, _)| first == library))
-}
-
-/// The upstream of a rule is called by its prefix in its registry, and by the account and the prefix elsewhere.
-pub(super) fn known_as(upstream: &Upstream, account: AccountId) -> &str {
-    let name = upstream.name().as_str();
-    name.strip_prefix(account.as_str()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(name)
 }
 
 #[cfg(test)]

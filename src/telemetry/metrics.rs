@@ -118,6 +118,10 @@ metrics! {
     upstream_rate_limit: IntGaugeVec "entrepot_upstream_rate_limit" ["upstream"] "Pulls that upstream allows in its window.";
     upstream_rate_limit_remaining: IntGaugeVec "entrepot_upstream_rate_limit_remaining" ["upstream"] "Pulls left in that window.";
     announced_changes: IntCounterVec "entrepot_announced_changes_total" ["kind"] "Announced changes that memory was cleared for: principals, policies, rules, exclusions; a new connection to PostgreSQL counts as one of each.";
+    metered_bytes: IntCounterVec "entrepot_metered_bytes_total" ["direction"] "Body bytes that counted for a repository: received, sent, fetched from an upstream.";
+    metered_stored_bytes: IntGauge "entrepot_metered_stored_bytes" [] "Bytes that repositories of one's own held when it was last looked at, shared blobs counted for each.";
+    metering_writes: IntCounterVec "entrepot_metering_writes_total" ["result"] "Writes of counts to the database: written, failed (and kept).";
+    metering_unnamed: IntCounter "entrepot_metering_unnamed_total" [] "Times that use counted for nobody, because metering.max_keys was reached.";
     config_reloads: IntCounterVec "entrepot_config_reloads_total" ["result"] "Reloads of the configuration: applied, refused.";
     build_info: IntGaugeVec "entrepot_build_info" ["version", "commit"] "Always 1.";
 }

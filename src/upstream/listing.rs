@@ -145,7 +145,7 @@ impl Upstream {
                 .map_err(|detail| ErrorKind::Misbehaved { detail })?;
             let media_type = reply.media_type();
             let bytes = read_body(reply.response, limit).await?;
-            self.received_bytes.inc_by(bytes.len() as u64);
+            self.received(repository, bytes.len());
             Ok(Page { media_type, bytes, next })
         };
         tokio::time::timeout(self.settings().patience(), fetch).await.unwrap_or(Err(ErrorKind::TimedOut))

@@ -108,7 +108,7 @@ impl Upstream {
         }
         let told = Told { media_type: reply.media_type(), digest: told_digest(&reply) };
         let bytes = read_body(reply.response, MAX_MANIFEST_BYTES).await?;
-        self.received_bytes.inc_by(bytes.len() as u64);
+        self.received(repository, bytes.len());
         let wanted = match reference {
             Reference::Digest(digest) => Some(*digest),
             Reference::Tag(_) => None,

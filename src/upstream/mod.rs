@@ -14,6 +14,7 @@ mod error;
 
 mod listing;
 mod manifest;
+mod metered;
 mod ping;
 mod source;
 mod stream;

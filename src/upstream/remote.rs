@@ -16,6 +16,7 @@ use super::retry::{self, Next, Verdict};
 use super::source::Source;
 use super::token::Tokens;
 use crate::config::{UpstreamName, UpstreamSettings};
+use crate::metering::Meter;
 use crate::oci::{Digest, RepositoryName};
 use crate::telemetry::Metrics;
 
@@ -31,6 +32,7 @@ pub struct Upstream {
     pub(super) tokens: Arc<Tokens>,
     pub(super) realms: Realms,
     pub(super) metrics: Metrics,
+    pub(super) meter: Meter,
     pub(super) received_bytes: IntCounter,
     pub(super) fetches_waiting: IntGauge,
     /// Places below `max_fetches`.
@@ -62,8 +64,13 @@ impl Turn<'_> {
 }
 
 impl Upstream {
-    /// Reads certificates, but asks nobody anything: an upstream that is down does not keep us from starting.
+    /// As [`Self::metered`], with nothing counted for repositories.
     pub fn new(settings: UpstreamSettings, metrics: Metrics) -> Result<Arc<Self>, Error> {
+        Self::metered(settings, metrics, Meter::default())
+    }
+
+    /// Reads certificates, but asks nobody anything: an upstream that is down does not keep us from starting.
+    pub fn metered(settings: UpstreamSettings, metrics: Metrics, meter: Meter) -> Result<Arc<Self>, Error> {
         let clients = Clients::new(&settings).map_err(|detail| Error {
             upstream: settings.name.clone(),
             kind: ErrorKind::Unreachable { detail: format!("its TLS settings cannot be used: {detail}") },
@@ -87,6 +94,7 @@ impl Upstream {
             ranges: Arc::new(Semaphore::new(places.div_ceil(2))),
             distrusted: moka::sync::Cache::builder().max_capacity(MAX_DISTRUSTED).time_to_live(DISTRUST).build(),
             metrics,
+            meter,
             settings,
         }))
     }

@@ -85,6 +85,10 @@ impl Source {
         &self.digest
     }
 
+    pub(super) fn repository(&self) -> &RepositoryName {
+        &self.repository
+    }
+
     /// Opens the blob from byte `start` to its end. Waits for a place below `max_fetches`, tries the endpoints in order,
     /// checks `Content-Range` against `start` and `expected_total`; skips what an upstream without ranges sends before
     /// `start`.

@@ -8,6 +8,7 @@ use super::body::broken;
 use super::error::{Error, ErrorKind};
 use super::extent::{Extent, Then};
 use super::source::{Place, Source};
+use crate::metering::Fetched;
 
 /// Once every byte has come, the end of a body without announced length is waited for no longer than this.
 const END_TIME: Duration = Duration::from_secs(1);
@@ -25,6 +26,7 @@ pub struct Stream {
     response: Option<reqwest::Response>,
     /// What `chunk` has still to pass over and to bring.
     extent: Extent,
+    fetched: Fetched,
     _place: Place,
 }
 
@@ -37,7 +39,8 @@ impl Stream {
         extent: Extent,
         place: Place,
     ) -> Self {
-        Self { start, total: extent.total, source, index, response: Some(response), extent, _place: place }
+        let fetched = source.upstream().fetch(source.repository());
+        Self { start, total: extent.total, source, index, response: Some(response), extent, fetched, _place: place }
     }
 
     /// The next bytes, or `None` at the end of the body. Fails when nothing comes for the stall timeout, or when the body
@@ -98,7 +101,9 @@ impl Stream {
             ErrorKind::BrokenBody { detail } => detail,
             kind => kind.to_string(),
         })?;
-        self.source.upstream().received_bytes.inc_by(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
+        let bytes = read.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        self.source.upstream().received_bytes.inc_by(bytes);
+        self.fetched.add(bytes);
         Ok(Some(read))
     }
 

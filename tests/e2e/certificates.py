@@ -13,12 +13,12 @@ class Authority:
         run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=e2e authority",
              "-keyout", self.key, "-out", self.certificate])
 
-    def issue(self, name):
-        """A certificate for 127.0.0.1 and localhost; gives the paths of certificate and key."""
+    def issue(self, name, hosts=("IP:127.0.0.1", "DNS:localhost")):
+        """A certificate for these hosts; gives the paths of certificate and key."""
         certificate, key = (os.path.join(self.folder, f"{name}.{kind}") for kind in ("pem", "key"))
         request, extensions = (os.path.join(self.folder, f"{name}.{kind}") for kind in ("csr", "ext"))
         with open(extensions, "w") as file:
-            file.write("subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth\n")
+            file.write(f"subjectAltName={','.join(hosts)}\nextendedKeyUsage=serverAuth\n")
         run(["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", request])
         run(["openssl", "x509", "-req", "-days", "30", "-in", request, "-CA", self.certificate, "-CAkey", self.key,
              "-CAcreateserial", "-extfile", extensions, "-out", certificate])

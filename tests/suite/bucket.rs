@@ -24,12 +24,12 @@ pub fn server(variable: &str) -> Option<String> {
 }
 
 /// `[storage]` of a bucket that no other test knows.
-fn in_bucket(setup: &mut Setup, endpoint: &str, prefix: &str) {
+pub fn in_bucket(setup: &mut Setup, endpoint: &str, prefix: &str) {
     setup.storage.text("kind", "s3").text("bucket", "entrepot").text("endpoint", endpoint).text("prefix", prefix);
     setup.storage.text("access_key_id", "test").text("secret_access_key", "secret");
 }
 
-fn prefix() -> String {
+pub fn prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{}-{}", std::process::id(), fastrand::u32(..), NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -66,7 +66,7 @@ async fn signed(
     signed_text(client, user, operation, &input.to_string(), change).await
 }
 
-async fn signed_text(
+pub async fn signed_text(
     client: &Client,
     user: &str,
     operation: &str,
@@ -93,7 +93,7 @@ async fn signed_text(
     client.send("POST", "/", &headers, body.as_bytes()).await
 }
 
-async fn push(proxy: &Proxy, repository: &str, tag: &str, image: &Image) {
+pub async fn push(proxy: &Proxy, repository: &str, tag: &str, image: &Image) {
     push_as(&proxy.client(), "root", repository, tag, image).await;
 }
 
@@ -110,7 +110,7 @@ pub async fn push_as(client: &Client, user: &str, repository: &str, tag: &str, i
 }
 
 /// A bearer token from the registry's own endpoint.
-async fn token(proxy: &Proxy, user: Option<&str>, scopes: &[&str]) -> Answer {
+pub async fn token(proxy: &Proxy, user: Option<&str>, scopes: &[&str]) -> Answer {
     let scopes: String = scopes.iter().map(|scope| format!("&scope={scope}")).collect();
     let to = format!("/token?service=x{scopes}");
     match user {
@@ -459,13 +459,13 @@ async fn open_listeners_stay_open() {
 }
 
 /// A token of an identity provider, signed with its key.
-struct Issuer {
+pub struct Issuer {
     key: aws_lc_rs::signature::EcdsaKeyPair,
     upstream: FakeUpstream,
 }
 
 impl Issuer {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let upstream = FakeUpstream::start().await;
         let key = aws_lc_rs::signature::EcdsaKeyPair::generate(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING)
             .unwrap();
@@ -485,11 +485,11 @@ impl Issuer {
         issuer
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.upstream.url()
     }
 
-    fn token(&self, changes: Value) -> String {
+    pub fn token(&self, changes: Value) -> String {
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let mut claims = json!({ "iss": self.name(), "aud": "registry", "sub": "repo:team/app:ref:refs/heads/main",
             "repository": "team/app", "iat": now, "exp": now + 300 });

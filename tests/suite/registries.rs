@@ -37,7 +37,7 @@ async fn two_registries(upstream: &FakeUpstream) -> Proxy {
     setup.start().await
 }
 
-/// An authorization token, since passwords are those of the home registry's users.
+/// An authorization token, which is good at every registry.
 async fn token(client: &Client, user: &str) -> String {
     let answer = api(client, user, "GetAuthorizationToken", json!({})).await;
     answer.assert_status(200);
@@ -82,8 +82,14 @@ async fn registries_are_apart() {
         // A blob that only the other registry has, though the bytes are here.
         with(client, &other, "GET", &path(REPO, &format!("blobs/{}", mine.layer().digest))).await.assert_status(404);
     }
+    // A user's name is one of the registry that the client came to.
+    let by_name = basic("other");
+    with(&theirs, &by_name, "GET", &path(REPO, "manifests/latest")).await.assert_body(&yours.manifest.bytes);
+    with(&home, &by_name, "GET", &path(REPO, "manifests/latest")).await.assert_error(401, "UNAUTHORIZED");
+    with(&theirs, &root, "GET", &path(REPO, "manifests/latest")).await.assert_error(401, "UNAUTHORIZED");
     with(&home, &other, "GET", &path(REPO, "manifests/latest")).await.assert_error(403, "DENIED");
-    with(&theirs, &root, "GET", &path(REPO, "manifests/latest")).await.assert_error(403, "DENIED");
+    let mine_elsewhere = token(&home, "root").await;
+    with(&theirs, &mine_elsewhere, "GET", &path(REPO, "manifests/latest")).await.assert_error(403, "DENIED");
     let unknown = proxy.client().as_host("999999999999.dkr.ecr.eu-west-1.registry.example");
     with(&unknown, &root, "GET", &path(REPO, "manifests/latest")).await.assert_error(404, "NAME_UNKNOWN");
     // Whose token endpoint is told stays with the registry.

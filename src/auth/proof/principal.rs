@@ -18,7 +18,13 @@ pub struct Principal {
     /// the caller's, who has the principal's row.
     #[serde(rename = "r")]
     epoch: u64,
+    /// Those who lent it what they had, by their ids and epochs: when one of them is revoked or gone, so is what was lent.
+    #[serde(rename = "v", default, skip_serializing_if = "Vec::is_empty")]
+    lenders: Vec<(String, u64)>,
 }
+
+/// Lenders in a row.
+const MAX_LENDERS: usize = 8;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrincipalError {
@@ -26,6 +32,8 @@ pub enum PrincipalError {
     Id,
     #[error("{0:?} is not an account: it must be {ACCOUNT_DIGITS} digits")]
     Account(String),
+    #[error("a session is of a session of a session, more than {MAX_LENDERS} times: begin with a user's key")]
+    Lenders,
 }
 
 impl Principal {
@@ -36,7 +44,20 @@ impl Principal {
         if account.len() != ACCOUNT_DIGITS || !account.bytes().all(|c| c.is_ascii_digit()) {
             return Err(PrincipalError::Account(account.chars().take(2 * ACCOUNT_DIGITS).collect()));
         }
-        Ok(Self { id: id.to_owned(), account: account.to_owned(), epoch })
+        Ok(Self { id: id.to_owned(), account: account.to_owned(), epoch, lenders: Vec::new() })
+    }
+
+    /// The same, lent by these.
+    pub fn lent_by(mut self, lenders: Vec<(String, u64)>) -> Result<Self, PrincipalError> {
+        if lenders.len() > MAX_LENDERS {
+            return Err(PrincipalError::Lenders);
+        }
+        self.lenders = lenders;
+        Ok(self)
+    }
+
+    pub fn lenders(&self) -> &[(String, u64)] {
+        &self.lenders
     }
 
     pub fn id(&self) -> &str {
@@ -69,6 +90,13 @@ mod tests {
         ] {
             assert!(Principal::new(id, account, 0).is_err(), "{id} {account}");
         }
+        let principal = Principal::new("a", "123456789012", 1).unwrap();
+        let json = serde_json::to_string(&principal).unwrap();
+        assert_eq!(json, r#"{"p":"a","a":"123456789012","r":1}"#, "tokens that were given out before can be read");
+        assert_eq!(serde_json::from_str::<Principal>(&json).unwrap(), principal);
+        let lent = principal.clone().lent_by(vec![("b".to_owned(), 2)]).unwrap();
+        assert_eq!(serde_json::from_str::<Principal>(&serde_json::to_string(&lent).unwrap()).unwrap(), lent);
+        assert_eq!(principal.lent_by(vec![("b".to_owned(), 2); 9]), Err(PrincipalError::Lenders));
         assert_eq!(Principal::new(&"a".repeat(1025), "123456789012", 0), Err(PrincipalError::Id));
     }
 }

@@ -55,7 +55,7 @@ policies = ["PowerUser"]
     ];
     assert_eq!(names, expected);
     assert_eq!(settings.certificates[2].gives, CertificateGives::User { user: "ann".to_owned() });
-    let roles: Vec<_> = settings.roles().map(|(role, policies)| (role, policies.len())).collect();
+    let roles: Vec<_> = settings.ruled_roles().map(|(role, policies)| (role, policies.len())).collect();
     assert_eq!(roles, [("nodes", 1), ("nodes", 1), ("nodes", 0), ("builders", 0)]);
     let shown = settings.to_toml().unwrap();
     assert_eq!(parse(&shown).unwrap_or_else(|errors| panic!("{errors}\n{shown}")), settings, "{shown}");

@@ -43,7 +43,7 @@ name = "a"
         &[
             r#"2:11: listen[0]: "localhost:5000" is not an address to listen on: did you mean "127.0.0.1:5000"?"#,
             r#"2:29: listen[1]: ":5000" is not an address to listen on: did you mean "0.0.0.0:5000" or "[::]:5000"?"#,
-            "3:1: colour: is not a key; the keys here are listen, data, well_known_upstreams, http, admin, cache, hosted, storage, meta, auth, account, repository, user, oidc, certificate, log, \
+            "3:1: colour: is not a key; the keys here are listen, data, well_known_upstreams, http, admin, cache, hosted, storage, meta, metering, auth, account, repository, user, role, oidc, certificate, log, \
              upstream",
             r#"6:10: cache.memory: "64 megs" has an unknown unit "megs": the units are B, kB, MB, GB, TB, KiB, MiB, GiB and TiB"#,
             "7:1: cache.dsik: is not a key; did you mean `disk`?",
@@ -213,6 +213,33 @@ fn what_only_one_upstream_may_have() {
             "9:1: upstream[1].default: is true of another upstream, too (line 4)",
         ],
     );
+}
+
+#[test]
+fn roles() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("trust.json"), "{}").unwrap();
+    let file = folder.path().join("trust.json");
+    let missing = folder.path().join("none.json");
+    for (text, told) in [
+        ("name = \"a\"".to_owned(), "role[0].trust: is missing"),
+        (format!("name = \"a\"\ntrust = {missing:?}"), "role[0].trust: "),
+        (format!("name = \"a/b\"\ntrust = {file:?}"), "role[0].name: "),
+        (format!("name = \"a\"\naccount = \"1\"\ntrust = {file:?}"), "role[0].account: an account is named by twelve"),
+        (format!("name = \"a\"\ntrust = {file:?}\npolicies = [{missing:?}]"), "role[0].policies: "),
+        (
+            format!("name = \"a\"\ntrust = {file:?}\n[[role]]\nname = \"a\"\ntrust = {file:?}"),
+            "is the name of another role",
+        ),
+    ] {
+        let errors = parse(&format!("[[role]]\n{text}\n")).unwrap_err().to_string();
+        assert!(errors.contains(told), "{text}: {errors}");
+    }
+    let good =
+        format!("[[role]]\nname = \"a\"\naccount = \"123456789012\"\ntrust = {file:?}\npolicies = [\"PullOnly\"]\n");
+    let settings = parse(&good).unwrap();
+    assert_eq!((settings.roles[0].trust.as_str(), settings.auth.required), ("{}", true));
+    assert_eq!(parse(&settings.to_toml().unwrap()).unwrap().roles, settings.roles, "it can be shown and read again");
 }
 
 #[test]

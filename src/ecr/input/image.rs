@@ -1,7 +1,7 @@
 //! Images: what is asked about them, putting one, deleting some.
 
 use super::super::fault::Fault;
-use super::super::image::{ImageFailureCode, ImageStatusFilter, RequestedImage, TagStatus};
+use super::super::image::{ImageStatusFilter, RequestedImage, TagStatus};
 use super::super::page::{Page, PageKind, Selection};
 use super::item::Item;
 use super::members::Members;
@@ -92,27 +92,16 @@ impl DescribeImages {
     pub(in crate::ecr) fn read(members: &mut Members) -> Result<Self, Fault> {
         Ok(Self {
             repository: RepositoryTarget::read(members)?,
-            images: shape::selection(members, "imageIds", well_formed_images, PageKind::ImageDetails, PageSize::USUAL)?,
+            images: shape::selection(
+                members,
+                "imageIds",
+                |item| item.list(1..=100, shape::well_formed_image),
+                PageKind::ImageDetails,
+                PageSize::USUAL,
+            )?,
             filter: ImageFilter::of(members)?,
         })
     }
-}
-
-/// Where one id fails the whole call, a malformed one is an invalid parameter.
-fn well_formed_images(item: Item) -> Result<Vec<RequestedImage>, Fault> {
-    let path = item.path().to_owned();
-    let images = shape::images(item)?;
-    for (image, at) in images.iter().zip(1_usize..) {
-        let member = match image.meaning() {
-            Ok(_) | Err(ImageFailureCode::ImageNotFound) => continue,
-            Err(ImageFailureCode::InvalidImageDigest) => ".imageDigest",
-            Err(ImageFailureCode::InvalidImageTag) => ".imageTag",
-            Err(_) => "",
-        };
-        let reason = image.meaning().err().map(ImageFailureCode::reason).unwrap_or_default();
-        return Err(Fault::invalid_parameter(&format!("{path}.{at}.member{member}"), reason));
-    }
-    Ok(images)
 }
 
 impl ListImages {

@@ -1,7 +1,9 @@
 //! Operations that this registry knows by name and does not carry out: lifecycle, scanning, replication, signing,
 //! storage classes. What they are about is read all the same, so that a caller without permission learns no more than that.
+//! What they answer is in `ecr/later.rs`.
 
 use super::super::fault::Fault;
+use super::super::image::RequestedImage;
 use super::super::operation_name::OperationName;
 use super::members::Members;
 use super::shape;
@@ -13,6 +15,10 @@ pub struct LaterOperation {
     pub registry_id: Option<AccountId>,
     /// None for an operation on the registry.
     pub repositories: Vec<RepositoryName>,
+    /// Of an operation on an image: well formed, or with a digest that nothing here can have.
+    pub image: Option<RequestedImage>,
+    /// Whether a lifecycle policy comes with the request, so that none need be set.
+    pub brings_policy: bool,
 }
 
 impl LaterOperation {
@@ -34,28 +40,15 @@ impl LaterOperation {
             }
             _ => vec![members.required("repositoryName", shape::repository_name)?],
         };
-        Ok(Self { name, registry_id, repositories })
-    }
-
-    /// What to answer to a caller who may: that nothing of the kind is there, where ECR has a word for that. `registry`
-    /// is the one that the operation is about. Whether the repository exists is to be checked before.
-    pub fn fault(&self, registry: &AccountId) -> Fault {
-        match (self.name, self.repositories.first()) {
-            (OperationName::GetLifecyclePolicy | OperationName::DeleteLifecyclePolicy, Some(name)) => {
-                Fault::lifecycle_policy_not_found(name, registry)
-            }
-            (OperationName::GetLifecyclePolicyPreview, Some(name)) => {
-                Fault::lifecycle_policy_preview_not_found(name, registry)
-            }
-            (OperationName::DescribeImageScanFindings, Some(name)) => Fault::scan_not_found(name, registry),
-            (OperationName::UpdateImageStorageClass, _) => Fault::image_storage_class_update_not_supported(),
-            (OperationName::GetSigningConfiguration | OperationName::DeleteSigningConfiguration, _) => {
-                Fault::signing_configuration_not_found(registry)
-            }
-            (OperationName::DescribeReplicationBackfillResults | OperationName::StopReplicationBackfill, _) => {
-                Fault::replication_backfill_not_found(registry)
-            }
-            (name, _) => Fault::unsupported_operation(name.name()),
-        }
+        let image = match name {
+            OperationName::StartImageScan
+            | OperationName::DescribeImageScanFindings
+            | OperationName::DescribeImageReplicationStatus
+            | OperationName::DescribeImageSigningStatus
+            | OperationName::UpdateImageStorageClass => Some(members.required("imageId", shape::well_formed_image)?),
+            _ => None,
+        };
+        let policy = members.optional("lifecyclePolicyText", |item| item.text_within(100..=30_720))?;
+        Ok(Self { name, registry_id, repositories, image, brings_policy: policy.is_some() })
     }
 }

@@ -26,10 +26,19 @@ pub fn is_kms_key_arn_or_empty(text: &str) -> bool {
 
 /// `arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user)/[\w+=,.@-]+(/[\w+=,.@-]+)*`
 pub fn is_principal_arn(text: &str) -> bool {
+    is_iam_arn(text, &["role/", "user/"])
+}
+
+/// That of a role; the model itself takes any text of up to 2048 characters.
+pub fn is_role_arn_or_empty(text: &str) -> bool {
+    text.is_empty() || is_iam_arn(text, &["role/"])
+}
+
+fn is_iam_arn(text: &str, kinds: &[&str]) -> bool {
     let arn = || {
         let (partition, rest) = text.strip_prefix("arn:")?.split_once(":iam::")?;
         let (account, resource) = rest.split_once(':')?;
-        let path = resource.strip_prefix("role/").or_else(|| resource.strip_prefix("user/"))?;
+        let path = kinds.iter().find_map(|kind| resource.strip_prefix(kind))?;
         let part = |text: &str| is_run(text, |c| c.is_ascii_alphanumeric() || b"_+=,.@-".contains(&c));
         let right =
             is_partition(partition, |c| c.is_ascii_lowercase()) && is_account(account) && path.split('/').all(part);
@@ -109,6 +118,14 @@ mod tests {
             "arn:aws2:iam::012345678901:role/a",
         ] {
             assert!(!is_principal_arn(bad), "{bad}");
+        }
+        for (text, right) in [
+            ("", true),
+            ("arn:aws-cn:iam::012345678901:role/path/to/pull", true),
+            ("arn:aws:iam::012345678901:user/me", false),
+            ("role/pull", false),
+        ] {
+            assert_eq!(is_role_arn_or_empty(text), right, "{text}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::encryption::EncryptionConfiguration;
 use super::super::fault::Fault;
-use super::super::image::RequestedImage;
+use super::super::image::{ImageFailureCode, RequestedImage};
 use super::super::layer::LayerDigest;
 use super::super::mutability::{ExclusionFilter, MAX_EXCLUSION_FILTERS, MutabilityMode, TagMutability};
 use super::super::page::{NextToken, Page, PageKind, Selection};
@@ -10,12 +10,14 @@ use super::super::prefix::Prefix;
 use super::super::words::{Word, words};
 use super::item::Item;
 use super::members::Members;
+use super::pattern::is_role_arn_or_empty;
 use crate::oci::{AccountId, Digest, MediaType, RepositoryName, Tag};
 
 pub const ANY_LENGTH: std::ops::RangeInclusive<usize> = 0..=usize::MAX;
 
 const REPOSITORY_NAME_PATTERN: &str = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*";
 const PREFIX_PATTERN: &str = r"^([a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*\/?|ROOT)$";
+const ROLE_PATTERN: &str = r"^$|arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[\w+=,.@-]+(/[\w+=,.@-]+)*";
 const DIGEST_PATTERN: &str = "[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+";
 
 pub fn account_id(item: Item) -> Result<AccountId, Fault> {
@@ -50,30 +52,46 @@ pub fn media_type(item: Item) -> Result<MediaType, Fault> {
 
 /// A malformed id is for the operation to answer; only one that is longer than the model allows fails here.
 pub fn images(item: Item) -> Result<Vec<RequestedImage>, Fault> {
-    item.list(1..=100, |item| {
-        let mut members = item.object()?;
-        let digest = members.optional("imageDigest", Item::text)?;
-        let tag = members.optional("imageTag", |item| item.text_within(1..=300))?;
-        Ok(RequestedImage::new(digest, tag))
-    })
+    item.list(1..=100, image)
+}
+
+fn image(item: Item) -> Result<RequestedImage, Fault> {
+    let mut members = item.object()?;
+    let digest = members.optional("imageDigest", Item::text)?;
+    let tag = members.optional("imageTag", |item| item.text_within(1..=300))?;
+    Ok(RequestedImage::new(digest, tag))
+}
+
+/// Where one id fails the whole call, a malformed one is an invalid parameter. A digest that nothing here can have is none.
+pub fn well_formed_image(item: Item) -> Result<RequestedImage, Fault> {
+    let path = item.path().to_owned();
+    let image = image(item)?;
+    let (member, code) = match image.meaning() {
+        Ok(_) | Err(ImageFailureCode::ImageNotFound) => return Ok(image),
+        Err(code @ ImageFailureCode::InvalidImageDigest) => (".imageDigest", code),
+        Err(code @ ImageFailureCode::InvalidImageTag) => (".imageTag", code),
+        Err(code) => ("", code),
+    };
+    Err(Fault::invalid_parameter(&format!("{path}{member}"), code.reason()))
 }
 
 /// Of a pull-through rule.
 pub fn rule_prefix(item: Item) -> Result<Prefix, Fault> {
-    item.read(2..=30, PREFIX_PATTERN, Prefix::parse)
+    item.read(2..=30, PREFIX_PATTERN, |text| text.parse().ok())
 }
 
 /// Of a repository creation template.
 pub fn template_prefix(item: Item) -> Result<Prefix, Fault> {
-    item.read(1..=256, PREFIX_PATTERN, Prefix::parse)
+    item.read(1..=256, PREFIX_PATTERN, |text| text.parse().ok())
 }
 
 pub fn policy_text(item: Item) -> Result<String, Fault> {
     item.text_within(0..=10_240)
 }
 
+/// Empty is none.
 pub fn custom_role_arn(item: Item) -> Result<String, Fault> {
-    item.text_within(0..=2048)
+    item.read(0..=2048, ROLE_PATTERN, |text| is_role_arn_or_empty(text).then(|| text.to_owned()))
 }
 
 /// The type and the key, which `key` reads.

@@ -7,6 +7,10 @@ use super::image::{
     BatchDeleteImageOutput, BatchGetImageOutput, DescribeImagesOutput, ListImageReferrersOutput, ListImagesOutput,
     PutImageOutput,
 };
+use super::later::{
+    BatchGetRepositoryScanningConfigurationOutput, DescribeImageReplicationStatusOutput,
+    DescribeImageSigningStatusOutput, GetRegistryScanningConfigurationOutput, ListReplicationBackfillsOutput,
+};
 use super::layer::{
     BatchCheckLayerAvailabilityOutput, CompleteLayerUploadOutput, GetDownloadUrlForLayerOutput,
     InitiateLayerUploadOutput, UploadLayerPartOutput,
@@ -70,6 +74,12 @@ pub enum Output {
     /// RegisterPullTimeUpdateExclusion, DeregisterPullTimeUpdateExclusion.
     Exclusion(ExclusionOutput),
     ListPullTimeUpdateExclusions(ListPullTimeUpdateExclusionsOutput),
+
+    GetRegistryScanningConfiguration(GetRegistryScanningConfigurationOutput),
+    BatchGetRepositoryScanningConfiguration(BatchGetRepositoryScanningConfigurationOutput),
+    ListReplicationBackfills(ListReplicationBackfillsOutput),
+    DescribeImageReplicationStatus(DescribeImageReplicationStatusOutput),
+    DescribeImageSigningStatus(DescribeImageSigningStatusOutput),
 
     /// TagResource, UntagResource: `{}`.
     Empty {},

@@ -91,4 +91,7 @@ pub struct CompleteLayerUploadOutput {
 pub struct GetDownloadUrlForLayerOutput {
     pub download_url: String,
     pub layer_digest: LayerDigest,
+    /// The layer's bytes where the URL leads elsewhere; clients are not told.
+    #[serde(skip)]
+    pub elsewhere_bytes: u64,
 }

@@ -10,6 +10,7 @@ mod text;
 
 mod exclusion;
 mod image;
+mod later;
 mod layer;
 mod policy;
 mod pull_through;
@@ -22,6 +23,11 @@ pub use exclusion::{ExclusionOutput, ListPullTimeUpdateExclusionsOutput};
 pub use image::{
     BatchDeleteImageOutput, BatchGetImageOutput, DescribeImagesOutput, Image, ImageDetail, ImageFailure, ImageReferrer,
     ListImageReferrersOutput, ListImagesOutput, PutImageOutput,
+};
+pub use later::{
+    BatchGetRepositoryScanningConfigurationOutput, DescribeImageReplicationStatusOutput,
+    DescribeImageSigningStatusOutput, GetRegistryScanningConfigurationOutput, ListReplicationBackfillsOutput,
+    RegistryScanningConfiguration, RepositoryScanningConfiguration, RepositoryScanningConfigurationFailure,
 };
 pub use layer::{
     BatchCheckLayerAvailabilityOutput, CompleteLayerUploadOutput, GetDownloadUrlForLayerOutput,

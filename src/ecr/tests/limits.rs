@@ -40,7 +40,7 @@ fn long(chars: usize) -> Value {
 #[test]
 fn lengths_of_text() {
     let repository_name = |chars| long(chars);
-    let principal = |chars: usize| {
+    let role = |chars: usize| {
         let start = format!("arn:aws:iam::{ACCOUNT}:role/");
         Value::from(format!("{start}{}", "a".repeat(chars - start.len())))
     };
@@ -73,14 +73,14 @@ fn lengths_of_text() {
         ("DeletePullThroughCacheRule", "ecrRepositoryPrefix", [long(30), long(31)], Some([long(2), long(1)])),
         ("CreatePullThroughCacheRule", "upstreamRepositoryPrefix", [long(30), long(31)], Some([long(2), long(1)])),
         ("UpdatePullThroughCacheRule", "credentialArn", [credential(612), credential(613)], None),
-        ("UpdatePullThroughCacheRule", "customRoleArn", [long(2048), long(2049)], None),
+        ("UpdatePullThroughCacheRule", "customRoleArn", [role(2048), role(2049)], None),
         ("DeleteRepositoryCreationTemplate", "prefix", [long(255), long(257)], Some([long(1), long(0)])),
         ("UpdateRepositoryCreationTemplate", "description", [long(256), long(257)], None),
         ("UpdateRepositoryCreationTemplate", "encryptionConfiguration", [key(2048), key(2049)], None),
         ("UpdateRepositoryCreationTemplate", "repositoryPolicy", [long(10_240), long(10_241)], None),
         ("UpdateRepositoryCreationTemplate", "lifecyclePolicy", [long(30_720), long(30_721)], None),
-        ("UpdateRepositoryCreationTemplate", "customRoleArn", [long(2048), long(2049)], None),
-        ("RegisterPullTimeUpdateExclusion", "principalArn", [principal(200), principal(201)], None),
+        ("UpdateRepositoryCreationTemplate", "customRoleArn", [role(2048), role(2049)], None),
+        ("RegisterPullTimeUpdateExclusion", "principalArn", [role(200), role(201)], None),
         (
             "ListImageReferrers",
             "filter",
@@ -238,6 +238,8 @@ fn patterns() {
         ("ListImages", "filter.imageStatus", json!("ARCHIVED"), json!("SOME")),
         ("ListImageReferrers", "filter.artifactStatus", json!("ANY"), json!("SOME")),
         ("CreateRepositoryCreationTemplate", "appliedFor", json!(["REPLICATION"]), json!(["PULL"])),
+        ("CreateRepositoryCreationTemplate", "customRoleArn", json!(""), json!("role/pull")),
+        ("CreatePullThroughCacheRule", "customRoleArn", json!("arn:aws:iam::012345678901:role/a"), json!("a")),
         ("PutAccountSetting", "value", json!("DISABLED"), json!("V1")),
         ("GetAccountSetting", "name", json!("REGISTRY_POLICY_SCOPE"), json!("OTHER")),
     ] {

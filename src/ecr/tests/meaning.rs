@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    Exception, ExclusionFilter, ImageFailureCode, Operation, OperationName, Page, PageKind, Resource, Selection,
-    TagMutability, Word,
+    Exception, ExclusionFilter, Found, ImageFailureCode, Operation, OperationName, Page, PageKind,
+    RepositoryScanningConfiguration, Resource, Selection, TagMutability, Word,
 };
 use super::{ACCOUNT, ARN, PREFIX, digest, minimal_bodies, parse, refusal};
 use crate::oci::RepositoryName;
@@ -15,7 +15,7 @@ fn all_62_names_are_known() {
     assert_eq!((OperationName::ALL.len(), typed.len()), (62, 41));
     for name in OperationName::ALL {
         let body = typed.iter().find(|(known, _)| *known == name.name()).map(|(_, body)| body.clone());
-        let later = json!({"repositoryName": "team/app", "repositoryNames": ["team/app"]});
+        let later = later_body();
         let operation = parse(name.name(), &body.clone().unwrap_or(later)).unwrap();
         assert_eq!(operation.operation_name(), *name);
         assert_eq!(matches!(operation, Operation::Later(_)), body.is_none(), "{name}");
@@ -118,22 +118,91 @@ fn what_it_is_about() {
     assert_eq!(parse("ListImageReferrers", &referrers).unwrap().iam_action(), "ecr:BatchGetImage");
 }
 
+/// What any of the later operations needs.
+fn later_body() -> Value {
+    json!({"repositoryName": "team/app", "repositoryNames": ["team/app"], "imageId": {"imageTag": "v1"}})
+}
+
+/// All 21, each with the document or the exception.
 #[test]
 fn later_operations_answer_what_ecr_answers_where_nothing_is_set() {
-    let body = json!({"repositoryName": "team/app", "repositoryNames": ["team/app"]});
-    for (name, exception) in [
-        ("GetLifecyclePolicy", "LifecyclePolicyNotFoundException"),
-        ("DeleteLifecyclePolicy", "LifecyclePolicyNotFoundException"),
-        ("GetLifecyclePolicyPreview", "LifecyclePolicyPreviewNotFoundException"),
-        ("DescribeImageScanFindings", "ScanNotFoundException"),
-        ("GetSigningConfiguration", "SigningConfigurationNotFoundException"),
-        ("StopReplicationBackfill", "ReplicationBackfillNotFoundException"),
-        ("UpdateImageStorageClass", "ImageStorageClassUpdateNotSupportedException"),
-        ("PutLifecyclePolicy", "UnsupportedOperationException"),
-        ("StartImageScan", "UnsupportedOperationException"),
-    ] {
-        let Ok(Operation::Later(later)) = parse(name, &body) else { panic!("{name}") };
-        assert_eq!(later.fault(&ACCOUNT.parse().unwrap()).name(), exception, "{name}");
+    let refused = |exception: &str| json!({ "__type": exception });
+    let unsupported = || refused("UnsupportedOperationException");
+    let image = json!({"imageTag": "v1"});
+    let table = [
+        ("PutLifecyclePolicy", unsupported()),
+        ("GetLifecyclePolicy", refused("LifecyclePolicyNotFoundException")),
+        ("DeleteLifecyclePolicy", refused("LifecyclePolicyNotFoundException")),
+        ("StartLifecyclePolicyPreview", refused("LifecyclePolicyNotFoundException")),
+        ("GetLifecyclePolicyPreview", refused("LifecyclePolicyPreviewNotFoundException")),
+        ("PutRegistryScanningConfiguration", unsupported()),
+        (
+            "GetRegistryScanningConfiguration",
+            json!({"registryId": ACCOUNT, "scanningConfiguration": {"scanType": "BASIC", "rules": []}}),
+        ),
+        (
+            "BatchGetRepositoryScanningConfiguration",
+            json!({"scanningConfigurations": [{"repositoryArn": ARN, "repositoryName": "team/app", "scanOnPush": true,
+                "scanFrequency": "MANUAL", "appliedScanFilters": []}], "failures": []}),
+        ),
+        ("StartImageScan", unsupported()),
+        ("DescribeImageScanFindings", refused("ScanNotFoundException")),
+        ("PutReplicationConfiguration", unsupported()),
+        (
+            "DescribeImageReplicationStatus",
+            json!({"repositoryName": "team/app", "imageId": image, "replicationStatuses": []}),
+        ),
+        ("StartReplicationBackfill", unsupported()),
+        ("DescribeReplicationBackfillResults", refused("ReplicationBackfillNotFoundException")),
+        ("ListReplicationBackfills", json!({"registryId": ACCOUNT, "backfills": []})),
+        ("StopReplicationBackfill", refused("ReplicationBackfillNotFoundException")),
+        ("PutSigningConfiguration", unsupported()),
+        ("GetSigningConfiguration", refused("SigningConfigurationNotFoundException")),
+        ("DeleteSigningConfiguration", refused("SigningConfigurationNotFoundException")),
+        (
+            "DescribeImageSigningStatus",
+            json!({"repositoryName": "team/app", "imageId": image, "registryId": ACCOUNT, "signingStatuses": []}),
+        ),
+        ("UpdateImageStorageClass", refused("ImageStorageClassUpdateNotSupportedException")),
+    ];
+    let named = |name: &OperationName| table.iter().any(|(listed, _)| *listed == name.name());
+    let later = |name: &OperationName| matches!(parse(name.name(), &later_body()), Ok(Operation::Later(_)));
+    assert!(OperationName::ALL.iter().all(|name| named(name) == later(name)));
+    for (name, expected) in table {
+        assert_eq!(later_answer(name, &later_body(), false), expected, "{name}");
+        let Ok(Operation::Later(later)) = parse(name, &later_body()) else { panic!("{name}") };
+        if later.repositories.is_empty() {
+            continue;
+        }
+        let missing = match name {
+            "BatchGetRepositoryScanningConfiguration" => json!({"scanningConfigurations": [], "failures": [
+                {"repositoryName": "team/app", "failureCode": "REPOSITORY_NOT_FOUND", "failureReason": "REPOSITORY_NOT_FOUND"}]}),
+            _ => refused("RepositoryNotFoundException"),
+        };
+        assert_eq!(later_answer(name, &later_body(), true), missing, "{name}");
+    }
+    let mut tried = later_body();
+    tried["lifecyclePolicyText"] = json!("x".repeat(100));
+    assert_eq!(later_answer("StartLifecyclePolicyPreview", &tried, false), unsupported());
+    for image in [json!({}), json!({"imageDigest": "x"}), json!({"imageTag": "-x"})] {
+        let body = json!({"repositoryName": "team/app", "imageId": image});
+        assert_eq!(refusal("DescribeImageScanFindings", &body), Some(Exception::InvalidParameter));
+    }
+}
+
+/// The document, or the exception without its message.
+fn later_answer(name: &str, body: &Value, is_missing: bool) -> Value {
+    let Ok(Operation::Later(later)) = parse(name, body) else { panic!("{name}") };
+    let found = match is_missing {
+        true => Found { repositories: Vec::new(), missing: vec!["team/app".parse().unwrap()] },
+        false => Found {
+            repositories: vec![RepositoryScanningConfiguration::new(ARN.parse().unwrap(), true)],
+            missing: Vec::new(),
+        },
+    };
+    match later.answer(ACCOUNT.parse().unwrap(), found) {
+        Ok(output) => serde_json::from_slice(&output.to_json()).unwrap(),
+        Err(fault) => json!({ "__type": fault.name() }),
     }
 }
 

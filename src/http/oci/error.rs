@@ -206,7 +206,7 @@ fn unknown(object: &Object) -> ErrorCode {
 }
 
 impl Failure {
-    pub(super) fn new(status: StatusCode, code: ErrorCode, message: String) -> Self {
+    pub fn new(status: StatusCode, code: ErrorCode, message: String) -> Self {
         Self { status, code, message, retry_after: None, challenged_by: None, challenge: None, upload: None }
     }
 

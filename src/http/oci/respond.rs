@@ -47,7 +47,7 @@ pub async fn respond(
         Body::Manifest { digest, media_type, size, bytes } => {
             manifest(builder, conditions, &digest, &media_type, size, bytes)
         }
-        Body::Elsewhere { digest, url } => described(builder, &digest)
+        Body::Elsewhere { digest, url, .. } => described(builder, &digest)
             .status(StatusCode::TEMPORARY_REDIRECT)
             .header(LOCATION, url)
             .header(CACHE_CONTROL, HeaderValue::from_static("no-store"))

@@ -1,6 +1,6 @@
 //! The token endpoint (distribution's "token" and "oauth" specifications): who one is goes in, a bearer token comes out.
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
@@ -8,7 +8,7 @@ use super::error::Failure;
 use super::route::host;
 use crate::action::RequestedName;
 use crate::auth::{Access, Authenticator, Identity, Refused, ResourceType, TokenRequest};
-use crate::http::gate::{Gate, certificate, source};
+use crate::http::gate::{Gate, authorization, certificate, source};
 use crate::http::transport::ResponseBody;
 use crate::oci::ErrorCode;
 use crate::policy::{Denied, On};
@@ -27,10 +27,18 @@ pub async fn answer(
     keeper: &Authenticator,
     registry: &Registry,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let header = |name| request.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let challenge = || format!("Basic realm=\"{}\"", gate.url(request));
+    let shown = match authorization(request) {
+        Ok(shown) => shown,
+        Err(refused) => {
+            let (message, challenge) = (refused.to_string(), challenge());
+            return Ok(refusal(StatusCode::UNAUTHORIZED, "invalid_client", &message, Some(&challenge), None));
+        }
+    };
+    let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let asked = match request.method {
-        Method::GET => TokenRequest::from_query(request.uri.query().unwrap_or_default(), header(AUTHORIZATION)),
-        Method::POST => TokenRequest::from_form(header(CONTENT_TYPE), form),
+        Method::GET => TokenRequest::from_query(request.uri.query().unwrap_or_default(), shown),
+        Method::POST => TokenRequest::from_form(content_type, form),
         _ => {
             let message = "the token endpoint knows GET and POST".to_owned();
             return Err(Failure::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, message));
@@ -47,18 +55,18 @@ pub async fn answer(
             return Ok(refusal(status, error.oauth_error(), &error.to_string(), None, None));
         }
     };
-    let identity = match keeper.identify_grant(&asked, certificate(request), source(request)).await {
-        Ok(identity) => identity,
-        Err(Refused::Wrong(message)) => {
-            let challenge = format!("Basic realm=\"{}\"", gate.url(request));
-            return Ok(refusal(StatusCode::UNAUTHORIZED, "invalid_grant", &message, Some(&challenge), None));
-        }
-        Err(Refused::TooMany(error)) => {
-            let wait = error.wait.as_secs().saturating_add(1);
-            return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "slow_down", &error.to_string(), None, Some(wait)));
-        }
-        Err(Refused::Unavailable(error)) => return Err(error.into()),
-    };
+    let identity =
+        match keeper.identify_grant(&asked, certificate(request), source(request), gate.account(request)).await {
+            Ok(identity) => identity,
+            Err(Refused::Wrong(message)) => {
+                return Ok(refusal(StatusCode::UNAUTHORIZED, "invalid_grant", &message, Some(&challenge()), None));
+            }
+            Err(Refused::TooMany(error)) => {
+                let wait = error.wait.as_secs().saturating_add(1);
+                return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "slow_down", &error.to_string(), None, Some(wait)));
+            }
+            Err(Refused::Unavailable(error)) => return Err(error.into()),
+        };
     let mut granted = Vec::new();
     for access in &asked.access {
         granted.push(grant(request, gate, registry, &identity, access).await?);

@@ -1,7 +1,10 @@
-//! What operators and orchestrators ask: `/metrics`, `/livez`, `/readyz`, `/startupz`, and `/jobs`, on listeners of their own.
+//! What operators and orchestrators ask: `/metrics`, `/livez`, `/readyz`, `/startupz`, `/jobs`, and `/usage`, on listeners of their own.
 //!
-//! Nothing here waits for an upstream, a disk or a database: a job is started, and its state is told. *Never* here: anything
-//! else that changes something.
+//! Nothing here waits for an upstream, a disk or a database: a job is started, and its state is told. Only `/usage` asks the database,
+//! two at once and for seconds at most, so that the others are answered whatever the database does. *Never* here: anything else that
+//! changes something.
+
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,6 +16,8 @@ use super::transport::ResponseBody;
 use crate::cache::BlobCache;
 use crate::jobs::Jobs;
 use crate::telemetry::Metrics;
+
+pub use usage::Usage;
 
 /// Where the process stands in its life; shared with whoever moves it on.
 #[derive(Clone, Default)]
@@ -42,15 +47,16 @@ pub struct Ops {
     metrics: Metrics,
     cache: BlobCache,
     jobs: Jobs,
+    usage: Usage,
     readiness: Readiness,
 }
 
 impl Ops {
-    pub fn new(metrics: Metrics, cache: BlobCache, jobs: Jobs, readiness: Readiness) -> Self {
-        Self { metrics, cache, jobs, readiness }
+    pub fn new(metrics: Metrics, cache: BlobCache, jobs: Jobs, usage: Usage, readiness: Readiness) -> Self {
+        Self { metrics, cache, jobs, usage, readiness }
     }
 
-    pub fn call<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
+    pub async fn call<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
         if let Some(name) = request.uri().path().strip_prefix("/jobs/") {
             return self.job(request.method(), name);
         }
@@ -66,6 +72,7 @@ impl Ops {
             },
             "/startupz" if self.readiness.state() == STARTING => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             "/startupz" => text(StatusCode::OK, "ok\n"),
+            "/usage" => self.usage.tell(request.uri().query().unwrap_or_default()).await,
             "/jobs" => json(StatusCode::OK, &self.jobs.states()),
             "/metrics" => {
                 self.cache.observe();
@@ -75,7 +82,7 @@ impl Ops {
                     .insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; version=0.0.4"));
                 response
             }
-            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz, /startupz and /jobs\n"),
+            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz, /startupz, /jobs and /usage\n"),
         }
     }
 
@@ -100,8 +107,8 @@ fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<ResponseB
     response
 }
 
-fn text(status: StatusCode, body: &'static str) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(bytes::Bytes::from_static(body.as_bytes())));
+fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
     response

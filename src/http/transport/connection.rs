@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -82,7 +82,7 @@ impl<H> Connection<H> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let recognised = tokio::select! {
-            recognised = timeout(self.settings.idle_timeout, recognise(&stream)) => recognised,
+            recognised = timeout(self.settings.idle_timeout, recognise(&stream, self.settings.header_timeout)) => recognised,
             // Nobody has asked for anything: there is nothing to finish.
             () = self.drain.cancelled() => return,
         };
@@ -107,7 +107,7 @@ impl<H> Connection<H> {
     {
         let io = PlainIo::new(stream, self.settings.stall_timeout);
         let set_up = |session: &mut rustls::ServerConnection| session.set_buffer_limit(Some(BUFFER_LIMIT_BYTES));
-        let io = match timeout(self.settings.header_timeout, acceptor.accept_with(io, set_up)).await {
+        let mut io = match timeout(self.settings.header_timeout, acceptor.accept_with(io, set_up)).await {
             Ok(Ok(io)) => io,
             Ok(Err(error)) => return tracing::debug!(client = %self.peer, %error, "a TLS handshake failed"),
             Err(_) => return tracing::debug!(client = %self.peer, "a TLS handshake took too long"),
@@ -117,7 +117,9 @@ impl<H> Connection<H> {
         if session.alpn_protocol() == Some(b"h2") {
             self.serve_http2(io, certificate).await;
         } else {
-            self.serve_http1(io, None, certificate, Requests::default()).await;
+            // From here on what comes is of a request.
+            let requests = io.get_mut().0.watch_heads(self.settings.header_timeout);
+            self.serve_http1(io, None, certificate, requests).await;
         }
     }
 
@@ -211,16 +213,29 @@ enum Speaks {
     Tls,
 }
 
-/// Looks at the first bytes without taking them. `None` when the client leaves.
-async fn recognise(stream: &TcpStream) -> Option<Speaks> {
+/// How long a client that has sent a part of the preface is left alone, at first and at most: such a socket is ready all the time, and
+/// looking at thousands of them again and again costs a core.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Looks at the first bytes without taking them. `None` when the client leaves, or says no more than a part of the preface for
+/// `header_timeout`.
+async fn recognise(stream: &TcpStream, header_timeout: Duration) -> Option<Speaks> {
     let mut first = [0; HTTP2_PREFACE.len()];
+    let (mut pause, mut begun) = (FIRST_PAUSE, None);
     loop {
         let count = stream.peek(&mut first).await.ok()?;
         let seen = first.get(..count)?;
         match seen.first()? {
             &TLS_HANDSHAKE => return Some(Speaks::Tls),
             _ if seen == HTTP2_PREFACE => return Some(Speaks::Http2),
-            _ if HTTP2_PREFACE.starts_with(seen) => tokio::time::sleep(Duration::from_millis(5)).await,
+            _ if HTTP2_PREFACE.starts_with(seen) => {
+                if begun.get_or_insert_with(Instant::now).elapsed() >= header_timeout {
+                    return None;
+                }
+                tokio::time::sleep(pause.min(header_timeout)).await;
+                pause = LONGEST_PAUSE.min(pause * 2);
+            }
             _ => return Some(Speaks::Http1),
         }
     }

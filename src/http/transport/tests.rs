@@ -45,6 +45,7 @@ impl Server {
             BlobCache::load(storage, &cache_settings, &Default::default(), false, None, metrics.clone()).unwrap();
         let mut http_settings = settings.http;
         http_settings.stall_timeout = stall;
+        http_settings.header_timeout = stall.min(http_settings.header_timeout);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let serving = Serving::new(http_settings, metrics);
         let sends_files = Arc::new(AtomicBool::new(false));
@@ -197,8 +198,8 @@ fn tls_on_a_plaintext_port_is_turned_away() {
     assert!(answer.is_empty());
 }
 
-#[test]
-fn tls_over_both_protocols_gives_the_same_bytes() {
+/// A certificate in files, and a client that trusts it.
+fn for_localhost() -> (tempfile::TempDir, ListenerTls, rustls::ClientConfig) {
     let folder = tempfile::tempdir().unwrap();
     let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let files = ListenerTls {
@@ -209,15 +210,55 @@ fn tls_over_both_protocols_gives_the_same_bytes() {
     };
     std::fs::write(&files.certificate, authority.cert.pem()).unwrap();
     std::fs::write(&files.key, authority.signing_key.serialize_pem()).unwrap();
-    let server = Server::start(2_000_003, Some(files), Duration::from_secs(60));
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority.cert.der().clone()).unwrap();
-    let client = |alpn: Option<&[u8]>| {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config =
-            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let mut config = config.with_root_certificates(roots.clone()).with_no_client_auth();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    (folder, files, config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// `idle_timeout` is two minutes here, which hyper alone would grant a head.
+#[test]
+fn a_head_over_tls_must_come_to_its_end_and_an_idle_connection_need_not() {
+    let (_folder, files, config) = for_localhost();
+    let server = Server::start(10, Some(files), Duration::from_secs(1));
+    let (config, name) = (Arc::new(config), rustls::pki_types::ServerName::try_from("localhost").unwrap());
+    let connect = || {
+        let session = rustls::ClientConnection::new(config.clone(), name.clone()).unwrap();
+        let mut stream = rustls::StreamOwned::new(session, TcpStream::connect(server.address).unwrap());
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+        }
+        stream
+    };
+    let mut slow = connect();
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX: ").unwrap();
+    let begun = std::time::Instant::now();
+    while slow.write_all(b"a").and_then(|()| slow.flush()).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "a slow head is not ended");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut patient = connect();
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(1500));
+        patient.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = vec![0; 4096];
+        let mut received = 0;
+        while !answer[..received].ends_with(&server.content) {
+            received += patient.read(&mut answer[received..]).unwrap();
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+    }
+}
+
+#[test]
+fn tls_over_both_protocols_gives_the_same_bytes() {
+    let (folder, files, mut config) = for_localhost();
+    let server = Server::start(2_000_003, Some(files), Duration::from_secs(60));
+    drop(folder);
+    let mut client = |alpn: Option<&[u8]>| {
         config.alpn_protocols = alpn.map(<[u8]>::to_vec).into_iter().collect();
+        let config = config.clone();
         let builder = reqwest::Client::builder().tls_backend_preconfigured(config);
         builder.resolve("localhost", server.address).build().unwrap()
     };

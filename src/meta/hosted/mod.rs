@@ -26,10 +26,10 @@ fn digest(text: String) -> Result<Digest, Error> {
 }
 
 /// Sizes are written as they are read: no file has more bytes than SQL can count.
-fn to_sql(bytes: u64) -> i64 {
+pub(super) fn to_sql(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
-fn from_sql(bytes: i64) -> u64 {
+pub(super) fn from_sql(bytes: i64) -> u64 {
     u64::try_from(bytes).unwrap_or_default()
 }

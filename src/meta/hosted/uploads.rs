@@ -129,6 +129,30 @@ impl Meta {
         Ok(rows.into_iter().map(piece).collect())
     }
 
+    /// A part has come to the upload's end; `is_short` says that no other may follow it.
+    pub async fn add_part(&self, id: &str, is_short: bool) -> Result<(), Error> {
+        let mut writing = self.write().await?;
+        sqlx::query(
+            "UPDATE upload SET short_part = CASE WHEN short_part > 0 THEN 2 WHEN $2 = 1 THEN 1 ELSE 0 END WHERE id = $1",
+        )
+        .bind(id)
+        .bind(i64::from(is_short))
+        .execute(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.commit().await
+    }
+
+    /// Whether a part was short and another followed it.
+    pub async fn has_short_part(&self, id: &str) -> Result<bool, Error> {
+        let found: Option<i64> = sqlx::query_scalar("SELECT short_part FROM upload WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        Ok(found == Some(2))
+    }
+
     /// The upload is in use: it does not expire for a while.
     pub async fn touch_upload(&self, id: &str, now_ms: i64) -> Result<(), Error> {
         let mut writing = self.write().await?;

@@ -112,7 +112,9 @@ CREATE TABLE upload (
     touched_at_ms INTEGER NOT NULL,
     -- Bytes that are in pieces in the bucket, and their digest.
     bytes INTEGER NOT NULL,
-    digest TEXT
+    digest TEXT,
+    -- 1 when the last part that came is shorter than parts are, 2 when one before it was.
+    short_part INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE INDEX upload_touched ON upload (touched_at_ms);

@@ -6,12 +6,18 @@ CREATE TABLE principal (
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
     declared INTEGER NOT NULL,
-    -- Counted up to revoke every token that was given out before.
+    -- Counted up to revoke every token that was given out before. It begins with the time: what was given to an earlier principal of the
+    -- same name is of another epoch.
     epoch INTEGER NOT NULL,
     -- A JSON object.
     tags TEXT NOT NULL,
     -- Of a password that does not expire: what argon2id made of it.
     password TEXT,
+    password_at_ms INTEGER,
+    -- Of a role: the policy that says who may assume it; nobody where there is none.
+    trust TEXT,
+    description TEXT,
+    longest_session_s INTEGER,
     created_at_ms INTEGER NOT NULL,
     UNIQUE (account, kind, name)
 );

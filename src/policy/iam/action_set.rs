@@ -56,8 +56,10 @@ fn check(action: &str, kind: Kind) -> Result<(), Refusal> {
     let Some((service, _)) = action.split_once(':').filter(|(service, name)| fitting(service) && fitting(name)) else {
         return Err(Refusal::Action(action.to_owned()));
     };
-    if kind != Kind::Identity && !Pattern::new(&service.to_ascii_lowercase()).matches("ecr") {
-        return Err(Refusal::ForeignAction { action: action.to_owned(), kind });
+    if let Some(own) = kind.service()
+        && !Pattern::new(&service.to_ascii_lowercase()).matches(own)
+    {
+        return Err(Refusal::ForeignAction { action: action.to_owned(), kind, own });
     }
     Ok(())
 }

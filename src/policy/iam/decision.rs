@@ -28,7 +28,7 @@ pub enum Grant<'a> {
     Identity(Citation<'a>),
     /// The registry's or the repository's policy.
     Resource(Citation<'a>),
-    /// Another account's identity policy, and ours.
+    /// Another account's identity policy, and ours; or an identity policy, and a role's trust policy.
     Both {
         identity: Citation<'a>,
         resource: Citation<'a>,
@@ -55,6 +55,8 @@ pub enum Source<'a> {
     Repository,
     /// What the configuration makes public.
     Configuration,
+    /// Of a role.
+    Trust,
 }
 
 /// Which Allow would be needed.
@@ -73,6 +75,8 @@ pub enum Missing {
     Boundary,
     /// In the session policy.
     Session,
+    /// In the trust policy of the role.
+    Trust,
 }
 
 impl Decision<'_> {
@@ -82,8 +86,16 @@ impl Decision<'_> {
 }
 
 impl Source<'_> {
+    /// The name of a policy of the asker's.
+    pub fn identity(&self) -> Option<&str> {
+        match self {
+            Self::Identity(name) => Some(name),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_resource(self) -> bool {
-        matches!(self, Self::Registry | Self::Repository | Self::Configuration)
+        matches!(self, Self::Registry | Self::Repository | Self::Configuration | Self::Trust)
     }
 }
 
@@ -120,6 +132,7 @@ impl fmt::Display for Source<'_> {
             Self::Registry => f.write_str("the registry policy"),
             Self::Repository => f.write_str("the repository policy"),
             Self::Configuration => f.write_str("what the configuration makes public"),
+            Self::Trust => f.write_str("the role's trust policy"),
         }
     }
 }
@@ -137,6 +150,7 @@ impl fmt::Display for Missing {
             }
             Self::Boundary => "the permissions boundary does not allow it; widen the boundary",
             Self::Session => "the session policy does not allow it; assume the role with a wider one",
+            Self::Trust => "the role's trust policy does not let the asker in; name them in its Principal",
         })
     }
 }

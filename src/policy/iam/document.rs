@@ -18,6 +18,19 @@ pub enum Kind {
     Repository,
     /// To the registry of an account and region.
     Registry,
+    /// To a role, which is then its resource: who may assume it.
+    Trust,
+}
+
+impl Kind {
+    /// Whose actions it may name; `None` where it may name all.
+    pub(super) const fn service(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Repository | Self::Registry => Some("ecr"),
+            Self::Trust => Some("sts"),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +94,7 @@ impl fmt::Display for Kind {
             Self::Identity => "an identity policy",
             Self::Repository => "a repository policy",
             Self::Registry => "a registry policy",
+            Self::Trust => "a trust policy",
         })
     }
 }

@@ -60,8 +60,10 @@ pub enum Refusal {
         "{0:?} is no action; write \"ecr:\" and an operation such as \"ecr:PutImage\", with wildcards if you like, or \"*\""
     )]
     Action(String),
-    #[error("{action:?} is an action of another service, which {kind} cannot grant or deny; write an \"ecr:\" action")]
-    ForeignAction { action: String, kind: Kind },
+    #[error(
+        "{action:?} is an action of another service, which {kind} cannot grant or deny; write an \"{own}:\" action"
+    )]
+    ForeignAction { action: String, kind: Kind, own: &'static str },
     #[error(
         "{0:?} is no resource; write \"*\" or an ARN such as \"arn:aws:ecr:eu-west-1:111122223333:repository/team/*\""
     )]

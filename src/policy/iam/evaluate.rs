@@ -13,6 +13,8 @@
 //!
 //! `ecr:GetAuthorizationToken` has no resource whose policy could speak, so only the identity's side counts, its denials included.
 //!
+//! Assuming a role takes both sides in any case ([`decide_assumption`]): the asker's policies, and the role's trust policy.
+//!
 //! A document in the wrong place errs on the safe side: without a principal its Deny is for everyone and its Allow for nobody.
 
 use std::ops::ControlFlow;
@@ -38,6 +40,8 @@ pub struct Policies<'a> {
     pub repository: Option<&'a Document>,
     /// What everybody may do, whichever account they are of.
     pub public: Option<&'a Document>,
+    /// Of the role that is asked for.
+    pub trust: Option<&'a Document>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,12 +73,22 @@ const IDENTITY_ONLY: &str = "ecr:getauthorizationtoken";
 const REGISTRY_V1: [&str; 3] = ["ecr:batchimportupstreamimage", "ecr:createrepository", "ecr:replicateimage"];
 
 pub fn decide<'a>(policies: &Policies<'a>, question: &Question<'_>) -> Decision<'a> {
+    count(policies, question).decision(policies, question)
+}
+
+/// May the asker assume the role that the question is about? What its trust policy allows to anybody is worth nothing without an Allow of
+/// the asker's own, even within an account: whoever writes trust policies gives no rights by that alone.
+pub fn decide_assumption<'a>(policies: &Policies<'a>, question: &Question<'_>) -> Decision<'a> {
+    count(policies, question).assumption(policies)
+}
+
+fn count<'a>(policies: &Policies<'a>, question: &Question<'_>) -> Tally<'a> {
     let mut tally = Tally::default();
     let _ = hear(policies, question, |citation, statement, heard| {
         tally.count(citation, statement, heard);
         if tally.denied.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    tally.decision(policies, question)
+    tally
 }
 
 /// Asks every statement that applies, in a fixed order, until `tell` has heard enough.
@@ -91,6 +105,7 @@ pub(super) fn hear<'a>(
         (Source::Registry, policies.registry),
         (Source::Repository, policies.repository),
         (Source::Configuration, policies.public),
+        (Source::Trust, policies.trust),
     ];
     let others = others.into_iter().filter_map(|(source, document)| Some((source, document?)));
     for (source, document) in identity.chain(others) {
@@ -116,7 +131,7 @@ fn ask<'a>(source: Source<'_>, statement: &'a Statement, question: &Question<'_>
 
 fn counts(source: Source<'_>, scope: RegistryScope, question: &Question<'_>) -> bool {
     match (source, scope) {
-        (Source::Identity(_) | Source::Boundary | Source::Session, _) => true,
+        (Source::Identity(_) | Source::Boundary | Source::Session | Source::Trust, _) => true,
         (source, _) if source.is_resource() && question.action() == IDENTITY_ONLY => false,
         (Source::Registry, RegistryScope::V1) => REGISTRY_V1.contains(&question.action()),
         (Source::Registry, RegistryScope::V2) | (Source::Repository | Source::Configuration, _) => true,
@@ -145,9 +160,11 @@ impl<'a> Tally<'a> {
             (Effect::Allow, Source::Boundary, _) => &mut self.boundary,
             (Effect::Allow, Source::Session, _) => &mut self.session,
             (Effect::Allow, Source::Configuration, _) => &mut self.public,
-            (Effect::Allow, Source::Registry | Source::Repository, Named::Directly) => &mut self.direct,
-            (Effect::Allow, Source::Registry | Source::Repository, Named::Role) => &mut self.to_role,
-            (Effect::Allow, Source::Registry | Source::Repository, Named::Account) => &mut self.to_account,
+            (Effect::Allow, Source::Registry | Source::Repository | Source::Trust, Named::Directly) => &mut self.direct,
+            (Effect::Allow, Source::Registry | Source::Repository | Source::Trust, Named::Role) => &mut self.to_role,
+            (Effect::Allow, Source::Registry | Source::Repository | Source::Trust, Named::Account) => {
+                &mut self.to_account
+            }
         };
         slot.get_or_insert(citation);
     }
@@ -166,6 +183,22 @@ impl<'a> Tally<'a> {
             Some(_) => self.across_accounts(policies, question),
             None if question.action() == IDENTITY_ONLY => Err(Missing::Identity),
             None => self.direct.map(Grant::Resource).ok_or(Missing::Resource),
+        };
+        match granted {
+            Ok(by) => Decision::Allowed { by },
+            Err(missing) => Decision::NotAllowed { missing },
+        }
+    }
+
+    fn assumption(&self, policies: &Policies<'_>) -> Decision<'a> {
+        if let Some(by) = self.denied {
+            return Decision::Denied { by };
+        }
+        let granted = match (self.identity, self.direct.or(self.to_role).or(self.to_account)) {
+            // Who may assume nothing does not learn which roles there are.
+            (None, _) => Err(Missing::Identity),
+            (Some(_), None) => Err(Missing::Trust),
+            (Some(identity), Some(resource)) => self.limits(policies).map(|()| Grant::Both { identity, resource }),
         };
         match granted {
             Ok(by) => Decision::Allowed { by },

@@ -32,7 +32,7 @@ pub use context::{Context, Value};
 pub use decision::{Citation, Decision, Grant, Missing, Source};
 pub use document::{Document, Kind};
 pub use error::{DocumentError, Refusal};
-pub use evaluate::{IdentityPolicy, Policies, RegistryScope, decide};
+pub use evaluate::{IdentityPolicy, Policies, RegistryScope, decide, decide_assumption};
 pub use explain::{Examined, Explanation, Outcome, explain};
 pub use moment::Moment;
 pub use presets::Preset;

@@ -5,6 +5,9 @@ use super::error::DocumentError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Preset {
+    /// Everything, users and their rights included.
+    Administrator,
+    /// Everything that registries do.
     FullAccess,
     /// Reads, pushes and no administration.
     PowerUser,
@@ -13,10 +16,11 @@ pub enum Preset {
 }
 
 impl Preset {
-    pub const ALL: [Self; 4] = [Self::FullAccess, Self::PowerUser, Self::ReadOnly, Self::PullOnly];
+    pub const ALL: [Self; 5] = [Self::Administrator, Self::FullAccess, Self::PowerUser, Self::ReadOnly, Self::PullOnly];
 
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Administrator => "Administrator",
             Self::FullAccess => "FullAccess",
             Self::PowerUser => "PowerUser",
             Self::ReadOnly => "ReadOnly",
@@ -30,6 +34,7 @@ impl Preset {
 
     pub const fn text(self) -> &'static str {
         match self {
+            Self::Administrator => ADMINISTRATOR,
             Self::FullAccess => FULL_ACCESS,
             Self::PowerUser => POWER_USER,
             Self::ReadOnly => READ_ONLY,
@@ -42,6 +47,9 @@ impl Preset {
         Document::parse(Kind::Identity, self.text(), usize::MAX)
     }
 }
+
+const ADMINISTRATOR: &str =
+    r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#;
 
 const FULL_ACCESS: &str =
     r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}]}"#;

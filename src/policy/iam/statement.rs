@@ -27,7 +27,7 @@ pub(super) struct Statement {
     actions: ActionSet,
     /// None in a policy of an identity.
     grantees: Option<GranteeSet>,
-    /// None in a policy of a repository that leaves them out.
+    /// None in a policy of a repository that leaves them out, and of a role.
     resources: Option<ResourceSet>,
     conditions: Box<[Condition]>,
 }
@@ -72,8 +72,12 @@ impl Statement {
         };
 
         let resources = match pair("Resource", "NotResource")? {
+            Some((_, name, _)) if kind == Kind::Trust => {
+                let why = "its resource is the role that it is attached to";
+                return Err(place.member(name).refuse(Refusal::NotHere { kind, why }));
+            }
             Some((node, name, negated)) => Some(ResourceSet::parse(node, &place.member(name), negated, variables)?),
-            None if kind == Kind::Repository => None,
+            None if matches!(kind, Kind::Repository | Kind::Trust) => None,
             None => return Err(place.refuse(Refusal::Missing("Resource"))),
         };
 

@@ -16,6 +16,9 @@ use crate::registry::{Answer, Body, Error, Incoming};
 /// Bytes that a part should have, as ECR tells its clients.
 const PART_BYTES: u64 = 10 << 20;
 
+/// Bytes that every part but the last must have, as in ECR. What comes by the data plane is in no parts.
+const LEAST_PART_BYTES: u64 = 5 << 20;
+
 impl Control<'_> {
     pub(super) async fn batch_check_layer_availability(
         &self,
@@ -65,6 +68,9 @@ impl Control<'_> {
         let body = Incoming::new(stream::iter([Ok(input.blob)]));
         let appended = self.hosted.append_upload(repository, id.clone(), chunk, body).await;
         uploaded(appended).map_err(|error| self.upload_fault(error, &name, &id))?;
+        // Whether it was the last one is known when the upload ends.
+        let is_short = length.is_some_and(|length| length < LEAST_PART_BYTES);
+        self.meta.add_part(id.as_str(), is_short).await.map_err(failed)?;
         Ok(Output::UploadLayerPart(UploadLayerPartOutput {
             registry_id: self.endpoint.account,
             repository_name: name,
@@ -80,6 +86,11 @@ impl Control<'_> {
         let (bytes, computed) = self.hosted.measure_upload(&repository, &id).await.map_err(refused)?;
         if bytes == 0 {
             return Err(Fault::empty_upload(&id));
+        }
+        if self.meta.has_short_part(id.as_str()).await.map_err(failed)? {
+            // It can never end otherwise.
+            self.hosted.cancel_upload(&repository, &id).await.map_err(refused)?;
+            return Err(Fault::layer_part_too_small(LEAST_PART_BYTES));
         }
         let Some(digest) = choose(&input.layer_digests, &computed) else { return Err(Fault::invalid_layer(&computed)) };
         if digest == computed && self.layer_size(&name, digest).await?.is_some() {
@@ -114,7 +125,7 @@ impl Control<'_> {
                 let repository = Repository::of_row(self.endpoint.account, &row);
                 let read = self.hosted.read_blob(&repository, digest, Want::Body, true).await;
                 match read.map_err(|error| unexpected(&error))?.body {
-                    Body::Elsewhere { url, .. } => Some(url),
+                    Body::Elsewhere { url, size, .. } => Some((url, size)),
                     _ => None,
                 }
             }
@@ -122,8 +133,10 @@ impl Control<'_> {
         };
         // Without a bucket nothing can be signed for others. Whoever may ask for this URL may read the blob, and logs in to do so
         // as for any pull.
-        let download_url = elsewhere.unwrap_or_else(|| format!("{}/v2/{name}/blobs/{digest}", self.endpoint.url));
-        Ok(Output::GetDownloadUrlForLayer(GetDownloadUrlForLayerOutput { download_url, layer_digest }))
+        let (download_url, elsewhere_bytes) =
+            elsewhere.unwrap_or_else(|| (format!("{}/v2/{name}/blobs/{digest}", self.endpoint.url), 0));
+        let output = GetDownloadUrlForLayerOutput { download_url, layer_digest, elsewhere_bytes };
+        Ok(Output::GetDownloadUrlForLayer(output))
     }
 
     /// What no digest of ours can name is not here.

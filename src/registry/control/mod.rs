@@ -4,6 +4,7 @@
 //! words. Images and layers go the same ways as on the data plane, so that both planes always agree.
 
 mod images;
+mod later;
 mod layers;
 mod policies;
 mod repositories;

@@ -14,7 +14,7 @@ use crate::ecr::{
 };
 use crate::meta::{DocumentKind, RepositoryRow};
 use crate::oci::{QualifiedName, RepositoryName};
-use crate::registry::upstreams::{Claim, MAX_RULES, Rule, SecretError, key, prefix_of};
+use crate::registry::upstreams::{Claim, MAX_RULES, Rule, SecretError, key};
 use crate::upstream::Upstream;
 
 const KIND: DocumentKind = DocumentKind::PullThroughRule;
@@ -280,7 +280,7 @@ impl Control<'_> {
         let host = url.host_str()?;
         let at = timestamp(self.registry.sources().started_at_ms());
         Some(PullThroughCacheRule {
-            ecr_repository_prefix: prefix_of(upstream.name())?,
+            ecr_repository_prefix: upstream.name().as_str().parse().ok()?,
             upstream_registry_url: url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
             created_at: at,
             registry_id: self.endpoint.account,

@@ -2,11 +2,12 @@
 
 use super::{Control, failed, now_ms, timestamp};
 use crate::ecr::{
-    AccountSettingOutput, DescribeRegistryOutput, ExclusionOutput, Fault, GetAccountSetting, LaterOperation,
+    AccountSettingOutput, DescribeRegistryOutput, ExclusionOutput, Fault, GetAccountSetting,
     ListPullTimeUpdateExclusions, ListPullTimeUpdateExclusionsOutput, Output, PullTimeUpdateExclusion,
     PutAccountSetting, ReplicationConfiguration, Word,
 };
 use crate::meta::DocumentKind;
+use crate::registry::account_settings::account_setting;
 use crate::registry::hosted::MAX_EXCLUSIONS;
 
 impl Control<'_> {
@@ -17,12 +18,7 @@ impl Control<'_> {
     }
 
     pub(super) async fn get_account_setting(&self, input: GetAccountSetting) -> Result<Output, Fault> {
-        let row = self
-            .meta
-            .document(self.endpoint.account, DocumentKind::Setting, input.name.word())
-            .await
-            .map_err(failed)?;
-        let value = row.and_then(|row| input.name.value(&row.document)).unwrap_or_else(|| input.name.default_value());
+        let value = account_setting(self.meta, self.endpoint.account, input.name).await.map_err(failed)?;
         Ok(Output::AccountSetting(AccountSettingOutput { name: input.name, value }))
     }
 
@@ -82,13 +78,5 @@ impl Control<'_> {
         let next_token = arns.last().filter(|_| more).map(|last| page.next_token(last));
         let output = ListPullTimeUpdateExclusionsOutput { pull_time_update_exclusions: arns, next_token };
         Ok(Output::ListPullTimeUpdateExclusions(output))
-    }
-
-    /// What a later version carries out answers as if nothing of it were configured.
-    pub(super) async fn later(&self, operation: &LaterOperation) -> Result<Output, Fault> {
-        for name in &operation.repositories {
-            self.row(name).await?;
-        }
-        Err(operation.fault(&self.endpoint.account))
     }
 }

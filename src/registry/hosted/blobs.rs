@@ -36,7 +36,7 @@ impl Hosted {
             Kept::Nowhere => damaged(None).await,
             Kept::Bucket(bucket) if redirect => {
                 let signed = bucket.signed_url(&digest).await;
-                Ok(Answer::of(Body::Elsewhere { digest, url: signed? }))
+                Ok(Answer::of(Body::Elsewhere { digest, size: link.size, url: signed? }))
             }
             Kept::Bucket(bucket) => {
                 let reached = self.inner.cache.reach(bucket, &digest, link.size).await;

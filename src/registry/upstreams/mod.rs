@@ -12,7 +12,7 @@ mod secret;
 
 pub(super) use present::Claim;
 pub use present::Upstreams;
-pub(super) use rule::{Rule, key, prefix_of};
+pub(super) use rule::{Rule, key};
 pub(super) use secret::SecretError;
 
 /// Rules of one registry.

@@ -14,9 +14,10 @@ use super::{MAX_RULES, SecretError, secret};
 use crate::config::{Credential, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
 use crate::meta::{Change, Changes, DocumentKind, Error, Meta};
+use crate::metering::Meter;
 use crate::oci::AccountId;
-use crate::registry::accounts::Accounts;
-use crate::registry::names::{Names, known_as};
+use crate::registry::names::Names;
+use crate::registry::registries::Registries;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 
@@ -24,7 +25,7 @@ use crate::upstream::Upstream;
 const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 
 pub struct Upstreams {
-    accounts: Arc<Accounts>,
+    accounts: Arc<Registries>,
     /// By the account of the registry. One without rules has the names of none.
     names: ArcSwap<HashMap<AccountId, Arc<Names>>>,
     known: Mutex<Known>,
@@ -36,6 +37,7 @@ pub struct Upstreams {
     /// The folder of the rules' credentials.
     secrets: PathBuf,
     metrics: Metrics,
+    meter: Meter,
     /// When what is declared was read first.
     started_at_ms: i64,
 }
@@ -64,7 +66,7 @@ pub enum Claim {
 impl Upstreams {
     /// With what the configuration declares; rules are not read yet.
     pub fn new(
-        accounts: Arc<Accounts>,
+        accounts: Arc<Registries>,
         declared: Vec<Arc<Upstream>>,
         secrets: PathBuf,
         meta: Meta,
@@ -80,11 +82,18 @@ impl Upstreams {
             meta,
             secrets,
             metrics,
+            meter: Meter::default(),
             started_at_ms: crate::meta::now_ms(),
         }
     }
 
-    pub(in crate::registry) fn accounts(&self) -> &Arc<Accounts> {
+    /// What comes from the upstreams of rules is counted from now on.
+    #[must_use]
+    pub fn metered_by(self, meter: Meter) -> Self {
+        Self { meter, ..self }
+    }
+
+    pub(in crate::registry) fn accounts(&self) -> &Arc<Registries> {
         &self.accounts
     }
 
@@ -222,7 +231,7 @@ impl Upstreams {
 
     /// One that is not in place.
     pub(in crate::registry) fn make(&self, settings: UpstreamSettings) -> Result<Arc<Upstream>, String> {
-        Upstream::new(settings, self.metrics.clone()).map_err(|error| error.to_string())
+        Upstream::metered(settings, self.metrics.clone(), self.meter.clone()).map_err(|error| error.to_string())
     }
 
     fn put_in_place(&self, known: &Known) {
@@ -235,12 +244,12 @@ impl Upstreams {
     }
 }
 
-fn names(accounts: &Accounts, known: &Known) -> HashMap<AccountId, Arc<Names>> {
+fn names(accounts: &Registries, known: &Known) -> HashMap<AccountId, Arc<Names>> {
     let names = |account: AccountId| {
         let mut upstreams = known.declared.clone();
         for (_, upstream) in known.rules.iter().filter(|(of, _)| *of == account) {
             let declared = known.declared.iter().map(|upstream| upstream.settings());
-            let name = UpstreamName::new(known_as(upstream, account));
+            let name = UpstreamName::new(upstream.settings().known_as());
             match claim(declared, &name, upstream.settings().default) {
                 None => upstreams.push(upstream.clone()),
                 Some(claim) => {
@@ -296,7 +305,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let settings = crate::config::parse("[[account]]\nid = \"222222222222\"\n").unwrap();
         let (home, other) = (settings.auth.account, settings.accounts[0].id);
-        let accounts = Arc::new(Accounts::new(&settings.auth, &settings.accounts));
+        let accounts = Arc::new(Registries::new(&settings.auth, &settings.accounts));
         let upstreams = Upstreams::new(accounts, Vec::new(), folder.path().to_owned(), meta.clone(), metrics.clone());
         let resolve_in = |account, path: &str| {
             let name = RequestedName { path: path.parse().unwrap(), namespace: None, host: None, registry: None };

@@ -3,14 +3,11 @@
 //! It is kept in the form in which it is asked for, so that one reader checks both.
 
 use crate::config::{self, Credential, UpstreamName, UpstreamSettings};
-use crate::ecr::{CreatePullThroughCacheRule, DeleteRepositoryCreationTemplate, Operation, Prefix};
+use crate::ecr::{CreatePullThroughCacheRule, Operation, Prefix};
 use crate::meta::DocumentRow;
 use crate::oci::AccountId;
 
 const TARGET: &str = "AmazonEC2ContainerRegistry_V20150921.CreatePullThroughCacheRule";
-
-/// The target of an operation that takes any prefix, as long as a repository's name may be.
-const TARGET_OF_PREFIX: &str = "AmazonEC2ContainerRegistry_V20150921.DeleteRepositoryCreationTemplate";
 
 /// What the upstream of the rule `ROOT` is called; its repositories are listed below this name.
 const ROOT_NAME: &str = "root";
@@ -47,6 +44,7 @@ impl Rule {
             None => name(prefix),
         };
         let mut settings = config::upstream_for_rule(name, &self.said.upstream_registry_url)?;
+        settings.registry = account;
         settings.default = prefix.is_root();
         settings.credential = credential;
         if let Some(path) = self.said.upstream_repository_prefix.path() {
@@ -73,15 +71,6 @@ pub fn name(prefix: &Prefix) -> UpstreamName {
 /// Whether the prefix could be taken for the name of the rule `ROOT`.
 pub fn is_name_of_root(prefix: &Prefix) -> bool {
     prefix.path().is_some_and(|path| path.split('/').next() == Some(ROOT_NAME))
-}
-
-/// The prefix that a name of an upstream is.
-pub fn prefix_of(name: &UpstreamName) -> Option<Prefix> {
-    let body = serde_json::json!({ "prefix": name.as_str() }).to_string();
-    match Operation::parse(TARGET_OF_PREFIX, body.as_bytes()) {
-        Ok(Operation::DeleteRepositoryCreationTemplate(DeleteRepositoryCreationTemplate { prefix })) => Some(prefix),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -132,11 +121,7 @@ mod tests {
 
     #[test]
     fn names() {
-        let long = "a".repeat(200);
-        for text in ["q", "docker.io", "team/mirror", &long] {
-            assert_eq!(prefix_of(&UpstreamName::new(text)).unwrap().as_str(), text);
-        }
-        let is_root = |text: &str| is_name_of_root(&prefix_of(&UpstreamName::new(text)).unwrap());
+        let is_root = |text: &str| is_name_of_root(&text.parse().unwrap());
         assert_eq!([is_root("root"), is_root("root/a"), is_root("roots")], [true, true, false]);
         assert!(!is_name_of_root(&Prefix::root()));
     }

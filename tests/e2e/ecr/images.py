@@ -182,7 +182,27 @@ def a_part_out_of_order_is_refused_and_told_where_to_go_on(repository):
         equal(response["lastValidByteReceived"], 9)
         equal((response["uploadId"], response["repositoryName"]), (upload, repository.name))
     repository.upload_layer_part(partFirstByte=10, partLastByte=19, **part)
-    repository.complete_layer_upload(uploadId=upload, layerDigests=[digest_of(b"0123456789" * 2)])
+
+
+@check
+def every_part_but_the_last_has_at_least_5_mib(repository):
+    for sizes, code in (((5 * MIB, 1), None), ((5 * MIB - 1, 1), "LayerPartTooSmallException")):
+        content = secrets.token_bytes(sum(sizes))
+        upload = repository.initiate_layer_upload()["uploadId"]
+        first = 0
+        for size in sizes:
+            repository.upload_layer_part(
+                uploadId=upload,
+                partFirstByte=first,
+                partLastByte=first + size - 1,
+                layerPartBlob=content[first : first + size],
+            )
+            first += size
+        arguments = {"uploadId": upload, "layerDigests": [digest_of(content)]}
+        if code:
+            fails(code, repository.complete_layer_upload, **arguments)
+        else:
+            repository.complete_layer_upload(**arguments)
 
 
 @check

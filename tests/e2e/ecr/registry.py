@@ -265,9 +265,14 @@ def the_registry_policy(registry):
 def settings_and_exclusions(registry):
     described = registry.ecr.describe_registry()
     assert described["replicationConfiguration"] == {"rules": []}
-    assert registry.ecr.get_account_setting(name="BLOB_MOUNTING")["value"] in ("ENABLED", "DISABLED")
-    registry.ecr.put_account_setting(name="BLOB_MOUNTING", value="ENABLED")
-    assert registry.ecr.get_account_setting(name="BLOB_MOUNTING")["value"] == "ENABLED"
+    was = registry.ecr.get_account_setting(name="BLOB_MOUNTING")["value"]
+    assert was in ("ENABLED", "DISABLED")
+    try:
+        for value in ("DISABLED", "ENABLED"):
+            registry.ecr.put_account_setting(name="BLOB_MOUNTING", value=value)
+            assert registry.ecr.get_account_setting(name="BLOB_MOUNTING")["value"] == value
+    finally:
+        registry.ecr.put_account_setting(name="BLOB_MOUNTING", value=was)
     fault("InvalidParameterException", registry.ecr.put_account_setting, name="BLOB_MOUNTING", value="MAYBE")
     arn = f"arn:aws:iam::{described['registryId']}:role/scanner-{secrets.token_hex(4)}"
     registry.ecr.register_pull_time_update_exclusion(principalArn=arn)
@@ -284,6 +289,19 @@ def what_a_later_version_does(registry):
     fault("RepositoryNotFoundException", registry.ecr.get_lifecycle_policy, repositoryName="absent/x")
     fault("SigningConfigurationNotFoundException", registry.ecr.get_signing_configuration)
     fault("UnsupportedOperationException", registry.ecr.put_replication_configuration, replicationConfiguration={"rules": []})
+    scanning = registry.ecr.get_registry_scanning_configuration()
+    assert scanning["scanningConfiguration"] == {"scanType": "BASIC", "rules": []}, scanning
+    assert registry.ecr.list_replication_backfills()["backfills"] == []
+    each = registry.ecr.batch_get_repository_scanning_configuration(repositoryNames=[name, "absent/x"])
+    assert [(one["repositoryName"], one["scanFrequency"]) for one in each["scanningConfigurations"]] == [(name, "MANUAL")]
+    assert [one["failureCode"] for one in each["failures"]] == ["REPOSITORY_NOT_FOUND"]
+    put(registry, name)
+    image = {"repositoryName": name, "imageId": {"imageTag": "latest"}}
+    assert registry.ecr.describe_image_replication_status(**image)["replicationStatuses"] == []
+    assert registry.ecr.describe_image_signing_status(**image)["signingStatuses"] == []
+    fault("ScanNotFoundException", registry.ecr.describe_image_scan_findings, **image)
+    image["imageId"] = {"imageTag": "absent"}
+    fault("ImageNotFoundException", registry.ecr.describe_image_scan_findings, **image)
 
 
 @check

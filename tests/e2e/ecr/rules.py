@@ -310,6 +310,9 @@ class Checks:
         status, _, body = self.request("GET", f"/v2/{repository}/manifests/latest")
         true(f"status of a pull: {status} {body!r}", status in (502, 503, 504))
         refused("InvalidParameterException", self.ecr.create_repository, "upstream", repositoryName=repository)
+        answer = self.ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": "latest"}])
+        same("codes", ["UpstreamUnavailable"], [failure["failureCode"] for failure in answer["failures"]])
+        refused("RepositoryNotFoundException", self.ecr.describe_images, repositoryName=repository)
 
     def check_delete_answers_the_rule_and_ends_it(self):
         prefix = f"h-{self.suffix}"
@@ -384,6 +387,10 @@ class Checks:
             blob = json.loads(manifest)["config"]["digest"]
             status, _, found = self.request("GET", f"/v2/{prefix}/{name}/blobs/{blob}")
             same("its config", (200, blob), (status, "sha256:" + hashlib.sha256(found).hexdigest()))
+            self.ecr.delete_repository(repositoryName=f"{prefix}/{name}", force=True)
+            answer = self.ecr.batch_get_image(repositoryName=f"{prefix}/{name}", imageIds=[{"imageTag": tag}])
+            same("by the API", [manifest.decode()], [image["imageManifest"] for image in answer["images"]])
+            self.ecr.delete_repository(repositoryName=f"{prefix}/{name}", force=True)
             self.drop_rule(prefix)
         return None
 

@@ -209,6 +209,14 @@ impl Proxy {
         fs::read_to_string(self.log_path(self.starts)).unwrap_or_default()
     }
 
+    /// Of memory, now.
+    pub fn resident_bytes(&self) -> u64 {
+        let id = self.pid().as_raw_nonzero();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process's state");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
     pub fn config_path(&self) -> PathBuf {
         self.folder.path().join("entrepot.toml")
     }

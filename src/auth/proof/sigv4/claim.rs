@@ -30,6 +30,8 @@ pub struct SignatureRules<'a> {
 
 impl SignatureRules<'static> {
     pub const ECR: Self = Self { services: &["ecr"], signed: &["x-amz-target"], max_skew: Duration::from_secs(5 * 60) };
+    pub const IAM: Self = Self { services: &["iam"], signed: &[], max_skew: Duration::from_secs(5 * 60) };
+    pub const STS: Self = Self { services: &["sts"], signed: &[], max_skew: Duration::from_secs(5 * 60) };
 }
 
 /// Nothing of it is to be believed before [`Claim::verify`].

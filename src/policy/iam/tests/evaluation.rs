@@ -224,6 +224,7 @@ fn table() {
             registry_scope: if how == "v1" { RegistryScope::V1 } else { RegistryScope::V2 },
             repository: repository.first(),
             public: public.first(),
+            trust: None,
         };
         let found = ask(&policies, &principal, action, &resource, &context(seen));
         assert_eq!(found, *wanted, "{who} {action}: {parts:?}");

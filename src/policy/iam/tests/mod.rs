@@ -14,6 +14,7 @@ mod properties;
 mod refusals;
 mod resources;
 mod set_operators;
+mod trust;
 mod variables;
 
 use super::*;

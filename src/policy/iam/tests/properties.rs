@@ -116,6 +116,7 @@ fn decided(set: &Set, (who, action, seen): Asked) -> String {
         registry_scope: RegistryScope::V2,
         repository: repository.as_ref(),
         public: public.as_ref(),
+        trust: None,
     };
     ask(&policies, &asker(who), action, REPOSITORY, &context(seen))
 }

@@ -30,13 +30,7 @@ impl Control<'_> {
     ) -> Result<Vec<ImageRow>, Fault> {
         let (mut rows, mut seen) = (Vec::with_capacity(images.len()), HashSet::new());
         for image in images {
-            let row = match self.digest_of(repository.id, image).await? {
-                Ok(digest) => self.meta.image(repository.id, &digest).await.map_err(failed)?,
-                Err(_) => None,
-            };
-            let Some(row) = row else {
-                return Err(Fault::image_not_found(image, &repository.name, &self.endpoint.account));
-            };
+            let row = self.image_row(repository, image).await?;
             if includes(filter, &row) && seen.insert(row.digest) {
                 rows.push(row);
             }

@@ -10,7 +10,7 @@ use crate::config::{AccountSettings, AuthSettings};
 use crate::oci::AccountId;
 
 /// The registries of this process.
-pub struct Accounts {
+pub struct Registries {
     home: AccountId,
     region: String,
     /// With a dot in front.
@@ -27,7 +27,7 @@ pub struct Chosen {
     pub region: Option<String>,
 }
 
-impl Accounts {
+impl Registries {
     pub fn new(auth: &AuthSettings, accounts: &[AccountSettings]) -> Self {
         let mut all = BTreeMap::from([(auth.account, None)]);
         let mut by_host = HashMap::new();
@@ -105,7 +105,7 @@ mod tests {
              [[account]]\nid = \"222222222222\"\nhosts = [\"Team.example\", \"other.example\"]\n[[account]]\nid = \"333333333333\"\n",
         )
         .unwrap();
-        let accounts = Accounts::new(&settings.auth, &settings.accounts);
+        let accounts = Registries::new(&settings.auth, &settings.accounts);
         let chosen = |host: &str| match accounts.chosen_by(Some(host)) {
             Ok(None) => "home".to_owned(),
             Ok(Some(Chosen { account, region })) => format!("{account} {}", region.unwrap_or_default()),

@@ -1,0 +1,220 @@
+//! Making and changing users and roles.
+
+use std::collections::BTreeMap;
+
+use super::error::Error;
+use crate::auth::{AccessKey, Enrolment};
+use crate::iam::{Entity, EntityKind, MAX_TAGS, ManagedPolicy, Page, PolicyName};
+use crate::meta::{Meta, PrincipalKind, PrincipalRow, RoleColumns};
+use crate::oci::AccountId;
+use crate::policy::{Document, Kind, Preset};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Accounts {
+    meta: Meta,
+    enrolment: Enrolment,
+}
+
+/// Bytes of a policy, wherever it comes from.
+const MAX_POLICY_BYTES: usize = 64 << 10;
+
+/// Of an account.
+const MAX_USERS: u64 = 5000;
+const MAX_ROLES: u64 = 1000;
+/// Of a user.
+const MAX_ACCESS_KEYS: usize = 2;
+/// Of a user or role, its own and those that come with the program.
+const MAX_POLICIES: usize = 20;
+
+/// What the user names of `docker login` mean besides.
+const RESERVED: [&str; 2] = ["AWS", "oidc"];
+
+impl Accounts {
+    pub const fn new(meta: Meta, enrolment: Enrolment) -> Self {
+        Self { meta, enrolment }
+    }
+
+    /// Every user and role of every account.
+    pub async fn all(&self) -> Result<Vec<PrincipalRow>, Error> {
+        Ok(self.enrolment.all().await?)
+    }
+
+    /// Those of an account, with one more than wanted if there is one.
+    pub async fn list(&self, account: AccountId, kind: EntityKind, page: &Page) -> Result<Vec<PrincipalRow>, Error> {
+        let limit = page.most.saturating_add(1);
+        Ok(self.meta.principals_of(&account, kind_of(kind), page.after.as_deref(), limit).await?)
+    }
+
+    pub async fn find(&self, account: AccountId, entity: &Entity) -> Result<PrincipalRow, Error> {
+        let row = self.meta.principal(&account, kind_of(entity.kind), entity.name.as_str()).await?;
+        row.ok_or_else(|| Error::NoEntity(entity.clone()))
+    }
+
+    /// One that does not stand in the configuration.
+    pub async fn find_changeable(&self, account: AccountId, entity: &Entity) -> Result<PrincipalRow, Error> {
+        let row = self.find(account, entity).await?;
+        if row.declared { Err(Error::Declared(entity.clone())) } else { Ok(row) }
+    }
+
+    pub async fn create(
+        &self,
+        account: AccountId,
+        entity: &Entity,
+        tags: BTreeMap<String, String>,
+        role: &RoleColumns,
+    ) -> Result<PrincipalRow, Error> {
+        if entity.kind == EntityKind::User && RESERVED.contains(&entity.name.as_str()) {
+            return Err(Error::Reserved(entity.name.to_string()));
+        }
+        if let Some(trust) = &role.trust {
+            check(Kind::Trust, entity, "AssumeRolePolicyDocument", trust)?;
+        }
+        let kind = kind_of(entity.kind);
+        let (what, most) = match entity.kind {
+            EntityKind::User => ("UsersPerAccount", MAX_USERS),
+            EntityKind::Role => ("RolesPerAccount", MAX_ROLES),
+        };
+        if self.meta.count_principals(&account, kind).await? >= most {
+            return Err(Error::TooMany { what, most });
+        }
+        let made = self.enrolment.make(account, kind, entity.name.as_str(), tags, role).await?;
+        if made.is_none() {
+            return Err(Error::IsThere(entity.clone()));
+        }
+        self.find(account, entity).await
+    }
+
+    /// One that has nothing of its own any more.
+    pub async fn remove_bare(&self, row: &PrincipalRow) -> Result<(), Error> {
+        self.meta.remove_bare_principal(row.id).await?.map_err(Error::StillHas)
+    }
+
+    /// With its keys and policies.
+    pub async fn remove(&self, row: &PrincipalRow) -> Result<(), Error> {
+        self.meta.remove_principal(row.id).await?;
+        Ok(())
+    }
+
+    pub async fn put_trust(&self, row: &PrincipalRow, role: &Entity, document: &str) -> Result<(), Error> {
+        check(Kind::Trust, role, "AssumeRolePolicyDocument", document)?;
+        Ok(self.meta.put_trust(row.id, Some(document)).await?)
+    }
+
+    /// Ids, each with the time it was made.
+    pub async fn access_keys(&self, row: &PrincipalRow) -> Result<Vec<(String, i64)>, Error> {
+        Ok(self.meta.access_keys(row.id).await?)
+    }
+
+    pub async fn make_access_key(&self, row: &PrincipalRow) -> Result<AccessKey, Error> {
+        if self.meta.access_keys(row.id).await?.len() >= MAX_ACCESS_KEYS {
+            return Err(Error::TooMany { what: "AccessKeysPerUser", most: MAX_ACCESS_KEYS as u64 });
+        }
+        Ok(self.enrolment.make_access_key(row.id).await?)
+    }
+
+    /// Of this user.
+    pub async fn remove_access_key_of(&self, row: &PrincipalRow, id: &str) -> Result<(), Error> {
+        let is_gone = self.meta.remove_access_key_of(row.id, id).await?;
+        if is_gone { Ok(()) } else { Err(Error::NoAccessKey(id.to_owned())) }
+    }
+
+    /// Whoever has it.
+    pub async fn remove_access_key(&self, id: &str) -> Result<(), Error> {
+        let missing = || Error::NoAccessKey(id.to_owned());
+        let key = self.meta.access_key(id).await?.ok_or_else(missing)?;
+        let row = self.meta.principal_by_id(key.principal).await?.ok_or_else(missing)?;
+        if let Some(entity) = super::describe::entity(&row)
+            && row.declared
+        {
+            return Err(Error::Declared(entity));
+        }
+        self.remove_access_key_of(&row, id).await
+    }
+
+    pub async fn put_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+        Ok(self.enrolment.put_password(row.id, password).await?)
+    }
+
+    pub async fn remove_password(&self, row: &PrincipalRow) -> Result<(), Error> {
+        Ok(self.meta.put_password(row.id, None).await?)
+    }
+
+    /// Names and documents, in order of names. Those that come with the program have no document here.
+    pub async fn policies(&self, row: &PrincipalRow) -> Result<Vec<(String, String)>, Error> {
+        Ok(self.meta.principal_policies(row.id).await?)
+    }
+
+    pub async fn put_policy(
+        &self,
+        row: &PrincipalRow,
+        of: &Entity,
+        name: &PolicyName,
+        document: &str,
+    ) -> Result<(), Error> {
+        if Preset::named(name.as_str()).is_some() {
+            return Err(Error::PresetName(name.to_string()));
+        }
+        check(Kind::Identity, of, name.as_str(), document)?;
+        self.put(row, name.as_str(), document).await
+    }
+
+    pub async fn attach(&self, row: &PrincipalRow, policy: ManagedPolicy) -> Result<(), Error> {
+        self.put(row, policy.name(), "").await
+    }
+
+    pub async fn remove_policy(&self, row: &PrincipalRow, of: &Entity, name: &str) -> Result<(), Error> {
+        let is_gone = self.meta.remove_principal_policy(row.id, name).await?;
+        if is_gone { Ok(()) } else { Err(Error::NoPolicy { of: of.clone(), policy: name.to_owned() }) }
+    }
+
+    pub async fn change_tags(
+        &self,
+        row: &PrincipalRow,
+        put: &BTreeMap<String, String>,
+        remove: &[String],
+    ) -> Result<(), Error> {
+        let is_done = self.meta.change_principal_tags(row.id, put, remove, MAX_TAGS).await?;
+        if is_done { Ok(()) } else { Err(Error::TooMany { what: "TagsPerEntity", most: MAX_TAGS as u64 }) }
+    }
+
+    /// Every token and session that was given to it is worthless from now on.
+    pub async fn revoke(&self, row: &PrincipalRow) -> Result<(), Error> {
+        Ok(self.meta.revoke_tokens(row.id).await?)
+    }
+
+    async fn put(&self, row: &PrincipalRow, name: &str, document: &str) -> Result<(), Error> {
+        let policies = self.meta.principal_policies(row.id).await?;
+        let is_new = !policies.iter().any(|(other, _)| other == name);
+        if is_new && policies.len() >= MAX_POLICIES {
+            return Err(Error::TooMany { what: "PoliciesPerEntity", most: MAX_POLICIES as u64 });
+        }
+        Ok(self.meta.put_principal_policy(row.id, &(name.to_owned(), document.to_owned())).await?)
+    }
+}
+
+const fn kind_of(kind: EntityKind) -> PrincipalKind {
+    match kind {
+        EntityKind::User => PrincipalKind::User,
+        EntityKind::Role => PrincipalKind::Role,
+    }
+}
+
+fn check(kind: Kind, of: &Entity, policy: &str, document: &str) -> Result<(), Error> {
+    let parsed = Document::parse(kind, document, MAX_POLICY_BYTES);
+    parsed.map(|_| ()).map_err(|source| Error::Policy { of: of.clone(), policy: policy.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_attached_comes_with_the_program() {
+        for policy in ManagedPolicy::ALL {
+            assert!(Preset::named(policy.name()).is_some_and(|preset| preset.document().is_ok()), "{policy:?}");
+        }
+        assert_eq!(ManagedPolicy::ALL.len(), Preset::ALL.len());
+        assert_eq!(Preset::ALL.map(Preset::name), crate::config::PRESETS);
+    }
+}

@@ -1,0 +1,89 @@
+//! Temporary credentials: who asks gets a key of their own session, or of a role.
+//!
+//! Nothing is stored: the session token carries the secret, sealed, and whose grace it was given by. A session ends at its time, when its
+//! role is revoked or gone, and when whoever assumed the role is revoked or gone.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::authenticator::{Authenticator, Refused, now};
+use super::directory::Known;
+use super::identity::{Identity, Who};
+use super::proof::{AssumedRole, Principal, PrincipalError, TemporaryCredentials, TokenError, issue_session};
+use crate::meta;
+
+/// Credentials and whose they are.
+#[derive(Debug)]
+pub struct Session {
+    pub credentials: TemporaryCredentials,
+    pub known: Arc<Known>,
+}
+
+/// Why no session is given.
+#[derive(Debug, thiserror::Error)]
+pub enum NotGiven {
+    #[error("there is no such role, or nobody is known who asks for it")]
+    Nobody,
+    #[error(transparent)]
+    Principal(#[from] PrincipalError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Meta(#[from] meta::Error),
+}
+
+impl Authenticator {
+    /// A session of the one who asks.
+    pub fn own_session(&self, identity: &Identity, lifetime: Duration) -> Result<Session, NotGiven> {
+        let Who::Known(known) = &identity.who else { return Err(NotGiven::Nobody) };
+        let principal = identity.in_tokens().ok_or(NotGiven::Nobody)??;
+        let lifetime = identity.no_longer_than(lifetime, now());
+        self.session(known.clone(), &principal, lifetime)
+    }
+
+    /// A session of a role, for somebody who may assume it.
+    pub async fn role_session(
+        &self,
+        by: &Identity,
+        role_arn: &str,
+        session: &str,
+        lifetime: Duration,
+    ) -> Result<Session, NotGiven> {
+        let lender = by.in_tokens().ok_or(NotGiven::Nobody)??;
+        let known = self.inner.directory.in_role(role_arn, session).await?.ok_or(NotGiven::Nobody)?;
+        let mut lenders = lender.lenders().to_vec();
+        // A role may be assumed again and again by its own sessions: once in the list is enough.
+        let this = (lender.id().to_owned(), lender.epoch());
+        if !lenders.contains(&this) {
+            lenders.push(this);
+        }
+        let principal = known.in_tokens()?.lent_by(lenders)?;
+        self.session(known, &principal, lifetime)
+    }
+
+    /// What an ID token assumes, by the rules of the configuration.
+    pub async fn role_of_id_token(&self, token: &str, source: IpAddr) -> Result<AssumedRole, Refused> {
+        let found = async {
+            match self.inner.issuers.assume(token, now()).await {
+                Some(assumed) => assumed.map_err(Refused::Wrong),
+                None => Err(Refused::Wrong("the ID token is of no issuer that is believed here".to_owned())),
+            }
+        };
+        self.limited(source, found).await
+    }
+
+    /// A session of the role that an ID token assumes.
+    pub async fn web_session(&self, assumed: &AssumedRole, lifetime: Duration) -> Result<Session, NotGiven> {
+        let known = self.inner.directory.in_role(&assumed.role_arn, &assumed.session_name).await?;
+        let known = known.ok_or(NotGiven::Nobody)?;
+        let principal = known.in_tokens()?;
+        self.session(known, &principal, lifetime)
+    }
+
+    fn session(&self, known: Arc<Known>, principal: &Principal, lifetime: Duration) -> Result<Session, NotGiven> {
+        let role = known.role().map(|(arn, _)| arn);
+        let credentials = issue_session(&self.inner.keyring, principal, role.as_deref(), now(), lifetime)?;
+        Ok(Session { credentials, known })
+    }
+}

@@ -1,0 +1,195 @@
+//! The APIs of IAM and STS on the wire (AWS's Query protocol): `POST /` of a form, signed with Signature Version 4; XML comes back.
+
+use std::time::SystemTime;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use sha2::{Digest as _, Sha256};
+
+use super::gate::{Gate, source};
+use super::transport::ResponseBody;
+use crate::accounts::Api;
+use crate::auth::{Claim, Identity, Refusal, SignatureRules, Who};
+use crate::iam::{Code, Fault, Form, MAX_BODY_BYTES, Operation, OperationName, Output, Service};
+use crate::policy::Denied;
+use crate::registry::Incoming;
+use crate::telemetry::{AuditLine, rfc_3339};
+
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Whether the request is for one of these APIs.
+pub fn is_for(request: &Parts) -> bool {
+    let content_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    request.method == Method::POST
+        && request.uri.path() == "/"
+        && !request.headers.contains_key(TARGET)
+        && media_type.eq_ignore_ascii_case(FORM)
+}
+
+/// What came of a request, for the log.
+pub struct Answered {
+    pub response: Response<ResponseBody>,
+    pub fault: Option<String>,
+}
+
+pub async fn answer(request: &Parts, body: Incoming, gate: &Gate, api: &Api, request_id: &str) -> Answered {
+    let asked = Asked { request, gate, api, request_id };
+    let (status, document, fault) = match asked.read(body).await {
+        Err(fault) => asked.refusal(Service::Iam, fault),
+        Ok((form, hash)) => {
+            let service = form.service();
+            match asked.respond(form, &hash).await {
+                Ok((name, output)) => (StatusCode::OK, output.to_xml(name, request_id), None),
+                Err(fault) => asked.refusal(service, fault),
+            }
+        }
+    };
+    let mut response = Response::new(ResponseBody::full(document.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if status.is_server_error() {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+    }
+    Answered { response, fault }
+}
+
+struct Asked<'a> {
+    request: &'a Parts,
+    gate: &'a Gate,
+    api: &'a Api,
+    request_id: &'a str,
+}
+
+/// What is written down of a change.
+struct Noted<'a> {
+    principal: &'a str,
+    means: &'static str,
+    action: &'static str,
+    resource: &'a str,
+    because: &'a str,
+}
+
+impl Asked<'_> {
+    /// The form, and the hash of the body that it came in.
+    async fn read(&self, body: Incoming) -> Result<(Form, [u8; 32]), Fault> {
+        let body = match body.all(MAX_BODY_BYTES).await {
+            Ok(Some(body)) => body,
+            Ok(None) => {
+                let message = format!("the request has more than {MAX_BODY_BYTES} bytes");
+                return Err(Fault::new(Code::ValidationError, message));
+            }
+            Err(error) => return Err(Fault::new(Code::ValidationError, error.to_string())),
+        };
+        Ok((Form::parse(&body)?, Sha256::digest(&body).into()))
+    }
+
+    async fn respond(&self, form: Form, hash: &[u8; 32]) -> Result<(OperationName, Output), Fault> {
+        let name = form.operation_name()?;
+        if name == OperationName::AssumeRoleWithWebIdentity {
+            return Ok((name, self.web_identity(name, form).await?));
+        }
+        let identity = self.identify(name.service(), hash).await?;
+        let Who::Known(known) = identity.who.clone() else { return Err(unsigned(&Refusal::Missing)) };
+        let caller = known.role().is_none().then(|| known.row().name.as_str());
+        let operation = Operation::parse(name, form, caller)?;
+        let (principal, means) = (identity.name().to_owned(), identity.means);
+        let resource = operation.resource(known.row().account).unwrap_or_else(|| principal.clone());
+        let circumstances = self.gate.circumstances(self.request);
+        let permit =
+            self.api.permit(name, identity, operation, &circumstances).await.map_err(|denied| match denied {
+                Denied::Unavailable(error) => {
+                    tracing::error!(%error, "it cannot be found out what is allowed");
+                    Fault::server()
+                }
+                denied => {
+                    self.gate.note(self.request, self.request_id, &principal, means, &denied);
+                    Fault::new(Code::AccessDenied, denied.to_string())
+                }
+            })?;
+        let because = permit.because().to_owned();
+        let done = self.api.operate(name, permit).await;
+        if name.is_write() {
+            let (principal, resource, because) = (principal.as_str(), resource.as_str(), because.as_str());
+            let noted = Noted { principal, means: means.name(), action: name.iam_action(), resource, because };
+            self.note(&noted, done.as_ref().err());
+        }
+        Ok((name, done?))
+    }
+
+    /// Nobody signs this; the token in it says who it is.
+    async fn web_identity(&self, name: OperationName, form: Form) -> Result<Output, Fault> {
+        let operation = Operation::parse(name, form, None)?;
+        let Operation::AssumeRoleWithWebIdentity { role, token, seconds, .. } = operation else {
+            return Err(Fault::server());
+        };
+        let done = self.api.assume_role_with_web_identity(&role, &token, seconds, source(self.request)).await;
+        let (principal, fault) = match &done {
+            Ok((_, arn)) => (arn.as_str(), None),
+            Err(fault) => ("anonymous", Some(fault)),
+        };
+        let (means, action, resource) = ("id-token", name.iam_action(), role.to_string());
+        let noted = Noted { principal, means, action, resource: &resource, because: "a rule of the configuration" };
+        self.note(&noted, fault);
+        done.map(|(output, _)| output)
+    }
+
+    async fn identify(&self, service: Service, hash: &[u8; 32]) -> Result<Identity, Fault> {
+        let rules = match service {
+            Service::Iam => &SignatureRules::IAM,
+            Service::Sts => &SignatureRules::STS,
+        };
+        let Parts { method, uri, headers, .. } = self.request;
+        let claim = Claim::parse(rules, method, uri, headers).map_err(|refusal| unsigned(&refusal))?;
+        match self.gate.authenticator().identify_signed(&claim, hash).await {
+            Ok(identity) => identity.map_err(|refusal| unsigned(&refusal)),
+            Err(error) => {
+                tracing::error!(%error, "it cannot be found out who asks");
+                Err(Fault::server())
+            }
+        }
+    }
+
+    /// A change, or credentials that were handed out; with `fault`, what was allowed and failed.
+    fn note(&self, noted: &Noted<'_>, fault: Option<&Fault>) {
+        let is_refused =
+            fault.is_some_and(|fault| matches!(fault.code(), Code::AccessDenied | Code::InvalidIdentityToken));
+        self.gate.audit().write(&AuditLine {
+            at: rfc_3339(SystemTime::now()),
+            request_id: self.request_id,
+            source: source(self.request).to_string(),
+            principal: noted.principal,
+            means: noted.means,
+            action: noted.action,
+            resource: noted.resource,
+            decision: if is_refused { "denied" } else { "allowed" },
+            because: noted.because,
+            fault: fault.map(|fault| fault.code().name()),
+        });
+    }
+
+    fn refusal(&self, service: Service, fault: Fault) -> (StatusCode, String, Option<String>) {
+        let status = StatusCode::from_u16(fault.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
+        (status, fault.to_xml(service, self.request_id), Some(fault.to_string()))
+    }
+}
+
+/// Why the signature is not believed, in the words of this protocol.
+fn unsigned(refusal: &Refusal) -> Fault {
+    let code = match refusal.aws_error() {
+        "MissingAuthenticationTokenException" => Code::MissingAuthenticationToken,
+        "IncompleteSignatureException" => Code::IncompleteSignature,
+        "UnrecognizedClientException" => Code::InvalidClientTokenId,
+        "ExpiredTokenException" => Code::ExpiredToken,
+        _ => Code::SignatureDoesNotMatch,
+    };
+    Fault::new(code, refusal.to_string())
+}

@@ -1,0 +1,90 @@
+//! What somebody might do: the same decision, of a question that nobody asked.
+
+use std::sync::Arc;
+
+use super::authorizer::Authorizer;
+use super::iam::{Context, Decision, IdentityPolicy, Outcome, Policies, Question, explain};
+use crate::auth::Known;
+use crate::meta;
+use crate::oci::QualifiedName;
+
+/// What would be decided, and by which statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Simulated {
+    pub is_allowed: bool,
+    /// A statement says Deny.
+    pub is_denied: bool,
+    pub matched: Vec<Statement>,
+}
+
+/// A statement that is about the question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The name of the principal's policy; `None` is the policy of the repository or the registry.
+    pub policy: Option<String>,
+    /// Counts from 0.
+    pub index: usize,
+    pub sid: Option<String>,
+}
+
+impl Authorizer {
+    /// `context` holds all that conditions see. Of what is no repository here only the principal's own policies speak.
+    pub async fn simulate(
+        &self,
+        known: &Known,
+        action: &str,
+        resource: &str,
+        context: &Context<'_>,
+    ) -> Result<Simulated, meta::Error> {
+        let library = &self.inner.library;
+        let rights = library.rights(known).await?;
+        let repository = repository(resource);
+        let facts = match &repository {
+            Some(name) => library.facts(name).await?,
+            None => Arc::default(),
+        };
+        let account = resource.split(':').nth(4).and_then(|account| account.parse().ok());
+        let account = account.unwrap_or(if resource == "*" { self.settings().account } else { known.row().account });
+        let registry = match (&repository, resource) {
+            (None, resource) if resource != "*" => None,
+            _ => Some(library.registry(account).await?),
+        };
+        let mut context = context.clone();
+        for (key, value) in &facts.tags {
+            context.add(format!("aws:ResourceTag/{key}"), value.as_str());
+            context.add(format!("ecr:ResourceTag/{key}"), value.as_str());
+        }
+        let question = Question::new(&rights.principal, action, resource, account, &context);
+        let own: Vec<IdentityPolicy<'_>> =
+            rights.policies.iter().map(|(name, document)| IdentityPolicy { name, document }).collect();
+        let policies = Policies {
+            identity: &own,
+            registry: registry.as_ref().and_then(|registry| registry.policy.as_ref()),
+            registry_scope: registry.as_ref().map(|registry| registry.scope).unwrap_or_default(),
+            repository: facts.policy.as_ref(),
+            public: self.inner.public.as_ref(),
+            ..Policies::default()
+        };
+        let explained = explain(&policies, &question);
+        let is_about =
+            |outcome: &Outcome| matches!(outcome, Outcome::Matched | Outcome::MatchedRole | Outcome::MatchedAccount);
+        let matched =
+            explained.statements.iter().filter(|examined| is_about(&examined.outcome)).map(|examined| Statement {
+                policy: examined.statement.source.identity().map(str::to_owned),
+                index: examined.statement.statement,
+                sid: examined.statement.sid.map(str::to_owned),
+            });
+        Ok(Simulated {
+            is_allowed: explained.decision.is_allowed(),
+            is_denied: matches!(explained.decision, Decision::Denied { .. }),
+            matched: matched.collect(),
+        })
+    }
+}
+
+/// The repository of this ARN, whatever the region.
+fn repository(arn: &str) -> Option<QualifiedName> {
+    let (head, name) = arn.split_once(":repository/")?;
+    let (head, account) = head.rsplit_once(':')?;
+    head.starts_with("arn:aws:ecr:").then_some(QualifiedName::new(account.parse().ok()?, name.parse().ok()?))
+}
