@@ -3,6 +3,7 @@
 //! *Never* here: anything that a room above could do by itself.
 
 mod build;
+mod changes;
 mod error;
 mod identities;
 mod jobs;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::build::{self, Core};
+use super::changes;
 use super::error::Error;
 use super::identities;
 use super::open_files;
@@ -89,6 +90,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     background.spawn(async move { registry.refresh_in_background(stopped).await });
     let (registry, stopped) = (core.registry.clone(), stop.clone());
     background.spawn(async move { registry.follow_rules(stopped).await });
+    background.spawn(changes::follow(&core, stop.clone()));
     background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
     background.spawn(flush_pulls(core.registry.hosted().clone(), stop.clone()));
     background.spawn(usage::follow(core.meter.clone(), core.meta.clone(), jobs.clone(), stop.clone()));

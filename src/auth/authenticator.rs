@@ -37,9 +37,9 @@ pub(super) struct Inner {
     pub(super) issuers: Issuers,
     certificates: Certificates,
     attempts: Attempts,
-    /// Who showed this header a moment ago. Whatever is revoked is over when that moment is.
+    /// Who showed this header a moment ago. Whatever is revoked is over when that moment is, or when the change was announced.
     recent: Recent<Identity>,
-    /// Passwords that were right a moment ago, by a hash that lives no longer than this process.
+    /// Passwords that were right a moment ago for what is kept of them, by a hash that lives no longer than this process.
     right: moka::sync::Cache<Digest, ()>,
     salt: [u8; 32],
     /// Each password that is checked takes 19 MiB and a core for a moment.
@@ -131,11 +131,12 @@ impl Authenticator {
         account: AccountId,
     ) -> Result<Identity, Refused> {
         let Some(authorization) = authorization else { return self.by_certificate(certificate).await };
-        if let Some(identity) = self.inner.recent.get(&(authorization, account)) {
+        let shown = (self.inner.directory.changes(), authorization, account);
+        if let Some(identity) = self.inner.recent.get(&shown) {
             return Ok(identity);
         }
         let identity = self.look_closely(authorization, source, account).await?;
-        self.inner.recent.insert(&(authorization, account), identity.clone());
+        self.inner.recent.insert(&shown, identity.clone());
         Ok(identity)
     }
 
@@ -222,8 +223,7 @@ impl Authenticator {
 
     /// Users, keys or roles are others now.
     pub fn forget(&self) {
-        self.inner.directory.forget();
-        self.inner.recent.forget();
+        self.inner.directory.changed();
     }
 
     /// Who asks for a bearer token.

@@ -53,11 +53,12 @@ impl Certificates {
                 format!("the certificate of this connection ended at {}: connect with a new one", names.ends());
             return Err(Refused::Wrong(message));
         }
-        if let Some(identity) = self.recent.get(names) {
+        let shown = (directory.changes(), names);
+        if let Some(identity) = self.recent.get(&shown) {
             return Ok(identity);
         }
         let identity = self.look_closely(names, directory).await?;
-        self.recent.insert(names, identity.clone());
+        self.recent.insert(&shown, identity.clone());
         Ok(identity)
     }
 

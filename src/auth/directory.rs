@@ -1,13 +1,14 @@
 //! Principals by their names, remembered for moments: other processes change them, too.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::proof::{Principal, PrincipalError};
 use crate::meta::{self, Meta, PrincipalId, PrincipalKind, PrincipalRow};
 use crate::oci::AccountId;
 
-/// A change elsewhere is seen after this.
+/// A change elsewhere that was not announced is seen after this.
 const REMEMBERED: Duration = Duration::from_secs(3);
 
 const MAX_PRINCIPALS: u64 = 10_000;
@@ -16,7 +17,10 @@ const MAX_PRINCIPALS: u64 = 10_000;
 #[derive(Clone)]
 pub struct Directory {
     meta: Meta,
-    by_arn: moka::sync::Cache<String, Option<Arc<Known>>>,
+    /// Counts changes.
+    changes: Arc<AtomicU64>,
+    /// Each with the count that it was asked for at; under another it is not believed.
+    by_arn: moka::sync::Cache<String, (u64, Option<Arc<Known>>)>,
 }
 
 /// A principal that the database knows: a user, or somebody in a role.
@@ -63,11 +67,24 @@ impl Known {
 impl Directory {
     pub fn new(meta: Meta) -> Self {
         let by_arn = moka::sync::Cache::builder().max_capacity(MAX_PRINCIPALS).time_to_live(REMEMBERED).build();
-        Self { meta, by_arn }
+        Self { meta, changes: Arc::default(), by_arn }
+    }
+
+    /// Principals are others now.
+    pub fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What was found out before the count changed may no longer be so.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     pub async fn by_arn(&self, arn: &str) -> Result<Option<Arc<Known>>, meta::Error> {
-        if let Some(known) = self.by_arn.get(arn) {
+        let changes = self.changes();
+        if let Some((at, known)) = self.by_arn.get(arn)
+            && at == changes
+        {
             return Ok(known);
         }
         let found = match parse(arn) {
@@ -81,7 +98,7 @@ impl Directory {
             None => None,
         };
         let known = found.map(Arc::new);
-        self.by_arn.insert(arn.to_owned(), known.clone());
+        self.by_arn.insert(arn.to_owned(), (changes, known.clone()));
         Ok(known)
     }
 
@@ -93,11 +110,6 @@ impl Directory {
     pub async fn in_role(&self, role: &str, session: &str) -> Result<Option<Arc<Known>>, meta::Error> {
         let Some((account, PrincipalKind::Role, name, None)) = parse(role) else { return Ok(None) };
         self.by_arn(&format!("arn:aws:sts::{account}:assumed-role/{name}/{session}")).await
-    }
-
-    /// What was known may have changed.
-    pub(super) fn forget(&self) {
-        self.by_arn.invalidate_all();
     }
 
     pub async fn by_id(&self, id: PrincipalId) -> Result<Option<Arc<Known>>, meta::Error> {
@@ -120,4 +132,32 @@ fn parse(arn: &str) -> Option<(AccountId, PrincipalKind, &str, Option<&str>)> {
         _ => return None,
     };
     Some((account.parse().ok()?, kind, name, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meta::NewPrincipal;
+
+    /// What is remembered is not believed once principals are said to be others, that somebody is not there included.
+    #[tokio::test]
+    async fn forgets_when_principals_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
+        let directory = Directory::new(meta.clone());
+        let account: AccountId = "000000000000".parse().unwrap();
+        let epoch = async || {
+            let known = directory.user(&account, "ann").await.unwrap();
+            known.map(|known| known.row().epoch)
+        };
+        assert_eq!(epoch().await, None);
+        let (kind, name) = (PrincipalKind::User, "ann".to_owned());
+        let new = NewPrincipal { account, kind, name, declared: false, tags: Default::default() };
+        let id = meta.put_principal(&new, 1).await.unwrap();
+        directory.changed();
+        let first = epoch().await.expect("she is there");
+        meta.revoke_tokens(id).await.unwrap();
+        directory.clone().changed();
+        assert!(epoch().await.is_some_and(|second| second > first));
+    }
 }

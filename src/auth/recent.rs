@@ -20,10 +20,6 @@ impl<V: Clone + Send + Sync + 'static> Recent<V> {
         self.known.get(&self.hash(key))
     }
 
-    pub fn forget(&self) {
-        self.known.invalidate_all();
-    }
-
     pub fn insert<K: Hash + ?Sized>(&self, key: &K, value: V) {
         self.known.insert(self.hash(key), value);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::changes::Change;
 use super::clock::now_ms;
 use super::database::Meta;
 use super::error::Error;
@@ -50,6 +51,7 @@ impl Meta {
         .fetch_optional(writing.connection())
         .await
         .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(id.map(PrincipalId))
     }
@@ -102,6 +104,7 @@ impl Meta {
         }
         let delete = sqlx::query("DELETE FROM principal WHERE id = $1").bind(id.0);
         delete.execute(writing.connection()).await.map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(Ok(()))
     }
@@ -116,6 +119,7 @@ impl Meta {
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -127,6 +131,7 @@ impl Meta {
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -135,6 +140,7 @@ impl Meta {
         let mut writing = self.write().await?;
         let update = sqlx::query("UPDATE principal SET trust = $2 WHERE id = $1").bind(id.0).bind(trust);
         update.execute(writing.connection()).await.map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -164,6 +170,7 @@ impl Meta {
         let text = serde_json::to_string(&tags).unwrap_or_else(|_| "{}".to_owned());
         let update = sqlx::query("UPDATE principal SET tags = $2 WHERE id = $1").bind(id.0).bind(text);
         update.execute(writing.connection()).await.map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(true)
     }
@@ -174,6 +181,7 @@ impl Meta {
         let delete =
             sqlx::query("DELETE FROM access_key WHERE id = $1 AND principal_id = $2").bind(id).bind(principal.0);
         let done = delete.execute(writing.connection()).await.map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(done.rows_affected() > 0)
     }

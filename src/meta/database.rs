@@ -13,6 +13,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, Executor, SqlSafeStr, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::changes::{Announcements, Change, Changes};
 use super::error::Error;
 
 /// Cheap to clone.
@@ -22,6 +23,7 @@ pub struct Meta {
     dialect: Dialect,
     /// SQLite lets one write at a time; those who wait do so in order of arrival.
     writers: Arc<Semaphore>,
+    announcements: Announcements,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,10 @@ enum Dialect {
 /// Statements that take effect together, or not at all if it is dropped before [`Writing::commit`].
 pub(super) struct Writing {
     transaction: Transaction<'static, Any>,
+    dialect: Dialect,
+    announcements: Announcements,
+    /// To be passed on when it is committed.
+    announced: Vec<Change>,
     _turn: Option<OwnedSemaphorePermit>,
 }
 
@@ -48,7 +54,10 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
 const MAX_CONNECTIONS: u32 = 8;
 
 /// How long a statement waits for another's write, and how long one waits for a connection.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where PostgreSQL carries announcements. Registries in two schemas of one database share it, and forget more than they must.
+pub(super) const CHANNEL: &str = "entrepot";
 
 /// What is acknowledged is on the disk: `FULL` syncs the log at each commit.
 const SQLITE_SET_UP: &str =
@@ -85,7 +94,11 @@ impl Meta {
             .await
             .map_err(Error::Open)?;
         migrator(dialect).run(&pool).await.map_err(Error::Migrate)?;
-        Ok(Self { pool, dialect, writers: Arc::new(Semaphore::new(1)) })
+        Ok(Self::on(pool, dialect))
+    }
+
+    fn on(pool: AnyPool, dialect: Dialect) -> Self {
+        Self { pool, dialect, writers: Arc::new(Semaphore::new(1)), announcements: Announcements::new() }
     }
 
     /// A server, without a schema.
@@ -93,7 +106,7 @@ impl Meta {
     pub(super) async fn connect_for_tests(url: &str) -> Self {
         sqlx::any::install_default_drivers();
         let pool = AnyPool::connect(url).await.expect("PostgreSQL can be reached");
-        Self { pool, dialect: Dialect::Postgres, writers: Arc::new(Semaphore::new(1)) }
+        Self::on(pool, Dialect::Postgres)
     }
 
     #[cfg(test)]
@@ -104,6 +117,15 @@ impl Meta {
     /// Whether other processes may write to this database, so that nothing of it may be remembered in memory.
     pub fn is_shared(&self) -> bool {
         self.dialect == Dialect::Postgres
+    }
+
+    /// What changes from now on, here or, as far as it is heard (see [`Self::listen`]), elsewhere.
+    pub fn changes(&self) -> Changes {
+        self.announcements.subscribe()
+    }
+
+    pub(super) fn announcements(&self) -> &Announcements {
+        &self.announcements
     }
 
     pub async fn close(&self) {
@@ -120,7 +142,8 @@ impl Meta {
             Dialect::Postgres => (None, "BEGIN"),
         };
         let transaction = self.pool.begin_with(begin).await.map_err(Error::Query)?;
-        Ok(Writing { transaction, _turn: turn })
+        let announcements = self.announcements.clone();
+        Ok(Writing { transaction, dialect: self.dialect, announcements, announced: Vec::new(), _turn: turn })
     }
 
     /// What makes others wait who would change the same row (PostgreSQL; SQLite's writers wait anyway).
@@ -137,8 +160,26 @@ impl Writing {
         &mut self.transaction
     }
 
+    /// Tells everyone who remembers such things that they are others as soon as this is committed.
+    pub(super) async fn announce(&mut self, change: Change) -> Result<(), Error> {
+        match self.dialect {
+            Dialect::Sqlite => self.announced.push(change),
+            Dialect::Postgres => {
+                sqlx::query("SELECT pg_notify($1, $2)")
+                    .bind(CHANNEL)
+                    .bind(change.name())
+                    .execute(self.connection())
+                    .await
+                    .map_err(Error::Query)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn commit(self) -> Result<(), Error> {
-        self.transaction.commit().await.map_err(Error::Query)
+        self.transaction.commit().await.map_err(Error::Query)?;
+        self.announcements.pass_on(&self.announced);
+        Ok(())
     }
 }
 

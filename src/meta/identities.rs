@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::changes::Change;
 use super::database::{Meta, Writing};
 use super::error::Error;
 use crate::oci::AccountId;
@@ -113,6 +114,7 @@ impl Meta {
         .fetch_one(writing.connection())
         .await
         .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(PrincipalId(id))
     }
@@ -172,6 +174,7 @@ impl Meta {
             let done = sqlx::query(statement).bind(id.0).execute(writing.connection()).await.map_err(Error::Query)?;
             removed = done.rows_affected();
         }
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(removed > 0)
     }
@@ -190,6 +193,7 @@ impl Meta {
         .execute(writing.connection())
         .await
         .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -226,6 +230,7 @@ impl Meta {
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(done.rows_affected() > 0)
     }
@@ -242,6 +247,7 @@ impl Meta {
     pub async fn put_principal_policy(&self, principal: PrincipalId, policy: &NamedPolicy) -> Result<(), Error> {
         let mut writing = self.write().await?;
         writing.put_principal_policy(principal, policy).await?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -260,6 +266,7 @@ impl Meta {
         for policy in policies {
             writing.put_principal_policy(principal, policy).await?;
         }
+        writing.announce(Change::Principals).await?;
         writing.commit().await
     }
 
@@ -272,6 +279,7 @@ impl Meta {
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
         writing.commit().await?;
         Ok(done.rows_affected() > 0)
     }

@@ -3,16 +3,19 @@
 //!
 //! SQLite inside the process by default, in WAL mode: one file that opens at once after a crash and that `sqlite3` can read;
 //! PostgreSQL where several replicas share a registry. Both understand the same statements, and every statement of the program is
-//! in this room. Times are milliseconds since 1970.
+//! in this room. Times are milliseconds since 1970. A write announces what kind of thing it changed (`changes.rs`), so that
+//! whoever remembers such things forgets them, here and in other replicas.
 //!
 //! *Never* here: bytes of blobs, decisions about freshness, or a query on the path of a request that memory can answer.
 
 mod accounts;
+mod changes;
 mod clock;
 mod database;
 mod error;
 mod hosted;
 mod identities;
+mod listener;
 mod registry;
 mod repositories;
 mod upstream;
@@ -21,6 +24,7 @@ mod usage_hours;
 mod usage_sums;
 
 pub use accounts::{RoleColumns, StillHas};
+pub use changes::{Change, Changes};
 pub use clock::now_ms;
 pub use database::Meta;
 pub use error::Error;

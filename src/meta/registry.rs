@@ -1,6 +1,7 @@
 //! What holds for a whole registry: documents of a few kinds, by name.
 
-use super::database::Meta;
+use super::changes::Change;
+use super::database::{Meta, Writing};
 use super::error::Error;
 use crate::oci::AccountId;
 
@@ -37,6 +38,16 @@ impl DocumentKind {
             Self::Template => "template",
             Self::PullThroughRule => "rule",
             Self::PullTimeExclusion => "exclusion",
+        }
+    }
+
+    /// What changes with one, of what is remembered.
+    const fn change(self) -> Option<Change> {
+        match self {
+            Self::RegistryPolicy | Self::Setting => Some(Change::Policies),
+            Self::PullThroughRule => Some(Change::Rules),
+            Self::PullTimeExclusion => Some(Change::Exclusions),
+            Self::Template => None,
         }
     }
 }
@@ -127,6 +138,7 @@ impl Meta {
         .execute(writing.connection())
         .await
         .map_err(Error::Query)?;
+        writing.announce_document(kind).await?;
         writing.commit().await?;
         Ok(added.rows_affected() > 0)
     }
@@ -153,6 +165,7 @@ impl Meta {
         .execute(writing.connection())
         .await
         .map_err(Error::Query)?;
+        writing.announce_document(kind).await?;
         writing.commit().await
     }
 
@@ -174,6 +187,7 @@ impl Meta {
         .fetch_optional(writing.connection())
         .await
         .map_err(Error::Query)?;
+        writing.announce_document(kind).await?;
         writing.commit().await?;
         Ok(row.map(document))
     }
@@ -188,6 +202,15 @@ impl Meta {
         .await
         .map_err(Error::Query)?;
         Ok(u64::try_from(count).unwrap_or_default())
+    }
+}
+
+impl Writing {
+    async fn announce_document(&mut self, kind: DocumentKind) -> Result<(), Error> {
+        match kind.change() {
+            Some(change) => self.announce(change).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -205,7 +205,7 @@ impl Authorizer {
         Ok(Access { actions: granted, ..access.clone() })
     }
 
-    /// A repository's policy or tags, or the registry's policy, are others now.
+    /// Policies of a principal, a repository or a registry are others now, or tags that they look at.
     pub fn policies_changed(&self) {
         self.inner.library.changed();
     }

@@ -10,7 +10,7 @@ use crate::ecr::{AccountSettingName, Word};
 use crate::meta::{self, DocumentKind, Meta};
 use crate::oci::{AccountId, QualifiedName};
 
-/// A change by another process is seen after this.
+/// A change by another process that was not announced is seen after this.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(3);
 
 pub(super) const MAX_REMEMBERED: u64 = 10_000;
@@ -20,8 +20,8 @@ const MAX_DOCUMENT_BYTES: usize = 64 << 10;
 
 pub(super) struct Library {
     meta: Meta,
-    /// By ARN.
-    rights: moka::sync::Cache<String, Arc<Rights>>,
+    /// By ARN, each with the count of changes that it was asked for at.
+    rights: moka::sync::Cache<String, (u64, Arc<Rights>)>,
     /// Counts changes. What was read before one is kept under the count before it, and not found after it.
     changes: AtomicU64,
     repositories: moka::sync::Cache<(u64, QualifiedName), Arc<Facts>>,
@@ -60,15 +60,9 @@ impl Library {
         }
     }
 
-    /// Policies are others now.
+    /// Policies, users or roles are others now.
     pub(super) fn changed(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// Users or roles are others now.
-    pub(super) fn principals_changed(&self) {
-        self.rights.invalidate_all();
-        self.changed();
     }
 
     pub(super) fn changes(&self) -> u64 {
@@ -81,8 +75,10 @@ impl Library {
     }
 
     pub(super) async fn rights(&self, known: &Known) -> Result<Arc<Rights>, meta::Error> {
-        let id = known.row().id;
-        if let Some(rights) = self.rights.get(known.arn()) {
+        let (id, changes) = (known.row().id, self.changes());
+        if let Some((at, rights)) = self.rights.get(known.arn())
+            && at == changes
+        {
             return Ok(rights);
         }
         let principal = match known.role() {
@@ -110,7 +106,7 @@ impl Library {
             }
         }
         let rights = Arc::new(Rights { principal, policies });
-        self.rights.insert(known.arn().to_owned(), rights.clone());
+        self.rights.insert(known.arn().to_owned(), (changes, rights.clone()));
         Ok(rights)
     }
 

@@ -64,7 +64,7 @@ impl Authorizer {
 
     /// Users, roles, or what they may do are others now.
     pub fn principals_changed(&self) {
-        self.inner.library.principals_changed();
+        self.inner.library.changed();
     }
 
     async fn decide_on(

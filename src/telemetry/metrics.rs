@@ -117,6 +117,7 @@ metrics! {
     upstream_fetches_waiting: IntGaugeVec "entrepot_upstream_fetches_waiting" ["upstream"] "Fetches that wait for a place below max_fetches.";
     upstream_rate_limit: IntGaugeVec "entrepot_upstream_rate_limit" ["upstream"] "Pulls that upstream allows in its window.";
     upstream_rate_limit_remaining: IntGaugeVec "entrepot_upstream_rate_limit_remaining" ["upstream"] "Pulls left in that window.";
+    announced_changes: IntCounterVec "entrepot_announced_changes_total" ["kind"] "Announced changes that memory was cleared for: principals, policies, rules, exclusions; a new connection to PostgreSQL counts as one of each.";
     metered_bytes: IntCounterVec "entrepot_metered_bytes_total" ["direction"] "Body bytes that counted for a repository: received, sent, fetched from an upstream.";
     metered_stored_bytes: IntGauge "entrepot_metered_stored_bytes" [] "Bytes that repositories of one's own held when it was last looked at, shared blobs counted for each.";
     metering_writes: IntCounterVec "entrepot_metering_writes_total" ["result"] "Writes of counts to the database: written, failed (and kept).";

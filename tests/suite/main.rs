@@ -31,6 +31,7 @@ mod push;
 mod range;
 mod reading;
 mod registries;
+mod replicas;
 mod storage;
 mod tokens;
 mod transfer;

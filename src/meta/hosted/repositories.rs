@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::meta::{Error, Meta};
+use crate::meta::{Change, Error, Meta};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 
 /// A repository's row.
@@ -141,6 +141,9 @@ impl Meta {
             }
         };
         query.execute(writing.connection()).await.map_err(Error::Query)?;
+        if matches!(change, RepositoryColumn::Policy(_) | RepositoryColumn::ResourceTags(_)) {
+            writing.announce(Change::Policies).await?;
+        }
         writing.commit().await
     }
 
@@ -169,6 +172,7 @@ impl Meta {
         ] {
             sqlx::query(statement).bind(id.0).execute(writing.connection()).await.map_err(Error::Query)?;
         }
+        writing.announce(Change::Policies).await?;
         writing.commit().await?;
         Ok(true)
     }

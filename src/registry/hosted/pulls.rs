@@ -1,6 +1,7 @@
 //! When images were last pulled, and whose pulls do not count.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::{Hosted, lock};
 use crate::meta::{DocumentKind, Meta, RepositoryId, now_ms};
 use crate::oci::{AccountId, Digest};
 
-/// A change of the exclusions is seen after this.
+/// A change of the exclusions that was not announced is seen after this.
 const REMEMBERED: Duration = Duration::from_secs(5);
 
 const MAX_REGISTRIES: u64 = 1_000;
@@ -19,14 +20,16 @@ pub const MAX_EXCLUSIONS: u32 = 100;
 pub(super) struct Pulls {
     /// Since the last flush.
     times: Mutex<HashMap<(RepositoryId, Digest), i64>>,
-    /// Principals whose pulls leave no trace, such as scanners.
-    excluded: moka::sync::Cache<AccountId, Arc<HashSet<String>>>,
+    /// Counts changes of the exclusions.
+    changes: AtomicU64,
+    /// Principals whose pulls leave no trace, such as scanners, by the count that they were asked for at.
+    excluded: moka::sync::Cache<(u64, AccountId), Arc<HashSet<String>>>,
 }
 
 impl Pulls {
     pub(super) fn new() -> Self {
         let excluded = moka::sync::Cache::builder().max_capacity(MAX_REGISTRIES).time_to_live(REMEMBERED).build();
-        Self { times: Mutex::default(), excluded }
+        Self { times: Mutex::default(), changes: AtomicU64::new(0), excluded }
     }
 
     pub(super) fn forget(&self, repository: RepositoryId) {
@@ -34,13 +37,14 @@ impl Pulls {
     }
 
     async fn is_excluded(&self, meta: &Meta, account: AccountId, principal: &str) -> bool {
-        let excluded = match self.excluded.get(&account) {
+        let key = (self.changes.load(Ordering::Acquire), account);
+        let excluded = match self.excluded.get(&key) {
             Some(excluded) => excluded,
             None => {
                 let rows = meta.documents(account, DocumentKind::PullTimeExclusion, None, MAX_EXCLUSIONS).await;
                 let Ok(rows) = rows else { return false };
                 let excluded: Arc<HashSet<_>> = Arc::new(rows.into_iter().map(|row| row.name).collect());
-                self.excluded.insert(account, excluded.clone());
+                self.excluded.insert(key, excluded.clone());
                 excluded
             }
         };
@@ -70,8 +74,8 @@ impl Hosted {
     }
 
     /// The exclusions are others now.
-    pub(in crate::registry) fn exclusions_changed(&self) {
-        self.inner.pulls.excluded.invalidate_all();
+    pub fn exclusions_changed(&self) {
+        self.inner.pulls.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Writes down when manifests were pulled.

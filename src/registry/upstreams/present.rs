@@ -13,7 +13,7 @@ use super::rule::{self, Rule};
 use super::{MAX_RULES, SecretError, secret};
 use crate::config::{Credential, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
-use crate::meta::{DocumentKind, Error, Meta};
+use crate::meta::{Change, Changes, DocumentKind, Error, Meta};
 use crate::metering::Meter;
 use crate::oci::AccountId;
 use crate::registry::names::Names;
@@ -21,7 +21,7 @@ use crate::registry::registries::Registries;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 
-/// A rule that another process changed, and a secret that changed, are seen after this.
+/// A secret that changed, and a rule whose change was not announced, are seen after this.
 const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 
 pub struct Upstreams {
@@ -32,6 +32,8 @@ pub struct Upstreams {
     /// One reads the rules at a time, so that the last to read is the last to put them in place.
     turn: Semaphore,
     meta: Meta,
+    /// Since before the rules were read first.
+    changes: Changes,
     /// The folder of the rules' credentials.
     secrets: PathBuf,
     metrics: Metrics,
@@ -76,6 +78,7 @@ impl Upstreams {
             accounts,
             known: Mutex::new(known),
             turn: Semaphore::new(1),
+            changes: meta.changes(),
             meta,
             secrets,
             metrics,
@@ -164,13 +167,17 @@ impl Upstreams {
 
     /// Sees what other processes change, until `stop`.
     pub(in crate::registry) async fn follow_rules(&self, stop: CancellationToken) {
+        let mut changes = self.changes.clone();
         loop {
-            tokio::select! {
+            let announced = tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(FOLLOW_EVERY) => {}
-            }
+                () = changes.next_of(Change::Rules) => true,
+                () = tokio::time::sleep(FOLLOW_EVERY) => false,
+            };
             if let Err(error) = self.read_rules().await {
                 tracing::warn!(%error, "the pull-through rules cannot be read; those that were read last are in place");
+            } else if announced {
+                self.metrics.announced_changes.with_label_values(&[Change::Rules.name()]).inc();
             }
         }
     }
