@@ -8,13 +8,13 @@ use super::build::Core;
 use crate::auth::Authenticator;
 use crate::meta::Change;
 use crate::policy::Authorizer;
-use crate::registry::Hosted;
+use crate::registry::Registry;
 use crate::telemetry::Metrics;
 
 struct Memories {
     authenticator: Authenticator,
     authorizer: Authorizer,
-    hosted: Hosted,
+    registry: Registry,
     metrics: Metrics,
 }
 
@@ -23,7 +23,7 @@ pub(super) fn follow(core: &Core, stop: CancellationToken) -> impl Future<Output
     let memories = Memories {
         authenticator: core.authenticator.clone(),
         authorizer: core.authorizer.clone(),
-        hosted: core.registry.hosted().clone(),
+        registry: core.registry.clone(),
         metrics: core.metrics.clone(),
     };
     let (meta, mut changes) = (core.meta.clone(), core.meta.changes());
@@ -50,7 +50,8 @@ impl Memories {
                 self.authorizer.principals_changed();
             }
             Change::Policies => self.authorizer.policies_changed(),
-            Change::Exclusions => self.hosted.exclusions_changed(),
+            Change::Exclusions => self.registry.hosted().exclusions_changed(),
+            Change::Pulled => self.registry.forget_pulled(),
             Change::Rules => return,
         }
         tracing::debug!(kind = change.name(), "what was remembered of these was forgotten: a change was announced");

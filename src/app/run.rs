@@ -54,7 +54,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         let usual = if settings.auth.required { Access::Required } else { Access::Open };
         let is_open = listener.auth.unwrap_or(usual) == Access::Open;
         let (authenticator, authorizer) = (core.authenticator.clone(), core.authorizer.clone());
-        let (accounts, audit) = (core.registry.accounts().clone(), audit.clone());
+        let (accounts, audit) = (core.registry.registries().clone(), audit.clone());
         let is_secure = listener.tls.is_some();
         let gate = Gate::new(authenticator, authorizer, accounts, is_open, listener.push, is_secure, audit);
         let service = Service {

@@ -384,6 +384,9 @@ fn read_one(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
 
 fn upstream_name(text: &str) -> Result<UpstreamName, String> {
     match text.parse::<RepositoryName>() {
+        Ok(name) if name.components().next().is_some_and(|first| first.parse::<AccountId>().is_ok()) => Err(format!(
+            "{text:?} begins with twelve digits, as the upstreams of other accounts' rules are called: choose another name"
+        )),
         Ok(_) => Ok(UpstreamName::new(text)),
         Err(_) if text.contains(':') => Err(format!(
             "{text:?} cannot be a path prefix because of the colon: choose a name without, and put the host with its port into `ns`"

@@ -105,13 +105,16 @@ async fn respond(
         }
     };
     let operation = Operation::parse(target, &body)?;
-    let account = account(&identity, &operation, registry.accounts())?;
+    let account = account(&identity, &operation, registry.registries())?;
     let about = |name: &RepositoryName| registry.about_named(QualifiedName::new(account, name.clone()));
     let permit = permit(request, gate, identity, operation, account, about, request_id).await?;
     metered.operates(permit.action(), permit.identity(), about);
-    let endpoint = |account| endpoint(request, gate, registry.accounts(), account, &claim.scope().region);
+    let endpoint = |account| endpoint(request, gate, registry.registries(), account, &claim.scope().region);
     if let Operation::GetAuthorizationToken(input) = permit.action() {
         let ids = if input.registry_ids.is_empty() { slice::from_ref(&account) } else { &*input.registry_ids };
+        if let Some(other) = ids.iter().find(|id| !registry.registries().has(**id)) {
+            return Err(no_registry(permit.action(), other));
+        }
         let endpoints: Vec<Endpoint> = ids.iter().map(|id| endpoint(*id)).collect();
         return authorization_token(permit.identity(), gate.authenticator(), &endpoints);
     }

@@ -20,6 +20,8 @@ pub enum Change {
     Rules,
     /// Principals whose pulls do not count as use.
     Exclusions,
+    /// What was kept of repositories of upstreams, where somebody deleted it.
+    Pulled,
 }
 
 /// How often things of each kind changed, in the order of [`Change::ALL`].
@@ -37,7 +39,7 @@ pub struct Changes {
 }
 
 impl Change {
-    pub const ALL: [Self; 4] = [Self::Principals, Self::Policies, Self::Rules, Self::Exclusions];
+    pub const ALL: [Self; 5] = [Self::Principals, Self::Policies, Self::Rules, Self::Exclusions, Self::Pulled];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,6 +47,7 @@ impl Change {
             Self::Policies => "policies",
             Self::Rules => "rules",
             Self::Exclusions => "exclusions",
+            Self::Pulled => "pulled",
         }
     }
 

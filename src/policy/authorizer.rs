@@ -131,14 +131,20 @@ impl Authorizer {
             }
         }
         // Asked last: who may not anyhow is not sent for another token.
-        if let Some(needed) = missing_in_token(&identity, &action) {
+        let home = self.inner.settings.account;
+        let registry = about.map_or(home, |about| about.repository.account);
+        let in_token = |name: &str| name_in_tokens(home, registry, name);
+        if let Some(needed) = missing_in_token(&identity, &action, in_token) {
             return Err(Denied::Token(needed));
         }
         if let Action::StartUpload { start, .. } = &mut action
             && let Some(mount) = &start.mount
         {
-            let from = mount.from.as_ref().filter(|from| may_pull_by_token(&identity, from.as_str()));
-            let may_read = match source.filter(|_| from.is_some()) {
+            let from = mount.from.as_ref().filter(|from| may_pull_by_token(&identity, &in_token(from.as_str())));
+            // What is taken is a repository of one's own: an upstream's of the same name is another.
+            let is_it =
+                |source: &&About| source.upstream.is_none() && from.is_some_and(|from| source.repository.name == *from);
+            let may_read = match source.filter(is_it) {
                 Some(source) => {
                     let on = On::Repository(source);
                     let read = Ask::new("ecr:GetDownloadUrlForLayer", on);
@@ -202,7 +208,13 @@ impl Authorizer {
                 granted.push(*action);
             }
         }
-        Ok(Access { actions: granted, ..access.clone() })
+        let name = match on {
+            On::Repository(about) => {
+                name_in_tokens(self.inner.settings.account, about.repository.account, &access.name)
+            }
+            On::Registry(_) => access.name.clone(),
+        };
+        Ok(Access { actions: granted, name, ..access.clone() })
     }
 
     /// Policies of a principal, a repository or a registry are others now, or tags that they look at.
@@ -346,18 +358,23 @@ fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances)
     context
 }
 
+/// What a repository is called in a token: one of a registry is for no other. The colon is in no repository's name.
+fn name_in_tokens(home: AccountId, registry: AccountId, name: &str) -> String {
+    if registry == home { name.to_owned() } else { format!("{registry}:{name}") }
+}
+
 /// What the token that was shown would have to be for.
-fn missing_in_token(identity: &Identity, action: &Action) -> Option<Access> {
+fn missing_in_token(identity: &Identity, action: &Action, in_token: impl Fn(&str) -> String) -> Option<Access> {
     let access = identity.access.as_deref()?;
     let (kind, name, needed) = match (action, action.repository()) {
         (Action::Ping, _) => return None,
         (_, None) => (ResourceType::Registry, "catalog".to_owned(), AccessAction::All),
         (Action::DeleteManifest { .. } | Action::DeleteBlob { .. }, Some(name)) => {
-            (ResourceType::Repository, name.path.to_string(), AccessAction::Delete)
+            (ResourceType::Repository, in_token(name.path.as_str()), AccessAction::Delete)
         }
         (_, Some(name)) => {
             let needed = if action.writes() { AccessAction::Push } else { AccessAction::Pull };
-            (ResourceType::Repository, name.path.to_string(), needed)
+            (ResourceType::Repository, in_token(name.path.as_str()), needed)
         }
     };
     (!covers(access, kind, &name, needed)).then(|| Access { kind, class: None, name, actions: vec![needed] })

@@ -166,18 +166,37 @@ impl Registry {
         let answer = pull_through.read_manifest(repository.clone(), reference.clone(), accept, want).await?;
         if let Body::Manifest { digest, media_type, bytes: Some(content), .. } = &answer.body {
             let (digest, media_type, content) = (*digest, media_type.clone(), content.clone());
+            // An upstream may give each set of types another manifest; the list has what most clients are given.
+            let reference = if accept == AcceptSet::current() { reference } else { Reference::Digest(digest) };
             let manifest = PulledManifest { reference, digest, media_type, content };
             pulled.note(&repository, manifest, principal).await;
         }
         Ok(answer)
     }
 
+    /// What is in memory of repositories of upstreams is looked up again: somebody deleted some of it.
+    pub fn forget_pulled(&self) {
+        self.shared.pull_through.forget_all();
+        self.shared.pulled.forget_written();
+    }
+
+    /// Whether what upstream said of the repository is this registry's to forget: the cache of upstreams that all registries have is the
+    /// home registry's.
+    fn is_for(&self, repository: &names::Repository) -> bool {
+        repository.upstream.settings().registry.unwrap_or(self.registries().home()) == repository.own.account
+    }
+
     /// Forgets what was kept of an image that is deleted from a repository that is pulled through.
     pub(super) async fn forget_image(&self, name: &QualifiedName, digest: &Digest) -> Result<(), crate::meta::Error> {
         let Shared { pull_through, pulled, .. } = &*self.shared;
         match self.resolve(&requested(name)) {
-            Ok(Named::Upstream(repository)) => pulled.forget_image(pull_through, &repository, digest).await,
-            _ => Ok(()),
+            Ok(Named::Upstream(repository)) if self.is_for(&repository) => {
+                pulled.forget_image(pull_through, &repository, digest).await
+            }
+            _ => {
+                pulled.forget_written();
+                Ok(())
+            }
         }
     }
 
@@ -189,7 +208,7 @@ impl Registry {
     ) -> Result<(), crate::meta::Error> {
         let Shared { pull_through, pulled, .. } = &*self.shared;
         let repository = match self.resolve(&requested(name)) {
-            Ok(Named::Upstream(repository)) => Some(repository),
+            Ok(Named::Upstream(repository)) if self.is_for(&repository) => Some(repository),
             _ => None,
         };
         pulled.forget_repository(pull_through, repository.as_ref(), row).await
@@ -268,15 +287,15 @@ impl Registry {
     }
 
     /// The registries of this process.
-    pub fn accounts(&self) -> &Arc<Registries> {
-        self.shared.upstreams.accounts()
+    pub fn registries(&self) -> &Arc<Registries> {
+        self.shared.upstreams.registries()
     }
 
     /// Whose registry is meant.
     pub fn registry_of(&self, chosen: Option<AccountId>, host: Option<&str>) -> Result<AccountId, NameError> {
         match chosen {
             Some(account) => Ok(account),
-            None => Ok(self.accounts().chosen_by(host)?.map_or(self.accounts().home(), |chosen| chosen.account)),
+            None => Ok(self.registries().chosen_by(host)?.map_or(self.registries().home(), |chosen| chosen.account)),
         }
     }
 
@@ -359,8 +378,7 @@ impl Registry {
 
     async fn is_seen(&self, account: AccountId, name: &str, viewer: &Viewer) -> Result<bool, Error> {
         let Ok(name) = name.parse() else { return Ok(false) };
-        let named = requested(&QualifiedName::new(account, name));
-        Ok(viewer.may_see(&self.about(&named, false).await?).await?)
+        Ok(viewer.may_see(&self.about_named(QualifiedName::new(account, name))).await?)
     }
 }
 

@@ -17,10 +17,14 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 
 const MAX_REMEMBERED: u64 = 100_000;
 
+/// How long a client waits for it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 pub(super) struct Pulled {
     meta: Meta,
     hosted: Hosted,
-    written: moka::sync::Cache<(QualifiedName, Reference), (Digest, RepositoryId)>,
+    /// `None` is what cannot be written down.
+    written: moka::sync::Cache<(QualifiedName, Reference), (Digest, Option<RepositoryId>)>,
 }
 
 impl Pulled {
@@ -33,22 +37,35 @@ impl Pulled {
     pub(super) async fn note(&self, repository: &names::Repository, manifest: PulledManifest, principal: &str) {
         let key = (repository.own.clone(), manifest.reference.clone());
         let digest = manifest.digest;
-        if let Some((written, id)) = self.written.get(&key)
-            && written == digest
-        {
-            self.hosted.note_pull(repository.own.account, id, digest, principal).await;
-            return;
-        }
-        let upstream = repository.upstream.name().as_str();
-        match self.hosted.keep_pulled(&repository.own, upstream, manifest, principal).await {
-            Ok(Some(id)) => {
+        let id = match self.written.get(&key) {
+            Some((written, id)) if written == digest => id,
+            _ => {
+                let id = self.write(repository, manifest, principal).await;
                 self.written.insert(key, (digest, id));
-                self.hosted.note_pull(repository.own.account, id, digest, principal).await;
+                id
             }
-            Ok(None) => {}
-            Err(error) => {
+        };
+        if let Some(id) = id {
+            self.hosted.note_pull(repository.own.account, id, digest, principal).await;
+        }
+    }
+
+    async fn write(
+        &self,
+        repository: &names::Repository,
+        manifest: PulledManifest,
+        principal: &str,
+    ) -> Option<RepositoryId> {
+        let upstream = repository.upstream.name().as_str();
+        let kept = self.hosted.keep_pulled(&repository.own, upstream, manifest, principal);
+        match tokio::time::timeout(PATIENCE, kept).await {
+            Ok(Ok(id)) => id,
+            Ok(Err(error)) => {
                 tracing::warn!(%error, repository = %repository.own, "what was pulled is not listed: it cannot be written down");
+                None
             }
+            // It goes on behind this.
+            Err(_) => None,
         }
     }
 
@@ -65,6 +82,11 @@ impl Pulled {
         Ok(())
     }
 
+    /// What is written down is looked up again: some of it was deleted.
+    pub(super) fn forget_written(&self) {
+        self.written.invalidate_all();
+    }
+
     /// Forgets all that upstream said of a repository that is deleted.
     pub(super) async fn forget_repository(
         &self,
@@ -73,11 +95,11 @@ impl Pulled {
         row: &RepositoryRow,
     ) -> Result<(), crate::meta::Error> {
         self.hosted.repository_is_gone(row.id);
+        self.written.invalidate_all();
         if let Some(repository) = repository {
             self.meta.forget_upstream_repository(&repository.local).await?;
+            pull_through.forget_all();
         }
-        pull_through.forget_all();
-        self.written.invalidate_all();
         Ok(())
     }
 }

@@ -114,6 +114,33 @@ async fn registries_are_apart() {
     assert_eq!(endpoints, [json!(proxy.url()), json!(format!("http://team.example:{port}"))]);
 }
 
+/// A token for a repository of one registry is for none of the same name in another.
+#[tokio::test]
+async fn tokens_are_for_one_registry() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = two_registries(&upstream).await;
+    let (home, theirs) = (proxy.client(), proxy.client().as_host("team.example"));
+    let image = an_image(1, &[1000]).await;
+    push_as(&home, "root", REPO, "latest", &image).await;
+    let other = token(&home, "other").await;
+    push_with(&theirs, &other, REPO, &image).await;
+    let principal = json!({ "AWS": format!("arn:aws:iam::{THEIRS}:user/other") });
+    let actions = json!(["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]);
+    let allow = json!({ "Effect": "Allow", "Principal": principal, "Action": actions });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [allow] });
+    let set = json!({ "repositoryName": REPO, "policyText": policy.to_string() });
+    api(&home, "root", "SetRepositoryPolicy", set).await.assert_status(200);
+    let scope = format!("/token?service=x&scope=repository:{REPO}:pull");
+    let at = path(REPO, "manifests/latest");
+    for (from, there) in [(&theirs, &home), (&home, &theirs)] {
+        let bearer = crate::edge::bearer(&with(from, &other, "GET", &scope).await);
+        with(from, &bearer, "GET", &at).await.assert_body(&image.manifest.bytes);
+        let refused = with(there, &bearer, "GET", &at).await;
+        refused.assert_error(401, "UNAUTHORIZED");
+        assert!(refused.header("www-authenticate").unwrap().contains("insufficient_scope"));
+    }
+}
+
 /// `registryId` asks another registry, which has to allow it, as has one's own account.
 #[tokio::test]
 async fn another_accounts_registry() {
@@ -156,6 +183,9 @@ async fn rules_are_of_one_registry() {
     with_secret["credentialArn"] = json!(secret);
     assert_fault(&api(&home, "other", "CreatePullThroughCacheRule", with_secret).await, "SecretNotFoundException");
     api(&home, "other", "CreatePullThroughCacheRule", rule).await.assert_status(200);
+    // Nor can a rule call itself as another registry's upstream is called, and so come by what that has.
+    let taken = json!({ "ecrRepositoryPrefix": format!("{THEIRS}/cache"), "upstreamRegistryUrl": host });
+    assert_fault(&api(&home, "root", "CreatePullThroughCacheRule", taken).await, "ValidationException");
     let (root, other) = (basic("root"), token(&home, "other").await);
     with(&home, &root, "GET", &manifest_of("cache/team/app")).await.assert_error(404, "NAME_UNKNOWN");
     let pulled = with(&theirs, &other, "GET", &manifest_of("cache/team/app")).await;
@@ -276,6 +306,24 @@ async fn a_deleted_image_is_pulled_again() {
     assert!(names(&api(&client, "root", "DescribeRepositories", json!({})).await).is_empty());
     assert!(pull().await > second, "upstream is asked");
     assert_eq!(names(&api(&client, "root", "DescribeRepositories", json!({})).await), [local]);
+}
+
+/// What one registry deletes of an upstream that all have, the others keep.
+#[tokio::test]
+async fn a_registry_deletes_for_itself() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[1000]);
+    let proxy = two_registries(&upstream).await;
+    let (home, theirs) = (proxy.client(), proxy.client().as_host("team.example"));
+    let (root, other) = (basic("root"), basic("other"));
+    for (client, who) in [(&home, &root), (&theirs, &other)] {
+        with(client, who, "GET", &manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
+    }
+    upstream.refuse();
+    let delete = json!({ "repositoryName": format!("{HUB}/{REPO}"), "force": true });
+    api(&home, "other", "DeleteRepository", delete).await.assert_status(200);
+    assert!(names(&api(&home, "other", "DescribeRepositories", json!({})).await).is_empty());
+    with(&home, &root, "GET", &manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
 }
 
 /// Pulls of a principal that is excluded leave no trace.

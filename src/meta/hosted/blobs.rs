@@ -151,16 +151,6 @@ impl Meta {
             .collect()
     }
 
-    /// Bytes of a blob that is here, for whomever.
-    pub async fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
-        let size: Option<i64> = sqlx::query_scalar("SELECT size FROM blob WHERE digest = $1 AND lost_at_ms IS NULL")
-            .bind(digest.to_string())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(Error::Query)?;
-        Ok(size.map(from_sql))
-    }
-
     /// Whether any repository has the blob, or it was pulled from an upstream, and it is not lost.
     pub async fn is_linked(&self, digest: &Digest) -> Result<bool, Error> {
         let statement = "SELECT size FROM blob WHERE digest = $1 AND lost_at_ms IS NULL AND \

@@ -200,13 +200,16 @@ impl Meta {
     pub async fn put_pulls(&self, pulls: &[(RepositoryId, Digest, i64)]) -> Result<(), Error> {
         let mut writing = self.write().await?;
         for (repository, digest, pulled_at_ms) in pulls {
-            sqlx::query("UPDATE manifest SET pulled_at_ms = $3 WHERE repository_id = $1 AND digest = $2")
-                .bind(repository.0)
-                .bind(digest.to_string())
-                .bind(*pulled_at_ms)
-                .execute(writing.connection())
-                .await
-                .map_err(Error::Query)?;
+            sqlx::query(
+                "UPDATE manifest SET pulled_at_ms = $3 WHERE repository_id = $1 AND digest = $2 \
+                 AND (pulled_at_ms IS NULL OR pulled_at_ms < $3)",
+            )
+            .bind(repository.0)
+            .bind(digest.to_string())
+            .bind(*pulled_at_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
         }
         writing.commit().await
     }

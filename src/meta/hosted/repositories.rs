@@ -151,6 +151,9 @@ impl Meta {
     /// False when it holds manifests and `with_images` does not allow that.
     pub async fn remove_repository(&self, id: RepositoryId, with_images: bool) -> Result<bool, Error> {
         let mut writing = self.write().await?;
+        // From here on nothing comes into it that would be deleted unseen.
+        let lock = format!("SELECT id FROM repository WHERE id = $1{}", self.for_update());
+        sqlx::query(sqlx::AssertSqlSafe(lock)).bind(id.0).execute(writing.connection()).await.map_err(Error::Query)?;
         let held: Option<i64> =
             sqlx::query_scalar("SELECT repository_id FROM manifest WHERE repository_id = $1 LIMIT 1")
                 .bind(id.0)

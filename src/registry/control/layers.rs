@@ -161,7 +161,7 @@ impl Control<'_> {
         match self.registry.head_blob(&self.qualified(repository), digest).await {
             Ok(Answer { body: Body::BlobHead { size, .. }, .. }) => Ok(size),
             Ok(_) => Err(Fault::server()),
-            Err(Error::Unknown(_)) => Ok(None),
+            Err(Error::Unknown(_) | Error::NotOurs { .. } | Error::Name(_)) => Ok(None),
             Err(error) => Err(unexpected(&error)),
         }
     }

@@ -34,10 +34,10 @@ impl Control<'_> {
             resource_tags: input.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
         };
         let now_ms = now_ms();
-        match self.hosted.take_repository(self.endpoint.account).await {
+        let _room = match self.hosted.take_repository(self.endpoint.account).await {
             Err(Error::QuotaExceeded(exceeded)) => return Err(Fault::limit_exceeded(exceeded.to_string())),
             taken => taken.map_err(|error| unexpected(&error))?,
-        }
+        };
         match self.meta.add_repository(&self.qualified(&name), None, &settings, now_ms).await.map_err(failed)? {
             None => Err(Fault::repository_already_exists(&name, &self.endpoint.account)),
             Some(id) => {

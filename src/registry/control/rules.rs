@@ -207,6 +207,9 @@ impl Control<'_> {
             Claim::Default(name) => Fault::validation(format!(
                 "the upstream {name} is the default in the configuration; a rule ROOT needs one without a default"
             )),
+            Claim::NameOfAccount => Fault::validation(format!(
+                "'{prefix}' begins with twelve digits, as the upstreams of other registries are called: choose another prefix"
+            )),
             Claim::NameOfRoot => {
                 Fault::validation(format!("'{prefix}' is where the repositories of the rule ROOT are listed"))
             }

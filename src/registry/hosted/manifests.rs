@@ -70,12 +70,10 @@ impl Hosted {
             .map_err(|reason| Error::ManifestInvalid { object: object.clone(), reason })?;
         let all_tags = reference.tag().into_iter().cloned().chain(tags.iter().cloned());
         let writes = self.tag_writes(repository, all_tags).await?;
-        if self.inner.quotas.is_any(repository)
-            && self.inner.meta.manifest(repository.id, &Reference::Digest(digest)).await?.is_none()
-        {
-            let bytes = manifest.content.len() as u64;
-            self.inner.quotas.take(repository, More { repositories: 0, images: 1, bytes }).await?;
-        }
+        let is_new = self.inner.quotas.is_any(repository)
+            && self.inner.meta.manifest(repository.id, &Reference::Digest(digest)).await?.is_none();
+        let more = More { repositories: 0, images: 1, bytes: manifest.content.len() as u64 };
+        let room = if is_new { Some(self.inner.quotas.take(repository, more).await?) } else { None };
         let (this, repository) = (self.clone(), repository.clone());
         let (id, name, subject) = (repository.id, repository.name, manifest.subject);
         let principal = principal.to_owned();
@@ -84,7 +82,9 @@ impl Hosted {
             this.inner.remembered.changed(id);
             put
         });
-        match put.await? {
+        let put = put.await?;
+        drop(room);
+        match put {
             Put::Stored => Ok(Answer::of(Body::ManifestPushed { repository: name, reference, digest, subject, tags })),
             Put::Missing(missing) => Err(Error::MissingReferences { object, missing }),
             Put::WrongSize { digest, size: found } => Err(Error::ManifestInvalid {

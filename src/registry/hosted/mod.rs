@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::task::TaskTracker;
 
 use self::pulls::Pulls;
-use self::quota::Quotas;
+use self::quota::{Quotas, Taken};
 use self::remembered::Remembered;
 use self::uploads::Session;
 use super::error::Error;
@@ -117,7 +117,7 @@ impl Hosted {
     }
 
     /// Room for a repository that is about to be made.
-    pub(super) async fn take_repository(&self, account: AccountId) -> Result<(), Error> {
+    pub(super) async fn take_repository(&self, account: AccountId) -> Result<Taken<'_>, Error> {
         self.inner.quotas.take_repository(account).await
     }
 
@@ -143,7 +143,7 @@ impl Hosted {
             None if self.inner.settings.create_on_push => RepositorySettings::default(),
             None => return Err(Error::NotCreated(name.name)),
         };
-        self.inner.quotas.take_repository(name.account).await?;
+        let _room = self.inner.quotas.take_repository(name.account).await?;
         meta.add_repository(&name, None, &settings, now_ms).await?;
         self.inner.remembered.repository_was_made();
         // Somebody else may have been faster.

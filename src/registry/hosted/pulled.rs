@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::manifests::read;
 use super::{Hosted, templates};
 use crate::ecr::AppliedFor;
-use crate::meta::{RepositoryId, RepositoryRow, TagWrite, now_ms};
+use crate::meta::{Put, RepositoryId, RepositoryRow, TagWrite, now_ms};
 use crate::oci::{Digest, MediaType, QualifiedName, Reference};
 use crate::registry::Error;
 
@@ -39,9 +39,13 @@ impl Hosted {
             // Upstream decides what its tags mean.
             let tags: Vec<_> =
                 reference.tag().map(|tag| TagWrite { tag: tag.clone(), immutable: false }).into_iter().collect();
-            this.inner.meta.put_manifest(id, &manifest, &tags, &principal, now_ms()).await?;
+            let put = this.inner.meta.put_manifest(id, &manifest, &tags, &principal, now_ms()).await?;
             this.inner.remembered.changed(id);
-            Ok(Some(id))
+            if put == Put::Stored {
+                return Ok(Some(id));
+            }
+            tracing::debug!(repository = %name, %digest, ?put, "what was pulled is not listed: it does not fit what is");
+            Ok(None)
         })
         .await
     }

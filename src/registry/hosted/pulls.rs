@@ -14,6 +14,9 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 
 const MAX_REGISTRIES: u64 = 1_000;
 
+/// Rows of one transaction: others wait for it with SQLite.
+const BATCH_ROWS: usize = 500;
+
 /// ECR's limit.
 pub const MAX_EXCLUSIONS: u32 = 100;
 
@@ -42,7 +45,11 @@ impl Pulls {
             Some(excluded) => excluded,
             None => {
                 let rows = meta.documents(account, DocumentKind::PullTimeExclusion, None, MAX_EXCLUSIONS).await;
-                let Ok(rows) = rows else { return false };
+                // While the database is away nobody waits for it again.
+                let rows = rows.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "it is not known whose pulls do not count");
+                    Vec::new()
+                });
                 let excluded: Arc<HashSet<_>> = Arc::new(rows.into_iter().map(|row| row.name).collect());
                 self.excluded.insert(key, excluded.clone());
                 excluded
@@ -80,15 +87,19 @@ impl Hosted {
 
     /// Writes down when manifests were pulled.
     pub async fn flush_pulls(&self) {
-        let pulls: Vec<_> = {
-            let mut pulls = lock(&self.inner.pulls.times);
-            std::mem::take(&mut *pulls).into_iter().map(|((repository, digest), at)| (repository, digest, at)).collect()
-        };
-        if pulls.is_empty() {
-            return;
-        }
-        if let Err(error) = self.inner.meta.put_pulls(&pulls).await {
-            tracing::warn!(%error, "times of pulls were not written");
+        let times = std::mem::take(&mut *lock(&self.inner.pulls.times));
+        let mut pulls: Vec<_> = times.into_iter().map(|((repository, digest), at)| (repository, digest, at)).collect();
+        // Replicas that write the same rows in the same order never wait for each other in a circle.
+        pulls.sort_unstable();
+        for batch in pulls.chunks(BATCH_ROWS) {
+            if let Err(error) = self.inner.meta.put_pulls(batch).await {
+                tracing::warn!(%error, "times of pulls were not written; they are written later");
+                let mut times = lock(&self.inner.pulls.times);
+                for (repository, digest, at) in batch {
+                    let time = times.entry((*repository, *digest)).or_insert(*at);
+                    *time = (*time).max(*at);
+                }
+            }
         }
     }
 }

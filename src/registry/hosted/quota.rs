@@ -1,15 +1,16 @@
 //! How much may be pushed, to a repository and to all of an account.
 //!
-//! What there is is counted by the database and remembered for moments, with what has come here since: several replicas together may
-//! go past a quota by what each takes in such a moment. A refusal is never given on a remembered count.
+//! What there is is counted by the database and remembered for moments, with what has come here since; what is on its way counts as
+//! well. Several replicas together may go past a quota by what each takes in such a moment. A refusal is never given on a
+//! remembered count.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::Repository;
+use super::{Repository, lock};
 use crate::config::{AccountSettings, HostedSettings};
 use crate::meta::{self, Holdings, Meta, RepositoryId};
 use crate::oci::{AccountId, Digest};
@@ -25,6 +26,15 @@ pub(super) struct Quotas {
     repository: Quota,
     accounts: HashMap<AccountId, Quota>,
     held: moka::sync::Cache<Key, Arc<Held>>,
+    /// What has been let in and is not in the database yet.
+    pending: Mutex<HashMap<Key, More>>,
+}
+
+/// Room that was taken, until what it was taken for is there or is not to be.
+#[must_use]
+pub(in crate::registry) struct Taken<'a> {
+    quotas: &'a Quotas,
+    of: Vec<(Key, More)>,
 }
 
 /// `None` is without limit.
@@ -93,31 +103,40 @@ impl Quotas {
             Quota { repositories: None, images: settings.max_repository_images, bytes: settings.max_repository_bytes };
         let held = moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build();
         let accounts = accounts.iter().map(of_account).filter(|(_, quota)| quota.is_any()).collect();
-        Self { meta, repository, accounts, held }
+        Self { meta, repository, accounts, held, pending: Mutex::default() }
     }
 
-    pub(super) async fn take_repository(&self, account: AccountId) -> Result<(), Error> {
-        self.check(Holder::Account(account), More { repositories: 1, ..More::default() }, true).await
+    pub(super) async fn take_repository(&self, account: AccountId) -> Result<Taken<'_>, Error> {
+        let mut taken = Taken { quotas: self, of: Vec::new() };
+        self.check(Holder::Account(account), More { repositories: 1, ..More::default() }, Some(&mut taken)).await?;
+        Ok(taken)
     }
 
     /// Room for a blob, which the repository may have already.
-    pub(super) async fn take_blob(&self, repository: &Repository, digest: &Digest, size: u64) -> Result<(), Error> {
+    pub(super) async fn take_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Taken<'_>, Error> {
         if !self.is_any(repository) || self.meta.blob_link(repository.id, digest).await?.is_some() {
-            return Ok(());
+            return Ok(Taken { quotas: self, of: Vec::new() });
         }
         self.take(repository, More { bytes: size, ..More::default() }).await
     }
 
-    pub(super) async fn take(&self, repository: &Repository, more: More) -> Result<(), Error> {
-        self.check(Holder::Repository(repository), more, true).await?;
-        self.check(Holder::Account(repository.account), more, true).await
+    pub(super) async fn take(&self, repository: &Repository, more: More) -> Result<Taken<'_>, Error> {
+        let mut taken = Taken { quotas: self, of: Vec::new() };
+        self.check(Holder::Repository(repository), more, Some(&mut taken)).await?;
+        self.check(Holder::Account(repository.account), more, Some(&mut taken)).await?;
+        Ok(taken)
     }
 
     /// Refuses bytes that would be refused when they have come.
     pub(super) async fn expect(&self, repository: &Repository, bytes: u64) -> Result<(), Error> {
         let more = More { bytes, ..More::default() };
-        self.check(Holder::Repository(repository), more, false).await?;
-        self.check(Holder::Account(repository.account), more, false).await
+        self.check(Holder::Repository(repository), more, None).await?;
+        self.check(Holder::Account(repository.account), more, None).await
     }
 
     /// Whether there is a limit to what the repository may have.
@@ -125,7 +144,7 @@ impl Quotas {
         self.repository.is_any() || self.accounts.contains_key(&repository.account)
     }
 
-    async fn check(&self, holder: Holder<'_>, more: More, take: bool) -> Result<(), Error> {
+    async fn check(&self, holder: Holder<'_>, more: More, taken: Option<&mut Taken<'_>>) -> Result<(), Error> {
         let quota = match holder {
             Holder::Account(account) => self.accounts.get(&account).copied().unwrap_or_default(),
             Holder::Repository(_) => self.repository,
@@ -137,21 +156,28 @@ impl Quotas {
             Some(held) => held,
             None => self.count(holder.key()).await?,
         };
-        if held.exceeding(quota, more).is_some() {
+        if held.exceeding(quota, self.pending(holder.key()), more).is_some() {
             held = self.count(holder.key()).await?;
         }
-        match held.exceeding(quota, more) {
+        let mut all = lock(&self.pending);
+        let pending = all.get(&holder.key()).copied().unwrap_or_default();
+        match held.exceeding(quota, pending, more) {
             Some((kind, limit, held, more)) => {
                 let (holder, key) = (holder.to_string(), holder.limit_key(kind));
                 Err(Error::QuotaExceeded(Exceeded { holder, kind, key, limit, held, more }))
             }
             None => {
-                if take {
-                    held.add(more);
+                if let Some(taken) = taken {
+                    all.entry(holder.key()).or_default().add(more);
+                    taken.of.push((holder.key(), more));
                 }
                 Ok(())
             }
         }
+    }
+
+    fn pending(&self, key: Key) -> More {
+        lock(&self.pending).get(&key).copied().unwrap_or_default()
     }
 
     async fn count(&self, key: Key) -> Result<Arc<Held>, meta::Error> {
@@ -205,12 +231,17 @@ impl fmt::Display for Holder<'_> {
 
 impl Held {
     /// What goes past its limit: the limit, what there is, and what is to come.
-    fn exceeding(&self, quota: Quota, more: More) -> Option<(Kind, u64, u64, u64)> {
+    fn exceeding(&self, quota: Quota, pending: More, more: More) -> Option<(Kind, u64, u64, u64)> {
         let held = |held: &AtomicU64| held.load(Ordering::Relaxed);
         let all = [
-            (Kind::Repositories, quota.repositories, held(&self.repositories), more.repositories),
-            (Kind::Images, quota.images, held(&self.images), more.images),
-            (Kind::Bytes, quota.bytes, held(&self.bytes), more.bytes),
+            (
+                Kind::Repositories,
+                quota.repositories,
+                held(&self.repositories) + pending.repositories,
+                more.repositories,
+            ),
+            (Kind::Images, quota.images, held(&self.images) + pending.images, more.images),
+            (Kind::Bytes, quota.bytes, held(&self.bytes) + pending.bytes, more.bytes),
         ];
         let exceeding = |(kind, limit, held, more): (Kind, Option<u64>, u64, u64)| {
             let limit = limit.filter(|limit| more > 0 && held.saturating_add(more) > *limit)?;
@@ -223,6 +254,42 @@ impl Held {
         self.repositories.fetch_add(more.repositories, Ordering::Relaxed);
         self.images.fetch_add(more.images, Ordering::Relaxed);
         self.bytes.fetch_add(more.bytes, Ordering::Relaxed);
+    }
+}
+
+impl More {
+    fn add(&mut self, more: Self) {
+        self.repositories += more.repositories;
+        self.images += more.images;
+        self.bytes += more.bytes;
+    }
+
+    fn take_away(&mut self, less: Self) {
+        self.repositories -= less.repositories;
+        self.images -= less.images;
+        self.bytes -= less.bytes;
+    }
+
+    const fn is_nothing(self) -> bool {
+        self.repositories == 0 && self.images == 0 && self.bytes == 0
+    }
+}
+
+/// From here on it counts as held: if it came to nothing, until the next count.
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut all = lock(&self.quotas.pending);
+        for (key, more) in self.of.drain(..) {
+            if let Some(held) = self.quotas.held.get(&key) {
+                held.add(more);
+            }
+            if let Some(pending) = all.get_mut(&key) {
+                pending.take_away(more);
+                if pending.is_nothing() {
+                    all.remove(&key);
+                }
+            }
+        }
     }
 }
 

@@ -61,6 +61,8 @@ pub enum Claim {
     Default(UpstreamName),
     /// It is how the upstream of the rule `ROOT` is called.
     NameOfRoot,
+    /// Its first part is twelve digits: so the upstreams of other registries' rules are called.
+    NameOfAccount,
 }
 
 impl Upstreams {
@@ -93,7 +95,7 @@ impl Upstreams {
         Self { meter, ..self }
     }
 
-    pub(in crate::registry) fn accounts(&self) -> &Arc<Registries> {
+    pub(in crate::registry) fn registries(&self) -> &Arc<Registries> {
         &self.accounts
     }
 
@@ -267,6 +269,10 @@ fn claim<'a>(
     name: &UpstreamName,
     default: bool,
 ) -> Option<Claim> {
+    let first = name.as_str().split('/').next().unwrap_or_default();
+    if first.parse::<AccountId>().is_ok() {
+        return Some(Claim::NameOfAccount);
+    }
     if declared.clone().any(|upstream| upstream.name == *name) {
         return Some(Claim::Declared);
     }
@@ -295,6 +301,9 @@ mod tests {
         assert_eq!(claim("index.docker.io", false), Some(Claim::Host(UpstreamName::new("docker.io"))));
         assert_eq!(claim("root", true), Some(Claim::Default(UpstreamName::new("docker.io"))));
         assert_eq!(claim("hub", false), None);
+        assert_eq!(claim("222222222222/hub", false), Some(Claim::NameOfAccount));
+        assert_eq!(claim("222222222222", false), Some(Claim::NameOfAccount));
+        assert_eq!(claim("22222222222/hub", false), None);
     }
 
     /// Rules take effect when they are read, map names as they say, keep what did not change, and give way on a reload.

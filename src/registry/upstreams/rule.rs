@@ -39,11 +39,10 @@ impl Rule {
     /// wrong with its URL.
     pub fn upstream(&self, account: Option<AccountId>, credential: Credential) -> Result<UpstreamSettings, String> {
         let prefix = &self.said.rule.prefix;
-        let name = match account {
-            Some(account) => UpstreamName::new(&format!("{account}/{}", name(prefix))),
-            None => name(prefix),
-        };
-        let mut settings = config::upstream_for_rule(name, &self.said.upstream_registry_url)?;
+        let mut settings = config::upstream_for_rule(name(prefix), &self.said.upstream_registry_url)?;
+        if let Some(account) = account {
+            settings.name = UpstreamName::new(&format!("{account}/{}", name(prefix)));
+        }
         settings.registry = account;
         settings.default = prefix.is_root();
         settings.credential = credential;

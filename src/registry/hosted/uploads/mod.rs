@@ -193,12 +193,14 @@ impl Hosted {
                 None => return Ok(None),
             },
         };
-        if self.inner.quotas.is_any(repository)
-            && let Some(size) = self.inner.meta.blob_size(&digest).await?
-        {
-            self.inner.quotas.take_blob(repository, &digest, size).await?;
+        let mut room = None;
+        // Only of what may be read there: else a refusal would tell what others have.
+        if let Some(from) = from.filter(|_| self.inner.quotas.is_any(repository)) {
+            let Some(link) = self.inner.meta.blob_link(from, &digest).await? else { return Ok(None) };
+            room = Some(self.inner.quotas.take_blob(repository, &digest, link.size).await?);
         }
         let mounted = self.inner.meta.mount_blob(repository.id, &digest, from, now_ms()).await?;
+        drop(room);
         Ok(mounted.map(|_| Answer::of(Body::BlobPushed { repository: repository.name.clone(), digest })))
     }
 

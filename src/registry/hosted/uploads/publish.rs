@@ -58,7 +58,7 @@ impl Hosted {
         let size = writer.staged.len();
         let id = upload.id.as_str();
         let pieces = if in_pieces > 0 { self.inner.meta.upload_pieces(id).await? } else { Vec::new() };
-        self.inner.quotas.take_blob(&upload.repository, &digest, size).await?;
+        let _room = self.inner.quotas.take_blob(&upload.repository, &digest, size).await?;
         self.inner.meta.claim_blob(&digest, size, now_ms()).await?;
         self.put_in_place(id, writer.staged, &digest, way).await?;
         self.link(upload, &digest, size).await?;
@@ -77,7 +77,7 @@ impl Hosted {
             return Ok(false);
         }
         let [piece] = &*meta.upload_pieces(id).await? else { return Ok(false) };
-        self.inner.quotas.take_blob(&upload.repository, &digest, row.bytes).await?;
+        let _room = self.inner.quotas.take_blob(&upload.repository, &digest, row.bytes).await?;
         meta.claim_blob(&digest, row.bytes, now_ms()).await?;
         if piece.size != row.bytes || !depot.promote_piece(id, &piece.name, piece.size, &digest).await? {
             return Ok(false);
