@@ -13,6 +13,7 @@ mod enrolment;
 mod identity;
 mod issuers;
 mod key_file;
+mod passwords;
 pub mod proof;
 mod recent;
 mod sessions;
