@@ -17,6 +17,8 @@ mod passwords;
 pub mod proof;
 mod recent;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod unproven;
 
 pub use authenticator::{Authenticator, Refused};

@@ -109,36 +109,8 @@ fn wrong() -> Refused {
 
 #[cfg(test)]
 mod tests {
-    use super::super::proof::{Keyring, hash_password};
+    use super::super::tests::{FAILURES, authenticator};
     use super::*;
-    use crate::config::{AuthSettings, Challenge};
-    use crate::meta::{Meta, NewPrincipal, PrincipalKind};
-
-    const FAILURES: u32 = 3;
-
-    /// Ann's password is `right`.
-    async fn authenticator(folder: &std::path::Path) -> (Authenticator, AccountId) {
-        let meta = Meta::open(&folder.join("x.db")).await.unwrap();
-        let account: AccountId = "000000000000".parse().unwrap();
-        let (kind, name) = (PrincipalKind::User, "ann".to_owned());
-        let new = NewPrincipal { account, kind, name, declared: false, tags: Default::default() };
-        let ann = meta.put_principal(&new, 1).await.unwrap();
-        meta.put_password(ann, Some(&hash_password("right", PasswordCost::default()).unwrap())).await.unwrap();
-        let settings = AuthSettings {
-            required: true,
-            account,
-            region: "local".to_owned(),
-            domain: None,
-            key_file: None,
-            url: None,
-            challenge: Challenge::Bearer,
-            token_lifetime: Duration::from_secs(60),
-            failed_logins: FAILURES,
-        };
-        let certificates = super::super::Certificates::new(&[], account).unwrap();
-        let keyring = Arc::new(Keyring::generate().unwrap());
-        (Authenticator::new(keyring, settings, &[], certificates, meta).unwrap(), account)
-    }
 
     fn ann(password: impl Into<String>) -> BasicCredentials {
         BasicCredentials { username: "ann".to_owned(), password: password.into() }
