@@ -29,7 +29,7 @@ const HOUR: u32 = 60 * 60;
 const LEAST_SESSION: u32 = 15 * 60;
 const LONGEST_SESSION: u32 = 12 * HOUR;
 const MAX_SIMULATED: usize = 100;
-const MAX_SIMULATIONS: usize = 1000;
+const MAX_SIMULATIONS: usize = 100;
 const MAX_CONTEXT_VALUE_CHARS: usize = 512;
 
 pub(super) fn parse(name: OperationName, mut form: Form, caller: Option<&str>) -> Result<Operation, Fault> {
