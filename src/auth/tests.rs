@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, Method, Uri};
+
 use super::authenticator::now;
-use super::proof::{Keyring, PasswordCost, hash_password};
-use super::{Authenticator, Certificates, Identity, Means};
+use super::proof::{Keyring, PasswordCost, hash_password, issue_session};
+use super::{Authenticator, Certificates, Claim, Identity, Means, NotRead, Refusal, SignatureRules, Signer};
 use crate::config::{AuthSettings, Challenge};
 use crate::meta::{Meta, NewPrincipal, PrincipalKind};
 use crate::oci::AccountId;
@@ -58,4 +60,31 @@ async fn roles_do_not_outlive_what_assumes_them() {
     let by_key = Identity::known(ann, Means::Signature);
     let session = authenticator.role_session(&by_key, &role, "s1", hour).await.unwrap();
     assert!(!session.credentials.expires_at.since(ends).is_zero());
+}
+
+/// Over a large body, too, clients are told to fetch new credentials.
+#[tokio::test]
+async fn expired_sessions_are_told_so_before_the_body_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authenticator, account) = authenticator(folder.path()).await;
+    let ann = authenticator.inner.directory.user(&account, "ann").await.unwrap().unwrap();
+    let (hour, principal) = (Duration::from_secs(3600), ann.in_tokens().unwrap());
+    let room = async |given| {
+        let session = issue_session(&authenticator.inner.keyring, &principal, None, given, hour).unwrap();
+        let signer = Signer {
+            access_key_id: &session.access_key.id,
+            secret: &session.access_key.secret,
+            session_token: Some(&session.session_token),
+            region: "local",
+            service: "ecr",
+        };
+        let (uri, mut headers) = (Uri::from_static("http://registry.example/"), HeaderMap::new());
+        headers.insert("x-amz-target", http::HeaderValue::from_static("Service.Operation"));
+        signer.sign(&Method::POST, &uri, &mut headers, &[0; 32], now()).unwrap();
+        let claim = Claim::parse(&SignatureRules::ECR, &Method::POST, &uri, &headers).unwrap();
+        authenticator.room(&claim, 1 << 20).await
+    };
+    let expired = room(now().minus(hour * 2)).await;
+    assert!(matches!(expired, Err(NotRead::Refused(Refusal::ExpiredSessionToken { .. }))), "{expired:?}");
+    assert!(room(now()).await.is_ok());
 }
