@@ -55,8 +55,8 @@ impl Api {
             None => None,
         };
         for (key, value) in row.iter().flat_map(|row| &row.tags) {
-            context.push((format!("aws:ResourceTag/{key}"), value.clone()));
-            context.push((format!("iam:ResourceTag/{key}"), value.clone()));
+            context.push((format!("aws:ResourceTag/{key}"), vec![value.clone()]));
+            context.push((format!("iam:ResourceTag/{key}"), vec![value.clone()]));
         }
         let ask = ResourceAsk { action: name.iam_action(), arn: &arn, account: owner, context: &context };
         if matches!(operation, Operation::AssumeRole { .. }) {

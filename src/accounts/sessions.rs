@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::api::{Api, not_authorized};
 use super::describe::{LONGEST_SESSION, unique_id};
 use super::error::Error;
-use crate::auth::{Identity, Known, Means, Refused, Session, Who};
+use crate::auth::{AssumedRole, Identity, Known, Means, Refused, Session, Who};
 use crate::iam::{CallerIdentity, Code, Entity, Fault, Output, RoleArn, Sensitive, SessionCredentials, SessionName};
 
 /// A session of a role that assumes another gets no more (AWS calls it role chaining).
@@ -48,21 +48,24 @@ impl Api {
         Ok(assumed(session.map_err(Error::Session)?))
     }
 
+    /// What the rules of the configuration give whoever shows the ID token, if it is accepted.
+    pub async fn role_of_id_token(&self, token: &Sensitive, source: IpAddr) -> Result<AssumedRole, Fault> {
+        let found = self.authenticator.role_of_id_token(token.expose(), source).await;
+        found.map_err(|refused| match refused {
+            Refused::Wrong(why) => Fault::new(Code::InvalidIdentityToken, why),
+            Refused::TooMany(wait) => Fault::new(Code::Throttling, wait.to_string()),
+            Refused::Unavailable(error) => Error::Meta(error).fault(),
+        })
+    }
+
     /// Nobody signs this: the ID token says who it is, and the rules of the configuration say what they get. The session has the name that
     /// the rule takes from the token, whatever the client asks for: policies name sessions.
     pub async fn assume_role_with_web_identity(
         &self,
+        found: &AssumedRole,
         role: &RoleArn,
-        token: &Sensitive,
         seconds: u32,
-        source: IpAddr,
     ) -> Result<(Output, String), Fault> {
-        let found = self.authenticator.role_of_id_token(token.expose(), source).await;
-        let found = found.map_err(|refused| match refused {
-            Refused::Wrong(why) => Fault::new(Code::InvalidIdentityToken, why),
-            Refused::TooMany(wait) => Fault::new(Code::Throttling, wait.to_string()),
-            Refused::Unavailable(error) => Error::Meta(error).fault(),
-        })?;
         if found.role_arn != role.to_string() {
             let why =
                 "Not authorized to perform sts:AssumeRoleWithWebIdentity: the rules give the ID token another role";
@@ -72,7 +75,7 @@ impl Api {
         let longest = row.map_err(|error| error.fault())?.longest_session_s.unwrap_or(LONGEST_SESSION);
         let most = "the MaxSessionDuration set for this role";
         within(seconds, longest, most).map_err(|error| error.fault())?;
-        let session = self.authenticator.web_session(&found, lifetime(seconds)).await;
+        let session = self.authenticator.web_session(found, lifetime(seconds)).await;
         let session = session.map_err(|error| Error::Session(error).fault())?;
         let arn = session.known.arn().to_owned();
         Ok((assumed(session), arn))

@@ -4,23 +4,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::Semaphore;
-
 use super::certificates::Certificates;
 use super::directory::{Directory, Known};
 use super::identity::{Identity, Means};
 use super::issuers::{Issuers, OidcError};
+use super::passwords::Passwords;
 use super::proof::{
     AUTHORIZATION_TOKEN_USER, Access, AttemptLimit, AttemptSource, Attempts, BasicCredentials, CertificateNames, Claim,
-    Grant, Keyring, PasswordCost, Principal, Purpose, Refusal, TokenError, TokenRequest, TokenResponse, TokenService,
-    TooManyAttempts, UnixTime, issue_authorization_token, open, open_authorization_token, open_session, verify_nobody,
-    verify_password,
+    Grant, Keyring, Principal, Purpose, Refusal, TokenError, TokenRequest, TokenResponse, TokenService,
+    TooManyAttempts, UnixTime, issue_authorization_token, open, open_authorization_token, open_session,
 };
 use super::recent::Recent;
 use super::unproven::{NoRoom, NotRead, Room, Unproven};
 use crate::config::{AuthSettings, OidcSettings};
 use crate::meta::{self, Meta};
-use crate::oci::{AccountId, Digest};
+use crate::oci::AccountId;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -36,14 +34,10 @@ pub(super) struct Inner {
     pub(super) directory: Directory,
     pub(super) issuers: Issuers,
     certificates: Certificates,
-    attempts: Attempts,
+    pub(super) attempts: Attempts,
     /// Who showed this header a moment ago. Whatever is revoked is over when that moment is, or when the change was announced.
     recent: Recent<Identity>,
-    /// Passwords that were right a moment ago for what is kept of them, by a hash that lives no longer than this process.
-    right: moka::sync::Cache<Digest, ()>,
-    salt: [u8; 32],
-    /// Each password that is checked takes 19 MiB and a core for a moment.
-    checking: Semaphore,
+    pub(super) passwords: Passwords,
     unproven: Unproven,
 }
 
@@ -68,13 +62,8 @@ const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const RECENT: Duration = Duration::from_secs(3);
 const MAX_RECENT: u64 = 10_000;
 
-/// How long a right password is remembered.
-const REMEMBERED: Duration = Duration::from_secs(30);
-
 /// The user whose password is an ID token.
 const ID_TOKEN_USER: &str = "oidc";
-
-const CHECKED_AT_ONCE: usize = 2;
 
 impl Authenticator {
     pub fn new(
@@ -90,10 +79,6 @@ impl Authenticator {
             leeway: Duration::from_secs(60),
         };
         let limit = AttemptLimit { failures: settings.failed_logins, ..AttemptLimit::default() };
-        let mut salt = [0; 32];
-        if aws_lc_rs::rand::fill(&mut salt).is_err() {
-            fastrand::fill(&mut salt);
-        }
         let inner = Inner {
             keyring,
             service,
@@ -103,9 +88,7 @@ impl Authenticator {
             meta,
             attempts: Attempts::new(limit),
             recent: Recent::new(MAX_RECENT, RECENT),
-            right: moka::sync::Cache::builder().max_capacity(10_000).time_to_live(REMEMBERED).build(),
-            salt,
-            checking: Semaphore::new(CHECKED_AT_ONCE),
+            passwords: Passwords::new(),
             unproven: Unproven::new(),
             settings,
         };
@@ -147,7 +130,7 @@ impl Authenticator {
             return self.limited(source, self.by_bearer(token)).await;
         }
         let basic = BasicCredentials::parse(authorization).map_err(wrong)?;
-        self.limited(source, self.by_basic(&basic, account)).await
+        self.by_basic(&basic, account, source).await
     }
 
     /// Room for the body of a request to the API, which has to be read before the signature over it can be checked. For a large
@@ -158,7 +141,7 @@ impl Authenticator {
             match claim.session_token() {
                 Some(token) => {
                     let opened = open_session(&self.inner.keyring, id, token, now());
-                    opened.map_err(|_| NotRead::Refused(Refusal::InvalidSessionToken))?;
+                    opened.map_err(|error| NotRead::Refused(no_session(&error)))?;
                 }
                 None => {
                     let key = self.inner.meta.access_key(id).await.map_err(NotRead::Unavailable)?;
@@ -180,9 +163,7 @@ impl Authenticator {
         if let Some(token) = claim.session_token() {
             let session = match open_session(&self.inner.keyring, id, token, now) {
                 Ok(session) => session,
-                // Clients fetch new credentials when they are told this.
-                Err(TokenError::Expired { at }) => return Ok(Err(Refusal::ExpiredSessionToken { at })),
-                Err(_) => return Ok(Err(Refusal::InvalidSessionToken)),
+                Err(error) => return Ok(Err(no_session(&error))),
             };
             if let Err(refusal) = claim.verify(&session.secret, body_sha256, now) {
                 return Ok(Err(refusal));
@@ -236,7 +217,7 @@ impl Authenticator {
     ) -> Result<Identity, Refused> {
         match &request.grant {
             Grant::Anonymous => self.by_certificate(certificate).await,
-            Grant::Password(basic) => self.limited(source, self.by_basic(basic, account)).await,
+            Grant::Password(basic) => self.by_basic(basic, account, source).await,
             Grant::RefreshToken(token) => self.limited(source, self.by_refresh_token(token)).await,
         }
     }
@@ -311,47 +292,31 @@ impl Authenticator {
         self.known(&opened.value, Means::RefreshToken, opened.expires_at).await
     }
 
-    async fn by_basic(&self, basic: &BasicCredentials, account: AccountId) -> Result<Identity, Refused> {
-        if basic.username == AUTHORIZATION_TOKEN_USER {
-            let opened = open_authorization_token(&self.inner.keyring, &basic.password, now()).map_err(wrong)?;
-            return self.known(&opened.value, Means::AuthorizationToken, opened.expires_at).await;
+    async fn by_basic(
+        &self,
+        basic: &BasicCredentials,
+        account: AccountId,
+        source: IpAddr,
+    ) -> Result<Identity, Refused> {
+        match basic.username.as_str() {
+            AUTHORIZATION_TOKEN_USER => self.limited(source, self.by_authorization_token(&basic.password)).await,
+            // Clients that hold a refresh token send it as the password of nobody.
+            "<token>" => self.limited(source, self.by_refresh_token(&basic.password)).await,
+            ID_TOKEN_USER => {
+                let identify = async {
+                    let identity = self.by_id_token(&basic.password).await?;
+                    identity
+                        .ok_or_else(|| Refused::Wrong("the ID token is of no issuer that is believed here".to_owned()))
+                };
+                self.limited(source, identify).await
+            }
+            _ => self.by_password(basic, account, source.into()).await,
         }
-        // Clients that hold a refresh token send it as the password of nobody.
-        if basic.username == "<token>" {
-            return self.by_refresh_token(&basic.password).await;
-        }
-        if basic.username == ID_TOKEN_USER {
-            let identity = self.by_id_token(&basic.password).await?;
-            return identity
-                .ok_or_else(|| Refused::Wrong("the ID token is of no issuer that is believed here".to_owned()));
-        }
-        self.by_password(basic, account).await
     }
 
-    async fn by_password(&self, basic: &BasicCredentials, account: AccountId) -> Result<Identity, Refused> {
-        let known = self.inner.directory.user(&account, &basic.username).await?;
-        let kept = known.as_ref().and_then(|known| known.row().password.clone());
-        let salted = [self.inner.salt.as_slice(), basic.username.as_bytes(), b"\0", basic.password.as_bytes()].concat();
-        let remembered =
-            Digest::of(&[salted.as_slice(), b"\0", kept.as_deref().unwrap_or_default().as_bytes()].concat());
-        // Who it is now: whoever they were then may have been revoked since.
-        if let (Some(_), Some(known), Some(())) = (&kept, &known, self.inner.right.get(&remembered)) {
-            return Ok(Identity::known(known.clone(), Means::Password));
-        }
-        let password = basic.password.clone();
-        let _turn = self.inner.checking.acquire().await;
-        let checked = tokio::task::spawn_blocking(move || match kept {
-            Some(kept) => verify_password(&password, &kept),
-            // As long as for somebody who is there.
-            None => verify_nobody(&password, PasswordCost::default()),
-        });
-        match (checked.await, known) {
-            (Ok(Ok(true)), Some(known)) => {
-                self.inner.right.insert(remembered, ());
-                Ok(Identity::known(known, Means::Password))
-            }
-            _ => Err(Refused::Wrong("the user name or the password is wrong".to_owned())),
-        }
+    async fn by_authorization_token(&self, token: &str) -> Result<Identity, Refused> {
+        let opened = open_authorization_token(&self.inner.keyring, token, now()).map_err(wrong)?;
+        self.known(&opened.value, Means::AuthorizationToken, opened.expires_at).await
     }
 
     async fn known(&self, principal: &Principal, means: Means, ends: UnixTime) -> Result<Identity, Refused> {
@@ -376,6 +341,14 @@ impl Authenticator {
 
 pub(super) fn now() -> UnixTime {
     SystemTime::now().into()
+}
+
+fn no_session(error: &TokenError) -> Refusal {
+    match error {
+        // Clients fetch new credentials when they are told this.
+        TokenError::Expired { at } => Refusal::ExpiredSessionToken { at: *at },
+        _ => Refusal::InvalidSessionToken,
+    }
 }
 
 fn wrong(error: impl std::fmt::Display) -> Refused {

@@ -13,9 +13,12 @@ mod enrolment;
 mod identity;
 mod issuers;
 mod key_file;
+mod passwords;
 pub mod proof;
 mod recent;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod unproven;
 
 pub use authenticator::{Authenticator, Refused};

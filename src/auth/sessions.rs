@@ -42,7 +42,7 @@ impl Authenticator {
         self.session(known.clone(), &principal, lifetime)
     }
 
-    /// A session of a role, for somebody who may assume it.
+    /// A session of a role, for somebody who may assume it: it ends no later than what they show.
     pub async fn role_session(
         &self,
         by: &Identity,
@@ -59,6 +59,7 @@ impl Authenticator {
             lenders.push(this);
         }
         let principal = known.in_tokens()?.lent_by(lenders)?;
+        let lifetime = by.no_longer_than(lifetime, now());
         self.session(known, &principal, lifetime)
     }
 

@@ -228,7 +228,8 @@ pub(super) fn read(reader: &Reader<'_>, has_users: bool) -> Option<AuthSettings>
     })
 }
 
-pub(super) fn read_users(nodes: Vec<Node>, context: &Context) -> Option<Vec<UserSettings>> {
+/// `own` is the registry's account, which is meant where a user names none.
+pub(super) fn read_users(nodes: Vec<Node>, own: Option<AccountId>, context: &Context) -> Option<Vec<UserSettings>> {
     if nodes.len() > MAX_ELEMENTS {
         context.report(&nodes.first()?.place, "user", format!("has more than {MAX_ELEMENTS} elements"));
         return None;
@@ -246,7 +247,7 @@ pub(super) fn read_users(nodes: Vec<Node>, context: &Context) -> Option<Vec<User
     let mut good = true;
     for (index, (place, user)) in users.iter().enumerate() {
         let mut before = users.iter().take(index).map(|(_, other)| other);
-        if before.any(|other| other.name == user.name && other.account == user.account) {
+        if before.any(|other| other.name == user.name && other.account.or(own) == user.account.or(own)) {
             context.report(place, "user.name", format!("{:?} is the name of another user", user.name));
             good = false;
         }

@@ -55,7 +55,8 @@ pub(super) static SECTION: Section = Section {
     ],
 };
 
-pub(super) fn read(nodes: Vec<Node>, context: &Context) -> Option<Vec<RoleSettings>> {
+/// `own` is the registry's account, which is meant where a role names none.
+pub(super) fn read(nodes: Vec<Node>, own: Option<AccountId>, context: &Context) -> Option<Vec<RoleSettings>> {
     if nodes.len() > MAX_ELEMENTS {
         context.report(&nodes.first()?.place, "role", format!("has more than {MAX_ELEMENTS} elements"));
         return None;
@@ -71,7 +72,7 @@ pub(super) fn read(nodes: Vec<Node>, context: &Context) -> Option<Vec<RoleSettin
     let roles: Vec<_> = roles.into_iter().collect::<Option<_>>()?;
     for (index, (place, role)) in roles.iter().enumerate() {
         let mut before = roles.iter().take(index).map(|(_, other)| other);
-        if before.any(|other| other.name == role.name && other.account == role.account) {
+        if before.any(|other| other.name == role.name && other.account.or(own) == role.account.or(own)) {
             context.report(place, "role.name", format!("{:?} is the name of another role", role.name));
             return None;
         }

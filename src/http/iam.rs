@@ -6,6 +6,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
 
 use super::gate::{Gate, source};
 use super::transport::ResponseBody;
@@ -14,7 +15,8 @@ use crate::auth::{Claim, Identity, Refusal, SignatureRules, Who};
 use crate::iam::{Code, Fault, Form, MAX_BODY_BYTES, Operation, OperationName, Output, Service};
 use crate::policy::Denied;
 use crate::registry::Incoming;
-use crate::telemetry::{AuditLine, rfc_3339};
+use crate::storage::joined;
+use crate::telemetry::{Audit, AuditLine, rfc_3339};
 
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -76,6 +78,15 @@ struct Noted<'a> {
     action: &'static str,
     resource: &'a str,
     because: &'a str,
+    /// Whether it was not allowed; else what went wrong was allowed.
+    is_refused: bool,
+}
+
+/// Where what is written down goes, and of which request.
+struct Notes {
+    audit: Audit,
+    request_id: String,
+    source: String,
 }
 
 impl Asked<'_> {
@@ -115,14 +126,22 @@ impl Asked<'_> {
                     Fault::new(Code::AccessDenied, denied.to_string())
                 }
             })?;
-        let because = permit.because().to_owned();
-        let done = self.api.operate(name, permit).await;
-        if name.is_write() {
-            let (principal, resource, because) = (principal.as_str(), resource.as_str(), because.as_str());
-            let noted = Noted { principal, means: means.name(), action: name.iam_action(), resource, because };
-            self.note(&noted, done.as_ref().err());
+        if !name.is_write() {
+            return Ok((name, self.api.operate(name, permit).await?));
         }
-        Ok((name, done?))
+        let (api, notes, because) = (self.api.clone(), self.notes(), permit.because().to_owned());
+        let operate = async move {
+            let done = api.operate(name, permit).await;
+            let (principal, resource, because) = (principal.as_str(), resource.as_str(), because.as_str());
+            let (means, action) = (means.name(), name.iam_action());
+            let is_refused = matches!(&done, Err(fault) if fault.code() == Code::AccessDenied);
+            let noted = Noted { principal, means, action, resource, because, is_refused };
+            notes.write(&noted, done.as_ref().err());
+            done
+        };
+        // A client that leaves keeps a change neither from being made whole nor from being written down.
+        let done = tokio::spawn(operate.in_current_span()).await;
+        Ok((name, joined(done).await?))
     }
 
     /// Nobody signs this; the token in it says who it is.
@@ -131,15 +150,35 @@ impl Asked<'_> {
         let Operation::AssumeRoleWithWebIdentity { role, token, seconds, .. } = operation else {
             return Err(Fault::server());
         };
-        let done = self.api.assume_role_with_web_identity(&role, &token, seconds, source(self.request)).await;
+        let (means, action, resource) = ("id-token", name.iam_action(), role.to_string());
+        let because = "a rule of the configuration";
+        let noted = Noted { principal: "anonymous", means, action, resource: &resource, because, is_refused: true };
+        let believed = match self.api.role_of_id_token(&token, source(self.request)).await {
+            Ok(believed) => believed,
+            Err(fault) => {
+                // Whoever is told to wait could fill the file with it.
+                if fault.code() != Code::Throttling {
+                    self.notes().write(&Noted { because: "the ID token is not accepted", ..noted }, Some(&fault));
+                }
+                return Err(fault);
+            }
+        };
+        let done = self.api.assume_role_with_web_identity(&believed, &role, seconds).await;
         let (principal, fault) = match &done {
             Ok((_, arn)) => (arn.as_str(), None),
-            Err(fault) => ("anonymous", Some(fault)),
+            Err(fault) => (believed.role_arn.as_str(), Some(fault)),
         };
-        let (means, action, resource) = ("id-token", name.iam_action(), role.to_string());
-        let noted = Noted { principal, means, action, resource: &resource, because: "a rule of the configuration" };
-        self.note(&noted, fault);
+        let is_refused = fault.is_some_and(|fault| fault.code() == Code::AccessDenied);
+        self.notes().write(&Noted { principal, is_refused, ..noted }, fault);
         done.map(|(output, _)| output)
+    }
+
+    fn notes(&self) -> Notes {
+        Notes {
+            audit: self.gate.audit().clone(),
+            request_id: self.request_id.to_owned(),
+            source: source(self.request).to_string(),
+        }
     }
 
     async fn identify(&self, service: Service, hash: &[u8; 32]) -> Result<Identity, Fault> {
@@ -158,27 +197,27 @@ impl Asked<'_> {
         }
     }
 
-    /// A change, or credentials that were handed out; with `fault`, what was allowed and failed.
-    fn note(&self, noted: &Noted<'_>, fault: Option<&Fault>) {
-        let is_refused =
-            fault.is_some_and(|fault| matches!(fault.code(), Code::AccessDenied | Code::InvalidIdentityToken));
-        self.gate.audit().write(&AuditLine {
+    fn refusal(&self, service: Service, fault: Fault) -> (StatusCode, String, Option<String>) {
+        let status = StatusCode::from_u16(fault.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
+        (status, fault.to_xml(service, self.request_id), Some(fault.to_string()))
+    }
+}
+
+impl Notes {
+    /// A change, or credentials that were handed out; with `fault`, what was refused, or was allowed and failed.
+    fn write(&self, noted: &Noted<'_>, fault: Option<&Fault>) {
+        self.audit.write(&AuditLine {
             at: rfc_3339(SystemTime::now()),
-            request_id: self.request_id,
-            source: source(self.request).to_string(),
+            request_id: &self.request_id,
+            source: self.source.clone(),
             principal: noted.principal,
             means: noted.means,
             action: noted.action,
             resource: noted.resource,
-            decision: if is_refused { "denied" } else { "allowed" },
+            decision: if noted.is_refused { "denied" } else { "allowed" },
             because: noted.because,
             fault: fault.map(|fault| fault.code().name()),
         });
-    }
-
-    fn refusal(&self, service: Service, fault: Fault) -> (StatusCode, String, Option<String>) {
-        let status = StatusCode::from_u16(fault.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
-        (status, fault.to_xml(service, self.request_id), Some(fault.to_string()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The parameters of each operation and their limits, as the service models have them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::entity::{Entity, EntityKind};
 use super::fault::{Code, Fault};
@@ -29,7 +29,7 @@ const HOUR: u32 = 60 * 60;
 const LEAST_SESSION: u32 = 15 * 60;
 const LONGEST_SESSION: u32 = 12 * HOUR;
 const MAX_SIMULATED: usize = 100;
-const MAX_SIMULATIONS: usize = 1000;
+const MAX_SIMULATIONS: usize = 100;
 const MAX_CONTEXT_VALUE_CHARS: usize = 512;
 
 pub(super) fn parse(name: OperationName, mut form: Form, caller: Option<&str>) -> Result<Operation, Fault> {
@@ -268,15 +268,15 @@ fn tags(form: &mut Form) -> Result<BTreeMap<String, String>, Fault> {
         tag_text("Value", &value, 0, 256)?;
         Ok(Some((key, value)))
     })?;
-    let count = members.len();
-    let tags: BTreeMap<_, _> = members.into_iter().collect();
-    if tags.len() != count {
+    // Conditions do not tell them apart: one of them could carry what a policy forbids of the other.
+    let folded: BTreeSet<String> = members.iter().map(|(key, _)| key.to_lowercase()).collect();
+    if folded.len() != members.len() {
         return Err(Fault::new(
             Code::InvalidInput,
             "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
         ));
     }
-    Ok(tags)
+    Ok(members.into_iter().collect())
 }
 
 /// IAM's pattern: letters, spaces, digits, and some signs.

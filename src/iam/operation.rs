@@ -112,18 +112,22 @@ impl Operation {
         }
     }
 
-    /// Keys that conditions of policies can look at.
-    pub fn context(&self) -> Vec<(String, String)> {
-        let tags = |tags: &BTreeMap<String, String>| {
-            tags.iter().map(|(key, value)| (format!("aws:RequestTag/{key}"), value.clone())).collect()
-        };
+    /// Keys that conditions of policies can look at, each with its values.
+    pub fn context(&self) -> Vec<(String, Vec<String>)> {
         match self {
-            Self::AssumeRole { session, .. } => vec![("sts:RoleSessionName".to_owned(), session.to_string())],
-            Self::Attach(_, policy) | Self::Detach(_, policy) => vec![("iam:PolicyARN".to_owned(), policy.arn())],
-            Self::CreateUser { tags: given, .. } | Self::CreateRole { tags: given, .. } | Self::Tag(_, given) => {
-                tags(given)
+            Self::AssumeRole { session, .. } => vec![("sts:RoleSessionName".to_owned(), vec![session.to_string()])],
+            Self::Attach(_, policy) | Self::Detach(_, policy) => vec![("iam:PolicyARN".to_owned(), vec![policy.arn()])],
+            Self::CreateUser { tags, .. } | Self::CreateRole { tags, .. } | Self::Tag(_, tags) => {
+                let values = tags.iter().map(|(key, value)| (format!("aws:RequestTag/{key}"), vec![value.clone()]));
+                values.chain(of_keys(tags.keys().cloned().collect())).collect()
             }
+            Self::Untag(_, keys) => of_keys(keys.clone()).into_iter().collect(),
             _ => Vec::new(),
         }
     }
+}
+
+/// A request without tags has no such key.
+fn of_keys(keys: Vec<String>) -> Option<(String, Vec<String>)> {
+    (!keys.is_empty()).then(|| ("aws:TagKeys".to_owned(), keys))
 }

@@ -122,7 +122,13 @@ fn refused() {
     let long = "x".repeat(129);
     let many_tags: String = (1..=51).map(|n| format!("&Tags.member.{n}.Key=k{n}&Tags.member.{n}.Value=v")).collect();
     let many: String = (1..=40).map(|n| format!("&ActionNames.member.{n}=ecr:X&ResourceArns.member.{n}=*")).collect();
+    let pairs: String = (1..=51).map(|n| format!("&ActionNames.member.{n}=ecr:X")).collect();
+    let two = "&ResourceArns.member.1=a&ResourceArns.member.2=b";
     for (form, code) in [
+        (
+            format!("Action=SimulatePrincipalPolicy&PolicySourceArn=arn:aws:iam::123456789012:user/x{pairs}{two}"),
+            Code::InvalidInput,
+        ),
         ("Action=CreateGroup".to_owned(), Code::InvalidAction),
         ("Action=".into(), Code::InvalidAction),
         ("UserName=a".into(), Code::InvalidAction),
@@ -139,6 +145,7 @@ fn refused() {
         (format!("Action=AssumeRole&{ROLE}&RoleSessionName=s1&Tags.member.1.Key=a&Tags.member.1.Value=b"), Code::ValidationError),
         (format!("Action=CreateUser&UserName=a{many_tags}"), Code::ValidationError),
         ("Action=TagUser&UserName=a&Tags.member.1.Key=a&Tags.member.1.Value=1&Tags.member.2.Key=a&Tags.member.2.Value=2".into(), Code::InvalidInput),
+        ("Action=TagUser&UserName=a&Tags.member.1.Key=team&Tags.member.1.Value=1&Tags.member.2.Key=Team&Tags.member.2.Value=2".into(), Code::InvalidInput),
         ("Action=TagUser&UserName=a&Tags.member.1.Key=%3C&Tags.member.1.Value=1".into(), Code::ValidationError),
         ("Action=TagUser&UserName=a&Tags.member.2.Key=a&Tags.member.2.Value=1".into(), Code::ValidationError),
         ("Action=ListUsers&MaxItems=0".into(), Code::ValidationError),
@@ -211,8 +218,34 @@ fn resources_and_keys() {
     let attach = "Action=AttachUserPolicy&UserName=a&PolicyArn=arn:aws:iam::aws:policy/PullOnly";
     assert_eq!(
         parse(attach).unwrap().context(),
-        [("iam:PolicyARN".to_owned(), "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly".to_owned())]
+        [("iam:PolicyARN".to_owned(), vec!["arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly".to_owned()])]
     );
+}
+
+#[test]
+fn conditions_see_tags_and_their_keys() {
+    let tags = "Tags.member.1.Key=team&Tags.member.1.Value=x&Tags.member.2.Key=env&Tags.member.2.Value=y";
+    let said =
+        |key: &str, values: &[&str]| (key.to_owned(), values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>());
+    let both = vec![
+        said("aws:RequestTag/env", &["y"]),
+        said("aws:RequestTag/team", &["x"]),
+        said("aws:TagKeys", &["env", "team"]),
+    ];
+    for (form, context) in [
+        (format!("Action=CreateUser&UserName=a&{tags}"), both.clone()),
+        (format!("Action=CreateRole&RoleName=a&AssumeRolePolicyDocument={{}}&{tags}"), both.clone()),
+        (format!("Action=TagUser&UserName=a&{tags}"), both.clone()),
+        (format!("Action=TagRole&RoleName=a&{tags}"), both),
+        ("Action=CreateUser&UserName=a".to_owned(), vec![]),
+        (
+            "Action=UntagUser&UserName=a&TagKeys.member.1=b&TagKeys.member.2=a".to_owned(),
+            vec![said("aws:TagKeys", &["b", "a"])],
+        ),
+        ("Action=UntagRole&RoleName=a&TagKeys.member.1=b".to_owned(), vec![said("aws:TagKeys", &["b"])]),
+    ] {
+        assert_eq!(parse(&form).unwrap().context(), context, "{form}");
+    }
 }
 
 #[test]

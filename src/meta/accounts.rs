@@ -1,6 +1,6 @@
 //! Users and roles of an account, as its administrators list and change them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::changes::Change;
 use super::clock::now_ms;
@@ -144,7 +144,7 @@ impl Meta {
         writing.commit().await
     }
 
-    /// Adds tags, or changes them, and takes others away. False, and nothing changes, when there would be more than `most`.
+    /// Adds tags, or changes them, and takes others away, all of them however their keys are written: capitals make no other key. False, and nothing changes, when there would be more than `most`.
     pub async fn change_principal_tags(
         &self,
         id: PrincipalId,
@@ -162,8 +162,9 @@ impl Meta {
         let Some(text) = kept else { return Ok(true) };
         let tags = serde_json::from_str::<BTreeMap<String, String>>(&text);
         let mut tags = tags.map_err(|_| Error::Malformed { what: "a principal's tags", text })?;
+        let gone: BTreeSet<String> = put.keys().chain(remove).map(|key| key.to_lowercase()).collect();
+        tags.retain(|key, _| !gone.contains(&key.to_lowercase()));
         tags.extend(put.iter().map(|(key, value)| (key.clone(), value.clone())));
-        tags.retain(|key, _| !remove.contains(key));
         if tags.len() > most {
             return Ok(false);
         }
@@ -243,6 +244,8 @@ mod tests {
             assert!(!meta.change_principal_tags(ann, &tags(&[("c", "3")]), &[], 2).await.unwrap());
             assert!(meta.change_principal_tags(ann, &tags(&[("c", "3")]), &["a".to_owned()], 2).await.unwrap());
             assert_eq!(meta.principal_by_id(ann).await.unwrap().unwrap().tags, tags(&[("b", "2"), ("c", "3")]));
+            assert!(meta.change_principal_tags(ann, &tags(&[("B", "4")]), &["C".to_owned()], 2).await.unwrap());
+            assert_eq!(meta.principal_by_id(ann).await.unwrap().unwrap().tags, tags(&[("B", "4")]));
 
             // It goes when it has nothing any more.
             let key = AccessKeyRow { id: "AKIA".to_owned(), principal: ann, sealed: String::new(), created_at_ms: 1 };

@@ -97,13 +97,20 @@ impl PrincipalKind {
 
 impl Meta {
     /// The principal's row; made if it is missing, changed if it is there. Epochs begin with the time, so that a token of a
-    /// principal who was removed is never of one who is made later with the same name.
+    /// principal who was removed is never of one who is made later with the same name. Who was made otherwise and now stands in
+    /// the configuration is another: the old one's tokens end, and what only roles have goes.
     pub async fn put_principal(&self, new: &NewPrincipal, now_ms: i64) -> Result<PrincipalId, Error> {
         let mut writing = self.write().await?;
         let tags = serde_json::to_string(&new.tags).unwrap_or_else(|_| "{}".to_owned());
         let id = sqlx::query_scalar(
             "INSERT INTO principal (account, kind, name, declared, epoch, tags, created_at_ms) VALUES ($1, $2, $3, $4, $6, $5, $6) \
-             ON CONFLICT (account, kind, name) DO UPDATE SET declared = excluded.declared, tags = excluded.tags RETURNING id",
+             ON CONFLICT (account, kind, name) DO UPDATE SET declared = excluded.declared, tags = excluded.tags, \
+             epoch = CASE WHEN excluded.declared > principal.declared THEN principal.epoch + 1 ELSE principal.epoch END, \
+             trust = CASE WHEN excluded.declared > principal.declared THEN NULL ELSE principal.trust END, \
+             description = CASE WHEN excluded.declared > principal.declared THEN NULL ELSE principal.description END, \
+             longest_session_s = \
+                 CASE WHEN excluded.declared > principal.declared THEN NULL ELSE principal.longest_session_s END \
+             RETURNING id",
         )
         .bind(new.account.as_str())
         .bind(new.kind.name())

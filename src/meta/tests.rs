@@ -433,6 +433,17 @@ async fn epochs_of_principals() {
         meta.revoke_tokens(first).await.unwrap();
         let revoked = epoch().await;
         assert!(revoked > at_first);
+        // Who made them may know their keys: what stands in the configuration is somebody else.
+        meta.put_trust(first, Some("{}")).await.unwrap();
+        let declared = NewPrincipal { declared: true, ..ann.clone() };
+        assert_eq!(meta.put_principal(&declared, 1_795_000_000_002).await.unwrap(), first);
+        let row = meta.principal_by_id(first).await.unwrap().unwrap();
+        assert_eq!((row.declared, row.epoch > revoked, row.trust), (true, true, None));
+        meta.put_trust(first, Some("{}")).await.unwrap();
+        meta.put_principal(&declared, 1_795_000_000_003).await.unwrap();
+        let again = meta.principal_by_id(first).await.unwrap().unwrap();
+        assert_eq!((again.epoch, again.trust.as_deref()), (row.epoch, Some("{}")), "it was there before");
+        let revoked = row.epoch;
         // Who comes later with the same name has none of these.
         assert!(meta.remove_principal(first).await.unwrap());
         meta.put_principal(&ann, 1_795_000_060_000).await.unwrap();

@@ -17,8 +17,8 @@ pub struct ResourceAsk<'a> {
     pub arn: &'a str,
     /// Whose it is.
     pub account: AccountId,
-    /// What conditions can look at besides the circumstances.
-    pub context: &'a [(String, String)],
+    /// Keys that conditions can look at besides the circumstances, each with its values.
+    pub context: &'a [(String, Vec<String>)],
 }
 
 /// Bytes of a policy that is kept.
@@ -80,8 +80,8 @@ impl Authorizer {
                 let rights = self.inner.library.rights(known).await?;
                 let mut context = Context::with_capacity(8 + ask.context.len());
                 surroundings(&mut context, circumstances);
-                for (key, value) in ask.context {
-                    context.add(key.as_str(), value.as_str());
+                for (key, values) in ask.context {
+                    context.add_all(key.as_str(), values.iter().map(String::as_str));
                 }
                 let question = Question::new(&rights.principal, ask.action, ask.arn, ask.account, &context);
                 let own: Vec<IdentityPolicy<'_>> =

@@ -14,6 +14,7 @@ pub struct Simulated {
     pub is_allowed: bool,
     /// A statement says Deny.
     pub is_denied: bool,
+    /// The first of them.
     pub matched: Vec<Statement>,
 }
 
@@ -27,8 +28,12 @@ pub struct Statement {
     pub sid: Option<String>,
 }
 
+/// Statements that a result names.
+const MAX_MATCHED: usize = 20;
+
 impl Authorizer {
-    /// `context` holds all that conditions see. Of what is no repository here only the principal's own policies speak.
+    /// `context` holds all that conditions see. Of what is no repository of the principal's account only the principal's own policies
+    /// speak: what another account's say is not for them to learn.
     pub async fn simulate(
         &self,
         known: &Known,
@@ -38,15 +43,16 @@ impl Authorizer {
     ) -> Result<Simulated, meta::Error> {
         let library = &self.inner.library;
         let rights = library.rights(known).await?;
-        let repository = repository(resource);
+        let account = resource.split(':').nth(4).and_then(|account| account.parse().ok());
+        let account = account.unwrap_or(if resource == "*" { self.settings().account } else { known.row().account });
+        let is_own = account == known.row().account;
+        let repository = repository(resource).filter(|_| is_own);
         let facts = match &repository {
             Some(name) => library.facts(name).await?,
             None => Arc::default(),
         };
-        let account = resource.split(':').nth(4).and_then(|account| account.parse().ok());
-        let account = account.unwrap_or(if resource == "*" { self.settings().account } else { known.row().account });
         let registry = match (&repository, resource) {
-            (None, resource) if resource != "*" => None,
+            (None, resource) if resource != "*" || !is_own => None,
             _ => Some(library.registry(account).await?),
         };
         let mut context = context.clone();
@@ -68,12 +74,13 @@ impl Authorizer {
         let explained = explain(&policies, &question);
         let is_about =
             |outcome: &Outcome| matches!(outcome, Outcome::Matched | Outcome::MatchedRole | Outcome::MatchedAccount);
-        let matched =
-            explained.statements.iter().filter(|examined| is_about(&examined.outcome)).map(|examined| Statement {
+        let matched = explained.statements.iter().filter(|examined| is_about(&examined.outcome)).take(MAX_MATCHED).map(
+            |examined| Statement {
                 policy: examined.statement.source.identity().map(str::to_owned),
                 index: examined.statement.statement,
                 sid: examined.statement.sid.map(str::to_owned),
-            });
+            },
+        );
         Ok(Simulated {
             is_allowed: explained.decision.is_allowed(),
             is_denied: matches!(explained.decision, Decision::Denied { .. }),

@@ -530,12 +530,14 @@ async fn roles_of_the_configuration_and_of_id_tokens() {
     let statement = r#"{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}"#;
     std::fs::write(&file, format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#)).unwrap();
     let mut setup = Setup::of(&upstream);
+    let audit = folder.path().join("audit");
+    setup.log.text("audit", audit.to_str().unwrap());
     setup.more = format!(
         "{USERS}\n[[role]]\nname = \"release\"\npolicies = [\"FullAccess\"]\ntrust = {file:?}\n\
          [[oidc]]\nissuer = {:?}\naudience = \"registry\"\nclaims = [\"repository=team/*\"]\nrole = \"ci\"\npolicies = [\"FullAccess\"]\n",
         issuer.name()
     );
-    let proxy = setup.start().await;
+    let mut proxy = setup.start().await;
     let role = "arn:aws:iam::000000000000:role";
     let assumed = sts(&proxy, &root(), &format!("AssumeRole&RoleArn={role}/release&RoleSessionName=s1")).await;
     let release = Key::told(&assumed);
@@ -575,6 +577,15 @@ async fn roles_of_the_configuration_and_of_id_tokens() {
     assert_eq!(caller(&proxy, &release).await, "arn:aws:sts::000000000000:assumed-role/release/s1");
     revoke(&proxy, &["root"]);
     until_async("the session is over", async || caller(&proxy, &release).await == "InvalidClientTokenId").await;
+    // Strangers are refused, and do not fill the file.
+    let throttled = async || web(&format!("{role}/ci"), "x.y.z").await.text().contains("Throttling");
+    until_async("it is told to wait", throttled).await;
+    proxy.terminate().await;
+    let text = std::fs::read_to_string(audit).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_strangers: Vec<&Value> = lines.iter().filter(|line| line["principal"] == "anonymous").collect();
+    assert!(of_strangers.len() >= 4 && of_strangers.iter().all(|line| line["decision"] == "denied"), "{text}");
+    assert!(lines.iter().all(|line| line["fault"] != "Throttling"), "{text}");
 }
 
 #[tokio::test]
@@ -586,7 +597,8 @@ async fn what_would_be_decided() {
     let own = encoded(&format!(r#"{{"Version":"2012-10-17","Statement":[{statement},{deny}]}}"#));
     user(&proxy, "dave", Some(&own)).await;
     let set = serde_json::json!({ "repositoryName": "team/app", "policyText": serde_json::json!({ "Version": "2012-10-17", "Statement": [
-        { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::000000000000:user/dave" }, "Action": "ecr:PutImage" }] }).to_string() });
+        { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::000000000000:user/dave" }, "Action": "ecr:PutImage" },
+        { "Effect": "Allow", "Principal": { "AWS": "111111111111" }, "Action": "ecr:PutImage" }] }).to_string() });
     ecr(&proxy, &root(), "SetRepositoryPolicy", &set.to_string()).await.assert_status(200);
     let ask = async |action: &str, resource: &str, more: &str| {
         let asked = format!(
@@ -610,6 +622,15 @@ async fn what_would_be_decided() {
     let of_others =
         "SimulatePrincipalPolicy&PolicySourceArn=arn:aws:iam::111111111111:user/foreign&ActionNames.member.1=a:b";
     assert_fault(&iam(&proxy, &root(), of_others).await, 400, "InvalidInput");
+    // What the policies of other accounts say is not told.
+    let foreign = Key::of("AKIAFOREFOREFOREFORE");
+    let across = format!(
+        "SimulatePrincipalPolicy&PolicySourceArn=arn:aws:iam::111111111111:user/foreign&ActionNames.member.1=ecr:PutImage&ResourceArns.member.1={app}"
+    );
+    let answer = iam(&proxy, &foreign, &across).await;
+    answer.assert_status(200);
+    assert_eq!(element(&answer.text(), "EvalDecision"), "implicitDeny");
+    assert!(!answer.text().contains("resource-policy"), "{}", answer.text());
 }
 
 #[tokio::test]

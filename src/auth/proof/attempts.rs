@@ -31,10 +31,22 @@ pub struct Attempts {
 
 /// Refused without looking at the credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many failed logins from this address: try again in {} seconds", .wait.as_secs().saturating_add(1))]
+#[error("{what}: try again in {} seconds", .wait.as_secs().saturating_add(1))]
 pub struct TooManyAttempts {
+    what: &'static str,
     /// For `Retry-After`.
     pub wait: Duration,
+}
+
+impl TooManyAttempts {
+    const fn failed(wait: Duration) -> Self {
+        Self { what: "too many failed logins from this address", wait }
+    }
+
+    /// Those of all addresses together are more than can be checked.
+    pub const fn waiting(wait: Duration) -> Self {
+        Self { what: "too many logins are waiting to be checked", wait }
+    }
 }
 
 impl Default for AttemptLimit {
@@ -64,7 +76,7 @@ impl Attempts {
         let debt = known.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
         let bearable = self.limit.window.saturating_sub(self.interval());
         match debt.checked_sub(bearable) {
-            Some(wait) if !wait.is_zero() => Err(TooManyAttempts { wait }),
+            Some(wait) if !wait.is_zero() => Err(TooManyAttempts::failed(wait)),
             _ => Ok(()),
         }
     }
@@ -125,7 +137,7 @@ mod tests {
             assert_eq!(attempts.check(here, start), Ok(()));
             attempts.failed(here, start);
         }
-        assert_eq!(attempts.check(here, start), Err(TooManyAttempts { wait: Duration::from_secs(6) }));
+        assert_eq!(attempts.check(here, start), Err(TooManyAttempts::failed(Duration::from_secs(6))));
         assert_eq!(attempts.check(source("192.0.2.2"), start), Ok(()));
         let later = start + Duration::from_secs(6);
         assert!(attempts.check(here, later - Duration::from_millis(1)).is_err());
@@ -202,7 +214,7 @@ mod tests {
                         recent.push_back(now);
                         proptest::prop_assert!(recent.len() <= 20);
                     }
-                    Err(TooManyAttempts { wait }) => {
+                    Err(TooManyAttempts { wait, .. }) => {
                         proptest::prop_assert!(recent.len() >= 10 && wait <= LIMIT.window);
                         proptest::prop_assert_eq!(attempts.check(here, now + wait), Ok(()));
                     }

@@ -231,6 +231,19 @@ fn roles() {
             format!("name = \"a\"\ntrust = {file:?}\n[[role]]\nname = \"a\"\ntrust = {file:?}"),
             "is the name of another role",
         ),
+        // The account that is meant where none stands.
+        (
+            format!(
+                "name = \"a\"\ntrust = {file:?}\n[[role]]\nname = \"a\"\naccount = \"000000000000\"\ntrust = {file:?}"
+            ),
+            "is the name of another role",
+        ),
+        (
+            format!(
+                "name = \"a\"\ntrust = {file:?}\n[[user]]\nname = \"b\"\n[[user]]\nname = \"b\"\naccount = \"000000000000\""
+            ),
+            "is the name of another user",
+        ),
     ] {
         let errors = parse(&format!("[[role]]\n{text}\n")).unwrap_err().to_string();
         assert!(errors.contains(told), "{text}: {errors}");

@@ -63,7 +63,7 @@ fn resource(members: &mut Members) -> Result<RepositoryArn, Fault> {
     })
 }
 
-/// Each key at most once.
+/// Each key at most once, however it is written: conditions do not tell capitals apart.
 pub fn tags(item: Item) -> Result<Vec<ResourceTag>, Fault> {
     let path = item.path().to_owned();
     let tags = item.list(ANY_LENGTH, |item| {
@@ -74,8 +74,11 @@ pub fn tags(item: Item) -> Result<Vec<ResourceTag>, Fault> {
         return Err(Fault::too_many_tags(MAX_RESOURCE_TAGS));
     }
     let mut keys = HashSet::new();
-    match tags.iter().find(|tag| !keys.insert(tag.key.as_str())) {
-        Some(twice) => Err(Fault::invalid_tag_parameter(&path, &format!("The key '{}' occurs twice", twice.key))),
+    match tags.iter().find(|tag| !keys.insert(tag.key.to_lowercase())) {
+        Some(twice) => {
+            let message = format!("The key '{}' occurs twice: capitals make no other key", twice.key);
+            Err(Fault::invalid_tag_parameter(&path, &message))
+        }
         None => Ok(tags),
     }
 }

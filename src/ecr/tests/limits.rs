@@ -161,6 +161,11 @@ fn resource_tags() {
     {
         refuses(Exception::InvalidTagParameter, "TagResource", "tags", json!([tag(key, value)]));
     }
+    for (first, second) in [("team", "team"), ("team", "Team"), ("ä", "Ä")] {
+        let both = json!([tag(first.to_owned(), "1".to_owned()), tag(second.to_owned(), "2".to_owned())]);
+        refuses(Exception::InvalidTagParameter, "TagResource", "tags", both.clone());
+        refuses(Exception::InvalidTagParameter, "CreateRepository", "tags", both);
+    }
     for key in ["aws:cloudformation", "AWS:x"] {
         refuses(Exception::InvalidTagParameter, "TagResource", "tags", json!([tag(key.to_owned(), String::new())]));
     }
