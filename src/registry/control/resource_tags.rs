@@ -11,6 +11,8 @@ impl Control<'_> {
     pub(super) async fn tag_resource(&self, input: TagResource) -> Result<Output, Fault> {
         let row = self.row(&input.resource.name).await?;
         let mut tags = row.settings.resource_tags;
+        // Conditions do not tell capitals apart: a key is one, however it is spelled.
+        tags.retain(|key, _| !input.tags.iter().any(|tag| tag.key.eq_ignore_ascii_case(key)));
         tags.extend(input.tags.into_iter().map(|tag| (tag.key, tag.value)));
         if tags.len() > MAX_RESOURCE_TAGS {
             return Err(Fault::too_many_tags(MAX_RESOURCE_TAGS));
