@@ -3,14 +3,14 @@
 use std::slice;
 use std::time::SystemTime;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 
+use super::aws::{Answered, TARGET};
 use super::gate::{Gate, source};
 use super::metered::Metered;
-use super::transport::ResponseBody;
 use crate::auth::{Authenticator, Claim, Identity, NotRead, Refusal, SignatureRules, Who};
 use crate::ecr::{
     AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, Operation, OperationName, Output, Resource,
@@ -21,18 +21,9 @@ use crate::policy::{About, Ask, Denied, On, Permit};
 use crate::registry::{Endpoint, Incoming, Registries, Registry, no_registry};
 use crate::telemetry::{AuditLine, rfc_3339};
 
-const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-
 /// Whether the request is for this API.
 pub fn is_for(request: &Parts) -> bool {
     request.method == Method::POST && request.uri.path() == "/" && request.headers.contains_key(TARGET)
-}
-
-/// What came of a request, for the log.
-pub struct Answered {
-    pub response: Response<ResponseBody>,
-    pub fault: Option<String>,
 }
 
 pub async fn answer(
@@ -54,17 +45,7 @@ pub async fn answer(
             (status, fault.to_json(), Some(fault.to_string()))
         }
     };
-    let mut response = Response::new(ResponseBody::full(document.into()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
-    if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    if status.is_server_error() {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-    }
-    Answered { response, fault }
+    Answered::new(status, "application/x-amz-json-1.1", document, fault, request_id)
 }
 
 async fn respond(

@@ -2,14 +2,14 @@
 
 use std::time::SystemTime;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
+use super::aws::{Answered, TARGET};
 use super::gate::{Gate, source};
-use super::transport::ResponseBody;
 use crate::accounts::Api;
 use crate::auth::{Claim, Identity, Refusal, SignatureRules, Who};
 use crate::iam::{Code, Fault, Form, MAX_BODY_BYTES, Operation, OperationName, Output, Service};
@@ -18,8 +18,6 @@ use crate::registry::Incoming;
 use crate::storage::joined;
 use crate::telemetry::{Audit, AuditLine, rfc_3339};
 
-const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Whether the request is for one of these APIs.
@@ -30,12 +28,6 @@ pub fn is_for(request: &Parts) -> bool {
         && request.uri.path() == "/"
         && !request.headers.contains_key(TARGET)
         && media_type.eq_ignore_ascii_case(FORM)
-}
-
-/// What came of a request, for the log.
-pub struct Answered {
-    pub response: Response<ResponseBody>,
-    pub fault: Option<String>,
 }
 
 pub async fn answer(request: &Parts, body: Incoming, gate: &Gate, api: &Api, request_id: &str) -> Answered {
@@ -50,18 +42,9 @@ pub async fn answer(request: &Parts, body: Incoming, gate: &Gate, api: &Api, req
             }
         }
     };
-    let mut response = Response::new(ResponseBody::full(document.into()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    if status.is_server_error() {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
-    }
-    Answered { response, fault }
+    let mut answered = Answered::new(status, "text/xml", document, fault, request_id);
+    answered.response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answered
 }
 
 struct Asked<'a> {

@@ -4,6 +4,7 @@
 //! headers.
 
 mod access_log;
+mod aws;
 mod ecr;
 mod gate;
 mod host;
