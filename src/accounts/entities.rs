@@ -7,7 +7,7 @@ use crate::auth::{AccessKey, Enrolment};
 use crate::iam::{Entity, EntityKind, MAX_TAGS, ManagedPolicy, Page, PolicyName};
 use crate::meta::{Meta, PrincipalKind, PrincipalRow, RoleColumns};
 use crate::oci::AccountId;
-use crate::policy::{Document, Kind, Preset};
+use crate::policy::{Document, Kind};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -152,7 +152,7 @@ impl Accounts {
         name: &PolicyName,
         document: &str,
     ) -> Result<(), Error> {
-        if Preset::named(name.as_str()).is_some() {
+        if ManagedPolicy::named(name.as_str()).is_some() {
             return Err(Error::PresetName(name.to_string()));
         }
         check(Kind::Identity, of, name.as_str(), document)?;
@@ -212,9 +212,9 @@ mod tests {
     #[test]
     fn what_can_be_attached_comes_with_the_program() {
         for policy in ManagedPolicy::ALL {
-            assert!(Preset::named(policy.name()).is_some_and(|preset| preset.document().is_ok()), "{policy:?}");
+            assert!(ManagedPolicy::named(policy.name()).is_some_and(|preset| preset.document().is_ok()), "{policy:?}");
         }
-        assert_eq!(ManagedPolicy::ALL.len(), Preset::ALL.len());
-        assert_eq!(Preset::ALL.map(Preset::name), crate::config::PRESETS);
+        assert_eq!(ManagedPolicy::ALL.len(), ManagedPolicy::ALL.len());
+        assert_eq!(ManagedPolicy::ALL.map(ManagedPolicy::name), crate::config::PRESETS);
     }
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::error::Error;
 use crate::auth::{AccessKey, Enrolment, Keyring, load_keyring};
 use crate::config::{Access, Settings};
+use crate::iam::ManagedPolicy;
 use crate::meta::Meta;
-use crate::policy::{Document, Kind, Preset};
+use crate::policy::{Document, Kind};
 
 /// Bytes of a policy of a user (IAM allows 6,144 characters without spaces for a managed one).
 const MAX_POLICY_BYTES: usize = 64 << 10;
@@ -31,7 +32,7 @@ pub(super) async fn declare(settings: &Settings, meta: &Meta, keyring: &Arc<Keyr
     let users = settings.users.iter().map(|user| (user.name.as_str(), user.policies.as_slice()));
     let roles = settings.roles.iter().map(|role| (role.name.as_str(), role.policies.as_slice()));
     for (of, policies) in users.chain(roles).chain(settings.ruled_roles()) {
-        for (name, text) in policies.iter().filter(|(name, _)| Preset::named(name).is_none()) {
+        for (name, text) in policies.iter().filter(|(name, _)| ManagedPolicy::named(name).is_none()) {
             let parsed = Document::parse(Kind::Identity, text, MAX_POLICY_BYTES);
             parsed.map_err(|source| Error::Policy { user: of.to_owned(), name: name.clone(), source })?;
         }
@@ -49,7 +50,7 @@ pub(super) async fn declare(settings: &Settings, meta: &Meta, keyring: &Arc<Keyr
     if !is_required || !settings.oidc.is_empty() {
         return Ok(());
     }
-    if let Some(key) = enrolment.first_user(FIRST_USER, Preset::Administrator.name()).await? {
+    if let Some(key) = enrolment.first_user(FIRST_USER, ManagedPolicy::Administrator.name()).await? {
         let path = settings.data.join("admin-credentials");
         write_credentials(&path, &key, &settings.auth.region)
             .map_err(|source| Error::FirstUser { path: path.clone(), source })?;

@@ -3,8 +3,11 @@
 /// The name is that under which the policy is known in the configuration and to `entrepot iam`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ManagedPolicy {
+    /// Everything, users and their rights included.
     Administrator,
+    /// Everything that registries do.
     FullAccess,
+    /// Reads, pushes and no administration.
     PowerUser,
     ReadOnly,
     PullOnly,

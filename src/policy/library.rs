@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::iam::{Document, Kind, Preset, Principal, RegistryScope};
+use super::iam::{Document, Kind, Principal, RegistryScope};
 use crate::auth::Known;
 use crate::ecr::{AccountSettingName, Word};
+use crate::iam::ManagedPolicy;
 use crate::meta::{self, DocumentKind, Meta};
 use crate::oci::{AccountId, QualifiedName};
 
@@ -93,7 +94,7 @@ impl Library {
         let principal = tags.fold(principal, |principal, (key, value)| principal.with_tag(key, value));
         let mut policies = Vec::new();
         for (name, text) in self.meta.principal_policies(id).await? {
-            let document = match Preset::named(&name).filter(|_| text.is_empty()) {
+            let document = match ManagedPolicy::named(&name).filter(|_| text.is_empty()) {
                 Some(preset) => preset.document(),
                 None => Document::parse(Kind::Identity, &text, MAX_DOCUMENT_BYTES),
             };

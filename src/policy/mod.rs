@@ -19,7 +19,7 @@ mod simulation;
 pub use authorizer::{About, Ask, Authorizer, On, Viewer};
 pub use circumstances::Circumstances;
 pub use denied::Denied;
-pub use iam::{Document, DocumentError, Kind, Preset};
+pub use iam::{Document, DocumentError, Kind};
 pub use permit::Permit;
 pub use resource::ResourceAsk;
 pub use simulation::{Simulated, Statement};

@@ -35,7 +35,6 @@ pub use error::{DocumentError, Refusal};
 pub use evaluate::{IdentityPolicy, Policies, RegistryScope, decide, decide_assumption};
 pub use explain::{Examined, Explanation, Outcome, explain};
 pub use moment::Moment;
-pub use presets::Preset;
 pub use principal::{Principal, PrincipalError, PrincipalKind};
 pub use question::Question;
 pub use statement::Effect;

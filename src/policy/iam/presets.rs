@@ -2,36 +2,9 @@
 
 use super::document::{Document, Kind};
 use super::error::DocumentError;
+use crate::iam::ManagedPolicy;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Preset {
-    /// Everything, users and their rights included.
-    Administrator,
-    /// Everything that registries do.
-    FullAccess,
-    /// Reads, pushes and no administration.
-    PowerUser,
-    ReadOnly,
-    PullOnly,
-}
-
-impl Preset {
-    pub const ALL: [Self; 5] = [Self::Administrator, Self::FullAccess, Self::PowerUser, Self::ReadOnly, Self::PullOnly];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Administrator => "Administrator",
-            Self::FullAccess => "FullAccess",
-            Self::PowerUser => "PowerUser",
-            Self::ReadOnly => "ReadOnly",
-            Self::PullOnly => "PullOnly",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|preset| preset.name() == name)
-    }
-
+impl ManagedPolicy {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Administrator => ADMINISTRATOR,

@@ -1,6 +1,7 @@
 //! How documents combine: sides, limits, denials.
 
 use super::*;
+use crate::iam::ManagedPolicy;
 
 /// Statements by a short name, each with a marker for the principal where the document needs one.
 const STATEMENTS: &[(&str, &str)] = &[
@@ -251,10 +252,10 @@ fn presets() {
         ["ecr:CreateRepository", "ecr:DeleteRepository", "ecr:SetRepositoryPolicy", "ecr:BatchDeleteImage"];
     let who = asker(named(ASKERS, "ann"));
     for (preset, wanted) in [
-        (Preset::PullOnly, [true, false, false, false]),
-        (Preset::ReadOnly, [true, true, false, false]),
-        (Preset::PowerUser, [true, true, true, false]),
-        (Preset::FullAccess, [true, true, true, true]),
+        (ManagedPolicy::PullOnly, [true, false, false, false]),
+        (ManagedPolicy::ReadOnly, [true, true, false, false]),
+        (ManagedPolicy::PowerUser, [true, true, true, false]),
+        (ManagedPolicy::FullAccess, [true, true, true, true]),
     ] {
         let document = preset.document().unwrap();
         let identity = [IdentityPolicy { name: preset.name(), document: &document }];
@@ -265,6 +266,6 @@ fn presets() {
                 assert_eq!(found, wanted, "{} {action}", preset.name());
             }
         }
-        assert_eq!(Preset::named(preset.name()), Some(preset));
+        assert_eq!(ManagedPolicy::named(preset.name()), Some(preset));
     }
 }
