@@ -16,7 +16,7 @@ use super::reload;
 use super::usage;
 use crate::cache::BlobCache;
 use crate::config::{self, Access, Settings, Watch};
-use crate::http::{Bound, Gate, Ops, Readiness, Service, Serving, TlsListener, Usage};
+use crate::http::{Bound, Door, Front, Gate, Ops, Readiness, Service, Serving, TlsListener, Usage};
 use crate::meta::Meta;
 use crate::registry::Hosted;
 use crate::telemetry::{Audit, Logs};
@@ -54,9 +54,9 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         let usual = if settings.auth.required { Access::Required } else { Access::Open };
         let is_open = listener.auth.unwrap_or(usual) == Access::Open;
         let (authenticator, authorizer) = (core.authenticator.clone(), core.authorizer.clone());
-        let (accounts, audit) = (core.registry.registries().clone(), audit.clone());
-        let is_secure = listener.tls.is_some();
-        let gate = Gate::new(authenticator, authorizer, accounts, is_open, listener.push, is_secure, audit);
+        let front = Front { registries: core.registry.registries().clone(), url: settings.auth.url.clone() };
+        let door = Door { open: is_open, push: listener.push, secure: listener.tls.is_some() };
+        let gate = Gate::new(authenticator, authorizer, front, door, audit.clone());
         let service = Service {
             registry: core.registry.clone(),
             metrics: core.metrics.clone(),

@@ -8,8 +8,9 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 
+use super::address::{Address, Front};
 use super::aws::{Answered, TARGET};
-use super::gate::{Gate, source};
+use super::gate::Gate;
 use super::metered::Metered;
 use crate::auth::{Authenticator, Claim, Identity, NotRead, Refusal, SignatureRules, Who};
 use crate::ecr::{
@@ -26,15 +27,17 @@ pub fn is_for(request: &Parts) -> bool {
     request.method == Method::POST && request.uri.path() == "/" && request.headers.contains_key(TARGET)
 }
 
-pub async fn answer(
-    request: &Parts,
-    body: Incoming,
-    gate: &Gate,
-    registry: &Registry,
-    request_id: &str,
-    metered: &mut Metered,
-) -> Answered {
-    let (status, document, fault) = match respond(request, body, gate, registry, request_id, metered).await {
+/// A request, and those who answer it.
+pub struct Asked<'a> {
+    pub request: &'a Parts,
+    pub address: &'a Address,
+    pub gate: &'a Gate,
+    pub registry: &'a Registry,
+    pub request_id: &'a str,
+}
+
+pub async fn answer(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Answered {
+    let (status, document, fault) = match respond(asked, body, metered).await {
         Ok(output) => {
             metered.operated(Some(&output));
             (StatusCode::OK, output.to_json(), None)
@@ -45,17 +48,11 @@ pub async fn answer(
             (status, fault.to_json(), Some(fault.to_string()))
         }
     };
-    Answered::new(status, "application/x-amz-json-1.1", document, fault, request_id)
+    Answered::new(status, "application/x-amz-json-1.1", document, fault, asked.request_id)
 }
 
-async fn respond(
-    request: &Parts,
-    body: Incoming,
-    gate: &Gate,
-    registry: &Registry,
-    request_id: &str,
-    metered: &mut Metered,
-) -> Result<Output, Fault> {
+async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Result<Output, Fault> {
+    let Asked { request, address, gate, registry, request_id } = *asked;
     let target = request.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let claim = Claim::parse(&SignatureRules::ECR, &request.method, &request.uri, &request.headers);
     let claim = claim.map_err(|refusal| unsigned(&refusal))?;
@@ -88,9 +85,9 @@ async fn respond(
     let operation = Operation::parse(target, &body)?;
     let account = account(&identity, &operation, registry.registries())?;
     let about = |name: &RepositoryName| registry.about_named(QualifiedName::new(account, name.clone()));
-    let permit = permit(request, gate, identity, operation, account, about, request_id).await?;
+    let permit = permit(asked, identity, operation, account, about).await?;
     metered.operates(permit.action(), permit.identity(), about);
-    let endpoint = |account| endpoint(request, gate, registry.registries(), account, &claim.scope().region);
+    let endpoint = |account| endpoint(address, gate.front(), account, &claim.scope().region);
     if let Operation::GetAuthorizationToken(input) = permit.action() {
         let ids = if input.registry_ids.is_empty() { slice::from_ref(&account) } else { &*input.registry_ids };
         if let Some(other) = ids.iter().find(|id| !registry.registries().has(**id)) {
@@ -113,7 +110,7 @@ async fn respond(
     gate.audit().write(&AuditLine {
         at: rfc_3339(SystemTime::now()),
         request_id,
-        source: source(request).to_string(),
+        source: address.source.to_string(),
         principal: &principal,
         means: means.name(),
         action,
@@ -155,14 +152,13 @@ fn unsigned(refusal: &Refusal) -> Fault {
 
 /// Each repository that the operation is about must be allowed.
 async fn permit(
-    request: &Parts,
-    gate: &Gate,
+    asked: &Asked<'_>,
     identity: Identity,
     operation: Operation,
     account: AccountId,
     about: impl Fn(&RepositoryName) -> About,
-    request_id: &str,
 ) -> Result<Permit<Operation>, Fault> {
+    let Asked { request, address, gate, request_id, .. } = *asked;
     let action = operation.iam_action();
     let own = |identity: &Identity| match &identity.who {
         Who::Known(known) => known.row().account,
@@ -194,12 +190,12 @@ async fn permit(
             each.flat_map(ask).collect()
         }
     };
-    let circumstances = gate.circumstances(request);
+    let circumstances = gate.circumstances(request, address);
     let (principal, means) = (identity.name().to_owned(), identity.means);
     let permit = gate.authorizer().authorize_all(identity, operation, &asks, &circumstances).await;
     permit.map_err(|denied| match denied {
         Denied::Policy { .. } => {
-            gate.note(request, request_id, &principal, means, &denied);
+            gate.note(address, request_id, &principal, means, &denied);
             Fault::new(Exception::AccessDenied, denied.to_string())
         }
         Denied::Unavailable(error) => {
@@ -211,9 +207,10 @@ async fn permit(
 }
 
 /// The registry of this account as whoever asks names it: the region is the one that they signed for.
-fn endpoint(request: &Parts, gate: &Gate, accounts: &Registries, account: AccountId, region: &str) -> Endpoint {
-    let url = if account == accounts.home() { None } else { accounts.host_of(account, region) };
-    let url = url.map_or_else(|| gate.url(request), |host| gate.url_of(request, &host));
+fn endpoint(address: &Address, front: &Front, account: AccountId, region: &str) -> Endpoint {
+    let registries = &front.registries;
+    let host = if account == registries.home() { None } else { registries.host_of(account, region) };
+    let url = host.map_or_else(|| front.url(address), |host| front.url_of(address, &host));
     Endpoint { account, region: region.to_owned(), url }
 }
 

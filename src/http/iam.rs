@@ -8,8 +8,9 @@ use http::{HeaderValue, Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
+use super::address::Address;
 use super::aws::{Answered, TARGET};
-use super::gate::{Gate, source};
+use super::gate::Gate;
 use crate::accounts::Api;
 use crate::auth::{Claim, Identity, Refusal, SignatureRules, Who};
 use crate::iam::{Code, Fault, Form, MAX_BODY_BYTES, Operation, OperationName, Output, Service};
@@ -30,8 +31,8 @@ pub fn is_for(request: &Parts) -> bool {
         && media_type.eq_ignore_ascii_case(FORM)
 }
 
-pub async fn answer(request: &Parts, body: Incoming, gate: &Gate, api: &Api, request_id: &str) -> Answered {
-    let asked = Asked { request, gate, api, request_id };
+pub async fn answer(asked: &Asked<'_>, body: Incoming) -> Answered {
+    let request_id = asked.request_id;
     let (status, document, fault) = match asked.read(body).await {
         Err(fault) => asked.refusal(Service::Iam, fault),
         Ok((form, hash)) => {
@@ -47,11 +48,13 @@ pub async fn answer(request: &Parts, body: Incoming, gate: &Gate, api: &Api, req
     answered
 }
 
-struct Asked<'a> {
-    request: &'a Parts,
-    gate: &'a Gate,
-    api: &'a Api,
-    request_id: &'a str,
+/// A request, and those who answer it.
+pub struct Asked<'a> {
+    pub request: &'a Parts,
+    pub address: &'a Address,
+    pub gate: &'a Gate,
+    pub api: &'a Api,
+    pub request_id: &'a str,
 }
 
 /// What is written down of a change.
@@ -97,7 +100,7 @@ impl Asked<'_> {
         let operation = Operation::parse(name, form, caller)?;
         let (principal, means) = (identity.name().to_owned(), identity.means);
         let resource = operation.resource(known.row().account).unwrap_or_else(|| principal.clone());
-        let circumstances = self.gate.circumstances(self.request);
+        let circumstances = self.gate.circumstances(self.request, self.address);
         let permit =
             self.api.permit(name, identity, operation, &circumstances).await.map_err(|denied| match denied {
                 Denied::Unavailable(error) => {
@@ -105,7 +108,7 @@ impl Asked<'_> {
                     Fault::server()
                 }
                 denied => {
-                    self.gate.note(self.request, self.request_id, &principal, means, &denied);
+                    self.gate.note(self.address, self.request_id, &principal, means, &denied);
                     Fault::new(Code::AccessDenied, denied.to_string())
                 }
             })?;
@@ -136,7 +139,7 @@ impl Asked<'_> {
         let (means, action, resource) = ("id-token", name.iam_action(), role.to_string());
         let because = "a rule of the configuration";
         let noted = Noted { principal: "anonymous", means, action, resource: &resource, because, is_refused: true };
-        let believed = match self.api.role_of_id_token(&token, source(self.request)).await {
+        let believed = match self.api.role_of_id_token(&token, self.address.source).await {
             Ok(believed) => believed,
             Err(fault) => {
                 // Whoever is told to wait could fill the file with it.
@@ -160,7 +163,7 @@ impl Asked<'_> {
         Notes {
             audit: self.gate.audit().clone(),
             request_id: self.request_id.to_owned(),
-            source: source(self.request).to_string(),
+            source: self.address.source.to_string(),
         }
     }
 

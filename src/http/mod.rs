@@ -4,10 +4,11 @@
 //! headers.
 
 mod access_log;
+mod address;
 mod aws;
+mod challenge;
 mod ecr;
 mod gate;
-mod host;
 mod iam;
 mod metered;
 mod oci;
@@ -16,7 +17,8 @@ mod request_body;
 mod service;
 mod transport;
 
-pub use gate::Gate;
+pub use address::Front;
+pub use gate::{Door, Gate};
 pub use ops::{Ops, Readiness, Usage};
 pub use service::Service;
 pub use transport::{Bound, Serving, TlsError, TlsListener};

@@ -6,9 +6,9 @@ use http::{HeaderValue, Request, Response};
 use tracing::Instrument;
 
 use super::access_log::{Logged, Record};
+use super::address::Address;
 use super::ecr;
 use super::gate::Gate;
-use super::host;
 use super::iam;
 use super::metered::{Metered, Received};
 use super::oci::{self, Conditions, Failure};
@@ -66,19 +66,26 @@ impl Service {
         body: hyper::body::Incoming,
         record: &mut Record,
     ) -> Result<Response<ResponseBody>, Failure> {
-        host::check(request)?;
+        let address = Address::of(request, self.gate.door().secure)?;
         if let Some(keeper) = self.gate.keeper().filter(|_| request.uri.path() == oci::token::PATH) {
             let form = request_body::incoming(body, self.stall_timeout, Received::default())
                 .all(oci::token::MAX_FORM_BYTES)
                 .await;
             let form = form.map_err(crate::registry::Error::from)?.unwrap_or_default();
-            return oci::token::answer(request, &form, &self.gate, keeper, &self.registry).await;
+            return oci::token::answer(request, &address, &form, &self.gate, keeper, &self.registry).await;
         }
         if ecr::is_for(request) {
             let request_id = record.request_id().to_owned();
             let body = request_body::incoming(body, self.stall_timeout, record.metered().receives());
             let metered = record.metered();
-            let answered = ecr::answer(request, body, &self.gate, &self.registry, &request_id, metered).await;
+            let asked = ecr::Asked {
+                request,
+                address: &address,
+                gate: &self.gate,
+                registry: &self.registry,
+                request_id: &request_id,
+            };
+            let answered = ecr::answer(&asked, body, metered).await;
             if let Some(fault) = answered.fault {
                 record.failed(&fault);
             }
@@ -86,17 +93,24 @@ impl Service {
         }
         if iam::is_for(request) {
             let body = request_body::incoming(body, self.stall_timeout, Received::default());
-            let answered = iam::answer(request, body, &self.gate, &self.accounts, record.request_id()).await;
+            let asked = iam::Asked {
+                request,
+                address: &address,
+                gate: &self.gate,
+                api: &self.accounts,
+                request_id: record.request_id(),
+            };
+            let answered = iam::answer(&asked, body).await;
             if let Some(fault) = answered.fault {
                 record.failed(&fault);
             }
             return Ok(answered.response);
         }
-        let action = oci::route(request)?;
+        let action = oci::route(request, address.host.as_deref())?;
         // A body that comes with a read is not waited for: hyper drains or closes.
         let brings = action.writes();
         record.metered().asks(&action, &self.registry);
-        let permit = self.gate.admit(request, action, &self.registry, record.request_id()).await?;
+        let permit = self.gate.admit(request, &address, action, &self.registry, record.request_id()).await?;
         record.metered().is_permitted(permit.identity());
         let body = if brings {
             request_body::incoming(body, self.stall_timeout, record.metered().receives())

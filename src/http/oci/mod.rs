@@ -11,4 +11,4 @@ pub mod token;
 pub use error::Failure;
 pub use ranges::Conditions;
 pub use respond::{refuse, respond};
-pub use route::{host, route};
+pub use route::route;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
@@ -34,7 +34,8 @@ pub enum RouteError {
     PageSize(String),
 }
 
-pub fn route(request: &Parts) -> Result<Action, RouteError> {
+/// `host` is the host that the client came to.
+pub fn route(request: &Parts, host: Option<&str>) -> Result<Action, RouteError> {
     let path = request.uri.path();
     let no_such_path = || RouteError::NoSuchPath(path.chars().take(300).collect());
     let not_allowed = || Err(RouteError::MethodNotAllowed(request.method.clone()));
@@ -53,7 +54,7 @@ pub fn route(request: &Parts) -> Result<Action, RouteError> {
     }
     if rest == "_catalog" {
         return if want.is_some() {
-            Ok(Action::ListRepositories { page: page(request)?, host: host(request) })
+            Ok(Action::ListRepositories { page: page(request)?, host: host.map(str::to_owned) })
         } else {
             not_allowed()
         };
@@ -71,7 +72,7 @@ pub fn route(request: &Parts) -> Result<Action, RouteError> {
         [name @ .., "blobs", "uploads", id] => (name, Endpoint::Upload(id)),
         _ => return Err(no_such_path()),
     };
-    let name = requested_name(&name.join("/"), request)?;
+    let name = requested_name(&name.join("/"), request, host)?;
     Ok(match (endpoint, want, &request.method) {
         (Endpoint::Tags, Some(_), _) => Action::ListTags { name, page: page(request)? },
         (Endpoint::Manifest(text), Some(want), _) => {
@@ -176,17 +177,10 @@ fn decode(segment: &str) -> Cow<'_, str> {
     percent_decode_str(segment).decode_utf8_lossy()
 }
 
-fn requested_name(path: &str, request: &Parts) -> Result<RequestedName, NameError> {
+fn requested_name(path: &str, request: &Parts, host: Option<&str>) -> Result<RequestedName, NameError> {
     let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let namespace = parameter(request, "ns").or_else(|| header("oci-namespace")).filter(|text| !text.is_empty());
-    Ok(RequestedName { path: path.parse()?, namespace, host: host(request), registry: None })
-}
-
-/// In lower case. HTTP/2 has it in the URI.
-pub fn host(request: &Parts) -> Option<String> {
-    let authority = request.uri.authority().map(http::uri::Authority::as_str);
-    let host = authority.or_else(|| request.headers.get(HOST)?.to_str().ok())?;
-    Some(host.to_ascii_lowercase())
+    Ok(RequestedName { path: path.parse()?, namespace, host: host.map(str::to_owned), registry: None })
 }
 
 fn accept(headers: &HeaderMap) -> AcceptSet {
@@ -220,7 +214,7 @@ mod tests {
     }
 
     fn read(uri: &str) -> Result<Action, RouteError> {
-        route(&parts("GET", uri))
+        route(&parts("GET", uri), None)
     }
 
     #[test]
@@ -266,9 +260,8 @@ mod tests {
 
     #[test]
     fn the_namespace_and_the_host_are_kept() {
-        let mut request = parts("GET", "/v2/x/tags/list?ns=Docker.IO");
-        request.headers.insert(HOST, "Mirror:5000".parse().unwrap());
-        let Action::ListTags { name, .. } = route(&request).unwrap() else { panic!() };
+        let request = parts("GET", "/v2/x/tags/list?ns=Docker.IO");
+        let Action::ListTags { name, .. } = route(&request, Some("mirror:5000")).unwrap() else { panic!() };
         assert_eq!((name.namespace.as_deref(), name.host.as_deref()), (Some("Docker.IO"), Some("mirror:5000")));
     }
 
@@ -282,7 +275,7 @@ mod tests {
             ("PUT", "/v2/a/manifests/x"),
             ("DELETE", "/v2/a/manifests/x"),
         ] {
-            let action = route(&parts(method, uri)).unwrap();
+            let action = route(&parts(method, uri), None).unwrap();
             assert!(action.repository().is_some_and(|name| name.path.as_str() == "a"), "{action:?}");
         }
     }
@@ -297,6 +290,6 @@ mod tests {
         assert!(matches!(read("/v2/a/blobs/sha256:x"), Err(RouteError::Digest(_))));
         assert!(matches!(read("/v2/a/manifests/.INVALID"), Err(RouteError::Tag(_))));
         assert!(matches!(read("/v2/a/tags/list?n=-1"), Err(RouteError::PageSize(_))));
-        assert!(matches!(route(&parts("TRACE", "/v2/")), Err(RouteError::MethodNotAllowed(_))));
+        assert!(matches!(route(&parts("TRACE", "/v2/"), None), Err(RouteError::MethodNotAllowed(_))));
     }
 }

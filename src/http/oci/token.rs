@@ -5,10 +5,10 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::error::Failure;
-use super::route::host;
 use crate::action::RequestedName;
 use crate::auth::{Access, Authenticator, Identity, Refused, ResourceType, TokenRequest};
-use crate::http::gate::{Gate, authorization, certificate, source};
+use crate::http::address::Address;
+use crate::http::gate::{Gate, authorization, certificate};
 use crate::http::transport::ResponseBody;
 use crate::oci::ErrorCode;
 use crate::policy::{Denied, On};
@@ -22,12 +22,13 @@ pub const MAX_FORM_BYTES: u64 = 64 << 10;
 /// `form` is the body of a POST.
 pub async fn answer(
     request: &Parts,
+    address: &Address,
     form: &[u8],
     gate: &Gate,
     keeper: &Authenticator,
     registry: &Registry,
 ) -> Result<Response<ResponseBody>, Failure> {
-    let challenge = || format!("Basic realm=\"{}\"", gate.url(request));
+    let challenge = || format!("Basic realm=\"{}\"", gate.front().url(address));
     let shown = match authorization(request) {
         Ok(shown) => shown,
         Err(refused) => {
@@ -55,21 +56,23 @@ pub async fn answer(
             return Ok(refusal(status, error.oauth_error(), &error.to_string(), None, None));
         }
     };
-    let identity =
-        match keeper.identify_grant(&asked, certificate(request), source(request), gate.account(request)).await {
-            Ok(identity) => identity,
-            Err(Refused::Wrong(message)) => {
-                return Ok(refusal(StatusCode::UNAUTHORIZED, "invalid_grant", &message, Some(&challenge()), None));
-            }
-            Err(Refused::TooMany(error)) => {
-                let wait = error.wait.as_secs().saturating_add(1);
-                return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "slow_down", &error.to_string(), None, Some(wait)));
-            }
-            Err(Refused::Unavailable(error)) => return Err(error.into()),
-        };
+    let identity = match keeper
+        .identify_grant(&asked, certificate(request), address.source, gate.front().account(address))
+        .await
+    {
+        Ok(identity) => identity,
+        Err(Refused::Wrong(message)) => {
+            return Ok(refusal(StatusCode::UNAUTHORIZED, "invalid_grant", &message, Some(&challenge()), None));
+        }
+        Err(Refused::TooMany(error)) => {
+            let wait = error.wait.as_secs().saturating_add(1);
+            return Ok(refusal(StatusCode::TOO_MANY_REQUESTS, "slow_down", &error.to_string(), None, Some(wait)));
+        }
+        Err(Refused::Unavailable(error)) => return Err(error.into()),
+    };
     let mut granted = Vec::new();
     for access in &asked.access {
-        granted.push(grant(request, gate, registry, &identity, access).await?);
+        granted.push(grant(request, address, gate, registry, &identity, access).await?);
     }
     granted.retain(|access| !access.actions.is_empty());
     let Some(token) = keeper.bearer_token(&identity, &granted, asked.wants_refresh_token) else {
@@ -81,12 +84,13 @@ pub async fn answer(
 
 async fn grant(
     request: &Parts,
+    address: &Address,
     gate: &Gate,
     registry: &Registry,
     identity: &Identity,
     access: &Access,
 ) -> Result<Access, Failure> {
-    let (host, circumstances) = (host(request), gate.circumstances(request));
+    let (host, circumstances) = (address.host.clone(), gate.circumstances(request, address));
     let authorizer = gate.authorizer();
     let granted = match access.kind {
         ResourceType::Registry => {
