@@ -3,6 +3,7 @@
 use crate::action::Action;
 use crate::auth::Authenticator;
 use crate::config::Challenge;
+use crate::oci::RepositoryName;
 
 /// RFC 6750 section 3 and distribution's "token authentication"; RFC 7617 for Basic. `url` is where the client reaches the registry.
 pub fn challenge(authenticator: &Authenticator, url: &str, scope: Option<&str>, error: Option<&str>) -> String {
@@ -22,9 +23,9 @@ pub fn challenge(authenticator: &Authenticator, url: &str, scope: Option<&str>, 
     }
 }
 
-/// The scope of a token that would do for the action.
-pub fn scope(action: &Action) -> Option<String> {
-    let Some(name) = action.repository() else {
+/// The scope of a token that would do for the action. `repository` is the name in tokens of the repository that it is about.
+pub fn scope(action: &Action, repository: Option<RepositoryName>) -> Option<String> {
+    let Some(name) = repository else {
         return matches!(action, Action::ListRepositories { .. }).then(|| "registry:catalog:*".to_owned());
     };
     let actions = match action {
@@ -32,5 +33,5 @@ pub fn scope(action: &Action) -> Option<String> {
         action if action.writes() => "pull,push",
         _ => "pull",
     };
-    Some(format!("repository:{}:{actions}", name.path))
+    Some(format!("repository:{name}:{actions}"))
 }

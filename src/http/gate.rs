@@ -89,7 +89,7 @@ impl Gate {
             let permit = self.authorizer.authorize(identity, action, None, None, &circumstances).await;
             return permit.map_err(Stopped::Denied);
         };
-        let scope = scope(&action);
+        let scope = scope(&action, action.repository().map(|name| registry.called(name).in_tokens(name)));
         let challenge = |error| self::challenge(keeper, &self.front.url(address), scope.as_deref(), error);
         let (account, certificate) = (self.front.account(address), certificate(request));
         let identified = match authorization(request) {

@@ -132,19 +132,17 @@ impl Authorizer {
         }
         // Asked last: who may not anyhow is not sent for another token.
         let home = self.inner.settings.account;
-        let registry = about.map_or(home, |about| about.repository.account);
-        let in_token = |name: &str| name_in_tokens(home, registry, name);
-        if let Some(needed) = missing_in_token(&identity, &action, in_token) {
+        if let Some(needed) = missing_in_token(&identity, &action, about.map(|about| name_in_tokens(home, about))) {
             return Err(Denied::Token(needed));
         }
         if let Action::StartUpload { start, .. } = &mut action
             && let Some(mount) = &start.mount
         {
-            let from = mount.from.as_ref().filter(|from| may_pull_by_token(&identity, &in_token(from.as_str())));
             // What is taken is a repository of one's own: an upstream's of the same name is another.
             let is_it =
-                |source: &&About| source.upstream.is_none() && from.is_some_and(|from| source.repository.name == *from);
-            let may_read = match source.filter(is_it) {
+                |source: &&About| source.upstream.is_none() && mount.from.as_ref() == Some(&source.repository.name);
+            let is_in_token = |source: &&About| may_pull_by_token(&identity, &name_in_tokens(home, source));
+            let may_read = match source.filter(is_it).filter(is_in_token) {
                 Some(source) => {
                     let on = On::Repository(source);
                     let read = Ask::new("ecr:GetDownloadUrlForLayer", on);
@@ -209,9 +207,7 @@ impl Authorizer {
             }
         }
         let name = match on {
-            On::Repository(about) => {
-                name_in_tokens(self.inner.settings.account, about.repository.account, &access.name)
-            }
+            On::Repository(about) => name_in_tokens(self.inner.settings.account, about),
             On::Registry(_) => access.name.clone(),
         };
         Ok(Access { actions: granted, name, ..access.clone() })
@@ -358,23 +354,25 @@ fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances)
     context
 }
 
-/// What a repository is called in a token: one of a registry is for no other. The colon is in no repository's name.
-fn name_in_tokens(home: AccountId, registry: AccountId, name: &str) -> String {
-    if registry == home { name.to_owned() } else { format!("{registry}:{name}") }
+/// The repository's name inside a token: the name that policies decide about, so that a path means the same whichever way an upstream
+/// was chosen. Other registries' names carry their account (`111122223333:team/app`); `:` cannot occur in a repository name.
+fn name_in_tokens(home: AccountId, about: &About) -> String {
+    let QualifiedName { account, name } = &about.repository;
+    if *account == home { name.to_string() } else { format!("{account}:{name}") }
 }
 
-/// What the token that was shown would have to be for.
-fn missing_in_token(identity: &Identity, action: &Action, in_token: impl Fn(&str) -> String) -> Option<Access> {
+/// The access that the token lacks. `repository` is the name inside tokens of the action's repository.
+fn missing_in_token(identity: &Identity, action: &Action, repository: Option<String>) -> Option<Access> {
     let access = identity.access.as_deref()?;
-    let (kind, name, needed) = match (action, action.repository()) {
+    let (kind, name, needed) = match (action, repository) {
         (Action::Ping, _) => return None,
         (_, None) => (ResourceType::Registry, "catalog".to_owned(), AccessAction::All),
         (Action::DeleteManifest { .. } | Action::DeleteBlob { .. }, Some(name)) => {
-            (ResourceType::Repository, in_token(name.path.as_str()), AccessAction::Delete)
+            (ResourceType::Repository, name, AccessAction::Delete)
         }
         (_, Some(name)) => {
             let needed = if action.writes() { AccessAction::Push } else { AccessAction::Pull };
-            (ResourceType::Repository, in_token(name.path.as_str()), needed)
+            (ResourceType::Repository, name, needed)
         }
     };
     (!covers(access, kind, &name, needed)).then(|| Access { kind, class: None, name, actions: vec![needed] })

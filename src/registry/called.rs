@@ -3,7 +3,7 @@
 use super::dispatch::Registry;
 use super::names::Named;
 use crate::action::RequestedName;
-use crate::oci::QualifiedName;
+use crate::oci::{QualifiedName, RepositoryName};
 
 /// As policies and lists know it, whichever way the client named it.
 pub struct Called {
@@ -25,6 +25,11 @@ impl Registry {
 }
 
 impl Called {
+    /// The name in a token's scope, whichever way the client named the repository. The token endpoint knows what else a path may mean.
+    pub fn in_tokens(self, requested: &RequestedName) -> RepositoryName {
+        self.own.or(self.upstream).map_or_else(|| requested.path.clone(), |name| name.name)
+    }
+
     /// The name, once it is known whether an upstream's or one's own repository was meant.
     pub fn name(&self, of_upstream: bool) -> Option<QualifiedName> {
         if of_upstream { self.upstream.clone() } else { self.own.clone() }

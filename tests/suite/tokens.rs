@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::bound::until_async;
 use crate::client::Answer;
-use crate::edge::{Issuer, SECRET, USERS, api, as_user, assert_fault, bearer};
+use crate::edge::{Issuer, SECRET, USERS, api, as_user, assert_fault, bearer, push, token};
 use crate::proxy::{Proxy, Setup};
+use crate::push::an_image;
 use crate::upstream::FakeUpstream;
 
 const PASSWORD: &str = "ann-and-nobody-else";
@@ -155,4 +156,55 @@ async fn a_refresh_token_ends_with_its_user() {
         .await;
     refreshed(&proxy, &token).await.assert_status(401);
     by_password(&proxy, "ann", PASSWORD).await.assert_status(401);
+}
+
+/// A token names the repository, not the path: a namespace beside the path is another repository.
+#[tokio::test]
+async fn t23_a_token_is_for_a_repository_of_one_upstream() {
+    let (upstream, other) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let image = other.image("team/app", "latest", 1, &[100]);
+    let mut setup = Setup::of(&upstream);
+    setup.add("other", &other.url()).texts("ns", &["other.test:5000"]);
+    setup.more = USERS.to_owned();
+    let proxy = setup.start().await;
+    let as_bearer = async |token: &str, to: &str| {
+        proxy.client().request("GET", to, &[("Authorization", token), ("Accept", "*/*")]).await
+    };
+    let by_namespace = "/v2/team/app/manifests/latest?ns=other.test:5000";
+    let by_prefix = "/v2/other/team/app/manifests/latest";
+    let of_own = bearer(&token(&proxy, Some("root"), &["repository:team/app:pull"]).await);
+    for to in [by_namespace, by_prefix] {
+        let refused = as_bearer(&of_own, to).await;
+        refused.assert_error(401, "UNAUTHORIZED");
+        let challenge = refused.header("www-authenticate").unwrap();
+        assert!(challenge.contains("scope=\"repository:other/team/app:pull\""), "{challenge}");
+        assert!(challenge.contains("insufficient_scope"), "{challenge}");
+    }
+    assert_eq!(other.count("*", "/v2/team"), 0);
+    // What the challenge says is what helps, whichever way the repository is named.
+    let of_other = bearer(&token(&proxy, Some("root"), &["repository:other/team/app:pull"]).await);
+    for to in [by_namespace, by_prefix] {
+        as_bearer(&of_other, to).await.assert_body(&image.manifest.bytes);
+    }
+    as_bearer(&of_other, "/v2/team/app/manifests/latest").await.assert_error(401, "UNAUTHORIZED");
+}
+
+/// A path that may be the default upstream's is asked for in one scope, before its first push and after.
+#[tokio::test]
+async fn t23_a_token_from_before_the_first_push_holds_after_it() {
+    let upstream = FakeUpstream::start().await;
+    let theirs = upstream.image("team/app", "latest", 1, &[100]);
+    let ours = an_image(2, &[100]).await;
+    let mut setup = Setup::of(&upstream);
+    setup.hub().set("default", true);
+    setup.more = USERS.to_owned();
+    let proxy = setup.start().await;
+    let shown = bearer(&token(&proxy, Some("root"), &["repository:team/app:pull,push"]).await);
+    let pull = async || {
+        let headers = [("Authorization", shown.as_str()), ("Accept", "*/*")];
+        proxy.client().request("GET", "/v2/team/app/manifests/latest", &headers).await
+    };
+    pull().await.assert_body(&theirs.manifest.bytes);
+    push(&proxy, "team/app", "latest", &ours).await;
+    pull().await.assert_body(&ours.manifest.bytes);
 }

@@ -72,7 +72,7 @@ pub async fn answer(
     };
     let mut granted = Vec::new();
     for access in &asked.access {
-        granted.push(grant(request, address, gate, registry, &identity, access).await?);
+        granted.extend(grant(request, address, gate, registry, &identity, access).await?);
     }
     granted.retain(|access| !access.actions.is_empty());
     let Some(token) = keeper.bearer_token(&identity, &granted, asked.wants_refresh_token) else {
@@ -82,6 +82,8 @@ pub async fn answer(
     Ok(json(StatusCode::OK, serde_json::json!(token).to_string()))
 }
 
+/// A token names the repository that policies decide about. A path that may be of the registry itself or of the default upstream is
+/// both until it is pushed to, so that a token that was given before the first push holds after it.
 async fn grant(
     request: &Parts,
     address: &Address,
@@ -89,28 +91,31 @@ async fn grant(
     registry: &Registry,
     identity: &Identity,
     access: &Access,
-) -> Result<Access, Failure> {
+) -> Result<Vec<Access>, Failure> {
     let (host, circumstances) = (address.host.clone(), gate.circumstances(request, address));
-    let authorizer = gate.authorizer();
-    let granted = match access.kind {
+    let grant = async |on: On<'_>| match gate.authorizer().grant(identity, access, on, &circumstances).await {
+        Ok(access) => Ok(access),
+        Err(Denied::Unavailable(error)) => Err(Failure::from(error)),
+        Err(denied) => Err(denied.into()),
+    };
+    match access.kind {
         ResourceType::Registry => {
             let account = registry.registry_of(None, host.as_deref()).map_err(crate::registry::Error::from)?;
-            authorizer.grant(identity, access, On::Registry(account), &circumstances).await
+            Ok(vec![grant(On::Registry(account)).await?])
         }
         // What is no name can be asked for, and is not given.
-        ResourceType::Repository => match access.name.parse() {
-            Err(_) => return Ok(Access { actions: Vec::new(), ..access.clone() }),
-            Ok(path) => {
-                let name = RequestedName { path, namespace: None, host, registry: None };
-                let about = registry.about(&name, false).await?;
-                authorizer.grant(identity, access, On::Repository(&about), &circumstances).await
+        ResourceType::Repository => {
+            let Ok(path) = access.name.parse() else { return Ok(Vec::new()) };
+            let name = RequestedName { path, namespace: None, host, registry: None };
+            let read = registry.about(&name, false).await?;
+            let written = registry.about(&name, true).await?;
+            let mut granted = vec![grant(On::Repository(&read)).await?];
+            if written.repository != read.repository {
+                granted.push(grant(On::Repository(&written)).await?);
             }
-        },
-    };
-    granted.map_err(|denied| match denied {
-        Denied::Unavailable(error) => error.into(),
-        denied => denied.into(),
-    })
+            Ok(granted)
+        }
+    }
 }
 
 /// RFC 6749 section 5.2.
