@@ -27,6 +27,7 @@ mod storage;
 mod telemetry;
 
 mod credential;
+mod default_for;
 mod upstream;
 mod well_known;
 
@@ -54,6 +55,7 @@ pub use auth::{AuthSettings, Challenge, PRESETS, UserSettings};
 pub use cache::CacheSettings;
 pub use certificate::{CertificateGives, CertificateName, CertificateNameKind, CertificateSettings};
 pub use credential::{Credential, Secret};
+pub use default_for::DefaultFor;
 pub use hosted::{HostedSettings, TagMutability};
 pub use http::{Access, ClientCertificate, HttpSettings, Listener, ListenerTls};
 pub use meta::MetaSettings;

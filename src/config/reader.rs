@@ -119,8 +119,9 @@ impl<'a> Reader<'a> {
         Some(texts.collect())
     }
 
-    pub fn peek_flag(&self, name: &str) -> bool {
-        self.entries.get(name).is_some_and(|entry| matches!(entry.node.value, Value::Flag(true)))
+    /// The value under `name` as it was written, not looked at.
+    pub fn written(&self, name: &str) -> Option<&Value> {
+        Some(&self.entries.get(name)?.node.value)
     }
 
     /// The table under `name`, empty where nobody wrote it.

@@ -206,7 +206,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let meta = reader.table("meta", &meta::SECTION).and_then(|reader| meta::read(&reader));
     let metering = reader.table("metering", &metering::SECTION).and_then(|reader| metering::read(&reader));
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
-    let upstreams = nodes(&mut reader, "upstream").and_then(|nodes| upstream::read(nodes, context));
+    let upstreams = nodes(&mut reader, "upstream");
     let accounts = nodes(&mut reader, "account").and_then(|nodes| account::read(nodes, context));
     let repositories = nodes(&mut reader, "repository").and_then(|nodes| repository::read(nodes, context));
     let users = nodes(&mut reader, "user");
@@ -221,6 +221,9 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let roles = roles.and_then(|nodes| role::read(nodes, account, context));
     let oidc = oidc.and_then(|nodes| oidc::read(nodes, context));
     let required = auth.as_ref().is_none_or(|auth| auth.required);
+    let takes_pushes =
+        listen.as_ref().is_none_or(|listen| listen.iter().any(|listener| takes_pushes(listener, required)));
+    let upstreams = upstreams.and_then(|nodes| upstream::read(nodes, takes_pushes, context));
     let certificates = certificates.and_then(|nodes| certificate::read(nodes, listen.as_deref(), required, context));
     if let (Some(reader), Some(admin), Some(listen)) = (&admin_reader, &admin, &listen) {
         report_shared_address(reader, admin, listen);
@@ -246,6 +249,15 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         telemetry: telemetry?,
         upstreams: upstreams?,
     })
+}
+
+/// Whether anybody may push there: whoever reaches it, or those whom policies let.
+fn takes_pushes(listener: &Listener, required: bool) -> bool {
+    match listener.auth {
+        Some(http::Access::Required) => true,
+        None if required => true,
+        Some(http::Access::Open) | None => listener.push,
+    }
 }
 
 fn listen_entry(reader: &mut Reader<'_>) -> Option<Entry> {

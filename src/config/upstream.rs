@@ -10,6 +10,7 @@ use reqwest::Url;
 use serde::{Serialize, Serializer};
 
 use super::credential::{self, Credential, HELPER};
+use super::default_for::{self, DefaultFor};
 use super::key::{Fallback, Key, Kind, Section};
 use super::problem::Place;
 use super::reader::{Context, Reader};
@@ -31,8 +32,8 @@ pub struct UpstreamSettings {
     /// Base URLs without `/v2/`, tried in order; several are mirrors of each other.
     #[serde(rename = "url", serialize_with = "show::urls")]
     pub urls: Vec<Url>,
-    /// Requests that name no upstream go here. At most one upstream has it.
-    pub default: bool,
+    /// The requests that name no upstream and are answered from here. At most one upstream has any.
+    pub default: DefaultFor,
     /// One-component repository names get this first component (Docker Hub: `library`).
     #[serde(serialize_with = "show::library")]
     pub library: Option<String>,
@@ -166,9 +167,15 @@ pub(super) static SECTION: Section = Section {
         ),
         key(
             "default",
-            Kind::Flag,
-            Fallback::Follows("`false`; `true` for `docker.io` where no other upstream has it"),
-            "Requests that name no upstream go here. At most one upstream has it.",
+            Kind::Choice(default_for::WORDS),
+            Fallback::Follows(
+                "`\"none\"`; for `docker.io`, where no other upstream is a default, `\"all\"` if no listener takes pushes, else \
+                 `\"library\"`",
+            ),
+            "Which requests that name no upstream are answered from here: `\"library\"`, the official images, as dockerd asks its mirrors for \
+             them; `\"all\"`, every name that is no repository of one's own and does not begin with a host: then whoever has a name at this \
+             upstream decides what is pulled under it until it is pushed here. `true` is `\"all\"`, `false` is `\"none\"`. At most one upstream \
+             is a default.",
         ),
         key(
             "library",
@@ -267,11 +274,12 @@ impl UpstreamSettings {
             ("name".to_owned(), super::tree::Entry::new(Place::BuiltIn, super::tree::Value::text(name.as_str()))),
             ("url".to_owned(), super::tree::Entry::new(Place::BuiltIn, super::tree::Value::text(url.as_str()))),
         ]);
-        read_one(&mut Reader::new(&SECTION, "upstream".to_owned(), Place::BuiltIn, table, &context))
+        read_one(&mut Reader::new(&SECTION, "upstream".to_owned(), Place::BuiltIn, table, &context), true)
     }
 }
 
-pub(super) fn read(nodes: Vec<Node>, context: &Context) -> Option<Vec<UpstreamSettings>> {
+/// `takes_pushes` tells whether clients can push here, so that names may be one's own.
+pub(super) fn read(nodes: Vec<Node>, takes_pushes: bool, context: &Context) -> Option<Vec<UpstreamSettings>> {
     if nodes.len() > MAX_UPSTREAMS {
         context.report(&Place::File, "upstream", format!("has more than {MAX_UPSTREAMS} entries"));
         return None;
@@ -283,7 +291,7 @@ pub(super) fn read(nodes: Vec<Node>, context: &Context) -> Option<Vec<UpstreamSe
         .map(|(index, node)| {
             let mut reader = Reader::of_node(&SECTION, format!("upstream[{index}]"), node, context)?;
             taken.claim(&reader);
-            read_one(&mut reader)
+            read_one(&mut reader, takes_pushes)
         })
         .collect();
     upstreams.into_iter().collect()
@@ -316,9 +324,9 @@ impl Taken {
                 reader.context().report(&place, reader.key_path("ns"), message);
             }
         }
-        if reader.peek_flag("default") {
+        if default_for::is_claimed(reader.written("default")) {
             if let Some(first) = &self.default {
-                reader.report("default", format!("is true of another upstream, too{}", seen_at(first)));
+                reader.report("default", format!("is set for another upstream, too{}", seen_at(first)));
             }
             self.default = Some(reader.place("default").clone());
         }
@@ -333,13 +341,14 @@ fn seen_at(place: &Place) -> String {
     }
 }
 
-fn read_one(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
+fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSettings> {
     let credential = credential::read(reader);
     let name = reader.get("name", |key, value| upstream_name(&value::text(key, value)?));
     let ns = reader.list("ns", value::host);
     let urls = read_urls(reader);
-    let default = reader.optional("default", value::flag);
     let library = reader.optional("library", |key, value| library(&value::text_or_empty(key, value)?));
+    let default =
+        read_default(reader, takes_pushes, library.as_ref().is_some_and(|library| matches!(library, Some(Some(_)))));
     let tag_ttl = reader.get("tag_ttl", value::duration);
     let stale_while_revalidate = reader.get("stale_while_revalidate", value::duration);
     let stale_if_error = reader.get("stale_if_error", value::duration);
@@ -361,7 +370,7 @@ fn read_one(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
         },
         name,
         urls: urls?,
-        default: default?.unwrap_or(false),
+        default: default?,
         library: library?.flatten(),
         repository_prefix: None,
         registry: None,
@@ -380,6 +389,21 @@ fn read_one(reader: &mut Reader<'_>) -> Option<UpstreamSettings> {
         max_fetches: usize::try_from(max_fetches?).ok()?,
         credential: credential?,
     })
+}
+
+/// What nobody wrote is filled in for Docker Hub as the narrower choice; a mirror that takes no pushes has no names of its own to keep.
+fn read_default(reader: &Reader<'_>, takes_pushes: bool, has_library: bool) -> Option<DefaultFor> {
+    let default = reader.optional("default", default_for::read)?.unwrap_or_default();
+    let is_built_in = *reader.place("default") == Place::BuiltIn;
+    match default {
+        DefaultFor::Library if is_built_in && !takes_pushes => Some(DefaultFor::All),
+        DefaultFor::Library if is_built_in && !has_library => Some(DefaultFor::None),
+        DefaultFor::Library if !has_library => {
+            reader.report("default", "is \"library\", which needs `library`: the first component of official images");
+            None
+        }
+        default => Some(default),
+    }
 }
 
 fn upstream_name(text: &str) -> Result<UpstreamName, String> {

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::host;
 use super::problem::Place;
 use super::tree::{Entry, Node, Table, Value};
 use super::upstream::{UpstreamName, UpstreamSettings};
+use super::{default_for, host};
 
 /// What differs from the defaults. `ns` is the name unless it says more.
 struct WellKnown {
@@ -88,7 +88,7 @@ pub(super) fn complete(upstreams: &mut Vec<Node>, all: bool) {
         }
     }
     let claimed = claimed_hosts(upstreams, &written);
-    let default_taken = upstreams.iter().any(|node| matches!(value_of(node, "default"), Some(Value::Flag(true))));
+    let default_taken = upstreams.iter().any(|node| default_for::is_claimed(value_of(node, "default")));
     for known in WELL_KNOWN {
         for node in upstreams.iter_mut().filter(|node| name_of(node) == Some(known.name)) {
             if let Value::Table(table) = &mut node.value {
@@ -115,7 +115,7 @@ impl WellKnown {
             fill("library", Value::text(library));
         }
         if self.default && !default_taken {
-            fill("default", Value::Flag(true));
+            fill("default", Value::text("library"));
         }
     }
 }
@@ -160,6 +160,7 @@ fn value_of<'a>(node: &'a Node, key: &str) -> Option<&'a Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::DefaultFor;
 
     fn rule(name: &str, address: &str) -> Result<UpstreamSettings, String> {
         upstream_for_rule(UpstreamName::new(name), address)
@@ -177,7 +178,7 @@ mod tests {
         assert!(rule("ghcr.io", "harbor.example").unwrap().ns.is_empty());
         let other = rule("harbor", "Harbor.example:8443/base").unwrap();
         assert_eq!(other.urls[0].as_str(), "https://harbor.example:8443/base");
-        assert!(!other.default && other.library.is_none());
+        assert!(other.default == DefaultFor::None && other.library.is_none());
     }
 
     #[test]

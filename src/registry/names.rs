@@ -3,11 +3,15 @@
 //! Upstreams are named in four ways, in this order: the namespace that the client sends, the host that it came to, the first
 //! components of the path, and, for what is no repository of one's own, the default upstream. The world is closed: only
 //! configured upstreams exist, and a namespace is a key into this table, never something to connect to.
+//!
+//! The default upstream stands in for a name that the registry does not have, so it decides what is pulled under that name. It answers
+//! as much as [`DefaultFor`] says, and never a name that begins with a host: that is another registry's.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::action::RequestedName;
+use crate::config::{DefaultFor, UpstreamSettings};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::upstream::Upstream;
 
@@ -37,7 +41,7 @@ pub enum Named {
 pub enum NameError {
     #[error("no upstream is configured for the namespace {0:?}; add an [[upstream]] with it in `ns`")]
     UnknownNamespace(String),
-    #[error("there is no repository {0} here, and its first part names no upstream, as docker.io/library/nginx would")]
+    #[error("there is no repository {0} here, and {hint}", hint = hint(.0))]
     Unknown(RepositoryName),
     #[error("there is no registry {0} here; its account would be an [[account]] of the configuration")]
     UnknownRegistry(AccountId),
@@ -72,7 +76,7 @@ impl Names {
             by_prefix.insert(upstream.settings().known_as().to_owned(), upstream.clone());
         }
         let longest_prefix = by_prefix.keys().map(|prefix| prefix.split('/').count()).max().unwrap_or_default();
-        let default = upstreams.iter().find(|upstream| upstream.settings().default).cloned();
+        let default = upstreams.iter().find(|upstream| upstream.settings().default != DefaultFor::None).cloned();
         Self { account, upstreams, by_host, by_prefix, longest_prefix, default }
     }
 
@@ -101,12 +105,14 @@ impl Names {
             return Err(NameError::NoRepository(name.path.clone()));
         }
         let otherwise = match &self.default {
-            Some(upstream) => Some((upstream, self.repository(upstream, path, &name.path)?)),
-            None => None,
+            Some(upstream) if is_default_for(upstream.settings(), path) => {
+                Some((upstream, self.repository(upstream, path, &name.path)?))
+            }
+            _ => None,
         };
         match otherwise {
             // Nobody may put something of their own in the place of the default upstream's official images.
-            Some((upstream, repository)) if is_official(upstream, path) => Ok(Named::Upstream(repository)),
+            Some((upstream, repository)) if is_official(upstream.settings(), path) => Ok(Named::Upstream(repository)),
             otherwise => {
                 let own = QualifiedName::new(self.account, name.path.clone());
                 Ok(Named::Own { name: own, otherwise: otherwise.map(|(_, repository)| repository) })
@@ -151,9 +157,33 @@ impl Names {
 }
 
 /// Docker Hub's `library/nginx`, as dockerd asks its mirrors for `nginx`.
-fn is_official(upstream: &Upstream, path: &str) -> bool {
-    let library = upstream.settings().library.as_deref();
+fn is_official(settings: &UpstreamSettings, path: &str) -> bool {
+    let library = settings.library.as_deref();
     library.is_some_and(|library| path.split_once('/').is_some_and(|(first, _)| first == library))
+}
+
+fn is_default_for(settings: &UpstreamSettings, path: &str) -> bool {
+    match settings.default {
+        DefaultFor::None => false,
+        DefaultFor::Library => is_official(settings, path),
+        DefaultFor::All => host_of(path).is_none(),
+    }
+}
+
+/// The host that a name begins with, by the rule of Docker's references; a colon cannot be in a path.
+fn host_of(path: &str) -> Option<&str> {
+    let (first, _) = path.split_once('/')?;
+    (first.contains('.') || first == "localhost").then_some(first)
+}
+
+fn hint(name: &RepositoryName) -> String {
+    let path = name.as_str();
+    match host_of(path) {
+        Some(host) => format!("{host} is not a configured upstream; add [[upstream]] name = {host:?}"),
+        None => {
+            format!("its first part names no upstream; an upstream's repository is named whole, as docker.io/{path}")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +194,7 @@ mod tests {
     const CONFIG: &str = r#"
         [[upstream]]
         name = "docker.io"
-        default = true
+        default = "all"
         [[upstream]]
         name = "team/mirror"
         ns = ["registry.team.example:8443", "[::1]:5000"]
@@ -241,6 +271,40 @@ mod tests {
             );
         }
         assert!(matches!(resolve(&names, "docker.io", None, None), Err(NameError::NoRepository(_))));
+    }
+
+    /// Nothing of one's own, and nothing of a registry that is not configured, is asked of the default upstream.
+    #[test]
+    fn nh6_the_default_answers_for_no_other_registry() {
+        let all = names(CONFIG);
+        let library = names("[[upstream]]\nname = \"docker.io\"\n");
+        for (path, of_all, of_library) in [
+            ("library/nginx", "docker.io library/nginx", "docker.io library/nginx"),
+            ("library/a/b", "docker.io library/a/b", "docker.io library/a/b"),
+            ("libraryx/a", "own libraryx/a, or docker.io libraryx/a", "own libraryx/a"),
+            ("library", "own library, or docker.io library/library", "own library"),
+            ("nginx", "own nginx, or docker.io library/nginx", "own nginx"),
+            ("org/tool", "own org/tool, or docker.io org/tool", "own org/tool"),
+            ("quay.io/org/tool", "own quay.io/org/tool", "own quay.io/org/tool"),
+            (
+                "registry.example/library/nginx",
+                "own registry.example/library/nginx",
+                "own registry.example/library/nginx",
+            ),
+            ("localhost/app", "own localhost/app", "own localhost/app"),
+            ("localhosts/app", "own localhosts/app, or docker.io localhosts/app", "own localhosts/app"),
+            ("node.js", "own node.js, or docker.io library/node.js", "own node.js"),
+            ("docker.io/org/tool", "docker.io org/tool", "docker.io org/tool"),
+        ] {
+            assert_eq!(resolve(&all, path, None, None).as_deref(), Ok(of_all), "{path}");
+            assert_eq!(resolve(&library, path, None, None).as_deref(), Ok(of_library), "{path}");
+        }
+        let told = |path: &str| NameError::Unknown(path.parse().unwrap()).to_string();
+        assert!(
+            told("quay.io/org/tool")
+                .ends_with("quay.io is not a configured upstream; add [[upstream]] name = \"quay.io\"")
+        );
+        assert!(told("org/tool").ends_with("named whole, as docker.io/org/tool"));
     }
 
     #[test]

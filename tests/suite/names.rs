@@ -213,3 +213,74 @@ async fn c67_names_and_tags_that_are_none() {
     }
     assert_eq!(upstream.log().len(), 0, "{:?}", upstream.log());
 }
+
+/// Docker Hub without a word about `default`, as it is where the file says nothing.
+fn of_hub(hub: &FakeUpstream) -> Setup {
+    let mut setup = Setup::new();
+    setup.add("docker.io", &hub.url()).texts("ns", &["docker.io", "index.docker.io", "registry-1.docker.io"]);
+    setup
+}
+
+/// Dependency confusion: whoever has a name at Docker Hub must not decide what is pulled under a name of one's own.
+#[tokio::test]
+async fn nh6_nothing_of_ones_own_is_asked_of_docker_hub() {
+    let hub = FakeUpstream::start().await;
+    let theirs = hub.image("org/tool", "9", 1, &[10]);
+    for name in ["tool", "library/tool", "quay.io/org/tool", "localhost/tool"] {
+        hub.image(name, "9", 1, &[10]);
+    }
+    let official = hub.image("library/nginx", "9", 2, &[10]);
+    let proxy = of_hub(&hub).start().await;
+    for name in ["org/tool", "tool", "quay.io/org/tool", "localhost/tool", "team/mirror/library/nginx"] {
+        for rest in [
+            "manifests/9".to_owned(),
+            format!("manifests/{}", theirs.manifest.digest),
+            format!("blobs/{}", theirs.layer().digest),
+            "tags/list".to_owned(),
+        ] {
+            let to = format!("/v2/{name}/{rest}");
+            proxy.get(&to).await.assert_error(404, "NAME_UNKNOWN");
+            proxy.head(&to).await.assert_status(404);
+        }
+        let referrers = proxy.get(&format!("/v2/{name}/referrers/{}", theirs.manifest.digest)).await;
+        assert_eq!(referrers.json()["manifests"], serde_json::json!([]), "{name}");
+    }
+    assert_eq!(hub.connections(), 0, "{:?}", hub.log());
+    // Names that say whose they are, and what dockerd asks its mirrors for.
+    for to in ["/v2/docker.io/org/tool/manifests/9", "/v2/org/tool/manifests/9?ns=docker.io"] {
+        proxy.get(to).await.assert_body(&theirs.manifest.bytes);
+    }
+    proxy.get("/v2/library/nginx/manifests/9").await.assert_body(&official.manifest.bytes);
+    proxy.get(&format!("/v2/library/nginx/blobs/{}", official.layer().digest)).await.assert_status(200);
+    let message = |answer: crate::client::Answer| answer.json()["errors"][0]["message"].as_str().unwrap().to_owned();
+    let told = message(proxy.get("/v2/quay.io/org/tool/manifests/9").await);
+    assert!(told.contains("quay.io is not a configured upstream; add [[upstream]] name = \"quay.io\""), "{told}");
+    assert!(!told.contains("docker.io/quay.io"), "{told}");
+    let told = message(proxy.get("/v2/org/tool/manifests/9").await);
+    assert!(told.contains("named whole, as docker.io/org/tool"), "{told}");
+}
+
+/// A mirror that takes no pushes has no names of its own: dockerd gets all of Docker Hub from it.
+#[tokio::test]
+async fn nh6_a_mirror_that_takes_no_pushes_answers_for_docker_hub() {
+    let hub = FakeUpstream::start().await;
+    let image = hub.image("org/tool", "9", 1, &[10]);
+    hub.image("quay.io/org/tool", "9", 1, &[10]);
+    let mut setup = of_hub(&hub);
+    setup.read_only();
+    let proxy = setup.start().await;
+    proxy.get("/v2/org/tool/manifests/9").await.assert_body(&image.manifest.bytes);
+    proxy.get("/v2/quay.io/org/tool/manifests/9").await.assert_error(404, "NAME_UNKNOWN");
+    assert_eq!(hub.count("*", "quay.io"), 0);
+}
+
+/// The key says so: dockerd's mirror on a listener that takes pushes.
+#[tokio::test]
+async fn nh6_all_of_docker_hub_by_a_key() {
+    let hub = FakeUpstream::start().await;
+    let image = hub.image("org/tool", "9", 1, &[10]);
+    let mut setup = of_hub(&hub);
+    setup.hub().text("default", "all");
+    let proxy = setup.start().await;
+    proxy.get("/v2/org/tool/manifests/9").await.assert_body(&image.manifest.bytes);
+}

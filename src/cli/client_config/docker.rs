@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::guide::Guide;
 use super::service::Service;
+use crate::config::DefaultFor;
 
 pub(super) fn guide(service: &Service) -> Guide {
     let mut guide = Guide::new("docker", service);
@@ -17,14 +18,20 @@ pub(super) fn guide(service: &Service) -> Guide {
     }
     guide.note(others);
     guide.note_names_without_host(service);
-    match service.default_host.as_deref() {
-        Some("docker.io") => {}
-        Some(host) => guide.note(format!(
+    match &service.default {
+        Some((host, DefaultFor::All)) if host == "docker.io" => {}
+        Some((host, _)) if host == "docker.io" => guide.note(
+            "Docker's requests to a mirror name no registry. This service takes pushes, so it answers them for Docker's official images \
+             (nginx, which is library/nginx) and for its own, and asks Docker Hub for no other name; Docker then goes to Docker Hub \
+             itself. To have all of Docker Hub come through here, set `default = \"all\"` for docker.io: names of your own that are not \
+             pushed yet are then asked for there, too.",
+        ),
+        Some((host, _)) => guide.note(format!(
             "Take care: requests that name no upstream go to {host} here, not to Docker Hub, and Docker's name none. Set \
-             `default = true` for docker.io instead."
+             `default = \"all\"` for docker.io instead."
         )),
         None => guide.note(
-            "Take care: no upstream has `default = true`, and Docker's requests to a mirror name none. Set it for docker.io.",
+            "Take care: no upstream is the default, and Docker's requests to a mirror name none. Set `default = \"all\"` for docker.io.",
         ),
     }
     let mut daemon = json!({ "registry-mirrors": [service.url()] });

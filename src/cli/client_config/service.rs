@@ -6,15 +6,15 @@ use reqwest::Url;
 
 use crate::cli::failure::Failure;
 use crate::cli::healthcheck::reachable;
-use crate::config::Settings;
+use crate::config::{DefaultFor, Settings};
 
 pub(super) struct Service {
     url: Url,
     pub registries: Vec<Registry>,
     /// Upstreams that no host stands for: they are reached only by their whole name.
     pub without_host: Vec<String>,
-    /// The host of the upstream that gets requests which name none.
-    pub default_host: Option<String>,
+    /// The host of the default upstream, and which requests that name no upstream it answers.
+    pub default: Option<(String, DefaultFor)>,
 }
 
 /// A registry as image names have it.
@@ -36,7 +36,7 @@ impl Service {
             Some(url) => checked(url)?,
             None => first_listener(settings)?,
         };
-        let mut service = Self { url, registries: Vec::new(), without_host: Vec::new(), default_host: None };
+        let mut service = Self { url, registries: Vec::new(), without_host: Vec::new(), default: None };
         for upstream in &settings.upstreams {
             let is_hub = upstream.ns.iter().any(|host| host == "docker.io");
             let hosts = upstream.ns.iter().filter(|host| !(is_hub && DOCKER_HUB_ALIASES.contains(&host.as_str())));
@@ -44,8 +44,8 @@ impl Service {
             if hosts.is_empty() {
                 service.without_host.push(upstream.name.to_string());
             }
-            if upstream.default {
-                service.default_host = hosts.first().map(|host| (*host).clone());
+            if upstream.default != DefaultFor::None {
+                service.default = hosts.first().map(|host| ((*host).clone(), upstream.default));
             }
             service.registries.extend(hosts.into_iter().map(|host| Registry {
                 host: host.clone(),

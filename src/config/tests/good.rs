@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::key::{Fallback, Section};
 use super::super::settings::sections;
-use super::super::{Credential, LogFormat, OnNotFound, UpstreamName, UpstreamSettings, load, parse, tree};
+use super::super::{Credential, DefaultFor, LogFormat, OnNotFound, UpstreamName, UpstreamSettings, load, parse, tree};
 use super::{certificate, load_in};
 
 #[test]
@@ -31,7 +31,8 @@ fn nothing_written_is_a_proxy_for_the_well_known() {
         ]
     );
     let hub = &settings.upstreams[0];
-    assert!(hub.default && settings.upstreams[1..].iter().all(|upstream| !upstream.default));
+    assert_eq!(hub.default, DefaultFor::Library);
+    assert!(settings.upstreams[1..].iter().all(|upstream| upstream.default == DefaultFor::None));
     assert_eq!(hub.ns, ["docker.io", "index.docker.io", "registry-1.docker.io"]);
     assert_eq!(hub.urls[0].as_str(), "https://registry-1.docker.io/");
     assert_eq!((hub.library.as_deref(), hub.realms.as_slice()), (Some("library"), &["auth.docker.io".to_owned()][..]));
@@ -82,8 +83,8 @@ fn a_well_known_name_takes_what_it_does_not_say() {
     let [hub] = settings.upstreams.as_slice() else { panic!("{:?}", settings.upstreams) };
     assert_eq!(hub.urls[0].as_str(), "https://mirror.example/");
     assert_eq!(hub.ns.len(), 3);
-    assert!(hub.default);
     assert_eq!(hub.library, None);
+    assert_eq!(hub.default, DefaultFor::None, "without a library there are no official images");
 }
 
 #[test]
@@ -96,7 +97,7 @@ fn what_is_written_goes_before_the_well_known() {
     assert_eq!(settings.upstreams[1].urls[0].as_str(), "https://quay.io/");
     let hub = settings.upstreams.iter().find(|upstream| upstream.name.as_str() == "docker.io").unwrap();
     assert_eq!(hub.ns, ["index.docker.io", "registry-1.docker.io"]);
-    assert!(!hub.default);
+    assert_eq!(hub.default, DefaultFor::None);
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn what_only_one_upstream_may_have() {
         &[
             "8:7: upstream[1].ns: \"a\" names an upstream already (line 2)",
             "8:17: upstream[1].ns: \"b\" names an upstream already (line 8)",
-            "9:1: upstream[1].default: is true of another upstream, too (line 4)",
+            "9:1: upstream[1].default: is set for another upstream, too (line 4)",
         ],
     );
 }

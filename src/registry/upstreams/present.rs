@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::rule::{self, Rule};
 use super::{MAX_RULES, SecretError, secret};
-use crate::config::{Credential, UpstreamName, UpstreamSettings};
+use crate::config::{Credential, DefaultFor, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
 use crate::meta::{Change, Changes, DocumentKind, Error, Meta};
 use crate::metering::Meter;
@@ -252,7 +252,7 @@ fn names(accounts: &Registries, known: &Known) -> HashMap<AccountId, Arc<Names>>
         for (_, upstream) in known.rules.iter().filter(|(of, _)| *of == account) {
             let declared = known.declared.iter().map(|upstream| upstream.settings());
             let name = UpstreamName::new(upstream.settings().known_as());
-            match claim(declared, &name, upstream.settings().default) {
+            match claim(declared, &name, upstream.settings().default != DefaultFor::None) {
                 None => upstreams.push(upstream.clone()),
                 Some(claim) => {
                     tracing::warn!(rule = %upstream.name(), ?claim, "a pull-through rule gives way to the configuration");
@@ -279,7 +279,7 @@ fn claim<'a>(
     if let Some(upstream) = declared.clone().find(|upstream| upstream.ns.iter().any(|host| host == name.as_str())) {
         return Some(Claim::Host(upstream.name.clone()));
     }
-    let other = declared.into_iter().find(|upstream| default && upstream.default);
+    let other = declared.into_iter().find(|upstream| default && upstream.default != DefaultFor::None);
     other.map(|upstream| Claim::Default(upstream.name.clone()))
 }
 

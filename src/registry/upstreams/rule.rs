@@ -2,7 +2,7 @@
 //!
 //! It is kept in the form in which it is asked for, so that one reader checks both.
 
-use crate::config::{self, Credential, UpstreamName, UpstreamSettings};
+use crate::config::{self, Credential, DefaultFor, UpstreamName, UpstreamSettings};
 use crate::ecr::{CreatePullThroughCacheRule, Operation, Prefix};
 use crate::meta::DocumentRow;
 use crate::oci::AccountId;
@@ -44,7 +44,7 @@ impl Rule {
             settings.name = UpstreamName::new(&format!("{account}/{}", name(prefix)));
         }
         settings.registry = account;
-        settings.default = prefix.is_root();
+        settings.default = if prefix.is_root() { DefaultFor::All } else { DefaultFor::None };
         settings.credential = credential;
         if let Some(path) = self.said.upstream_repository_prefix.path() {
             let repository_prefix = path.parse().map_err(|_| format!("{path:?} is no repository name"))?;
@@ -95,14 +95,14 @@ mod tests {
         assert_eq!((hub.name.as_str(), hub.library.as_deref()), ("hub", Some("library")));
         assert_eq!((hub.realms.as_slice(), hub.ns.as_slice()), (&["auth.docker.io".to_owned()][..], &[][..]));
         assert_eq!(hub.urls[0].as_str(), "https://registry-1.docker.io/");
-        assert!(!hub.default && hub.repository_prefix.is_none());
+        assert!(hub.default == DefaultFor::None && hub.repository_prefix.is_none());
 
         let part = upstream("docker.io", "registry-1.docker.io", "library");
         assert_eq!(part.repository_prefix, Some("library".parse().unwrap()));
         assert_eq!((part.library, part.ns.len()), (None, 0));
 
         let root = upstream("ROOT", "https://harbor.example:8443/", "ROOT");
-        assert_eq!((root.name.as_str(), root.default), ("root", true));
+        assert_eq!((root.name.as_str(), root.default), ("root", DefaultFor::All));
         assert_eq!(root.urls[0].as_str(), "https://harbor.example:8443/");
     }
 
