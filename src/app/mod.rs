@@ -7,6 +7,7 @@ mod changes;
 mod error;
 mod identities;
 mod jobs;
+mod memory;
 mod open_files;
 mod reload;
 mod run;

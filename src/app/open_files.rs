@@ -8,8 +8,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Files of fills and of reads, the database, connections to upstreams.
 const BESIDE_CONNECTIONS: u64 = 1000;
 
-/// Raises the soft limit to the hard one, and says when that is less than `max_connections` may need.
-pub(super) fn raise(max_connections: usize) {
+/// Raises the soft limit to the hard one. Returns how many connections each of `listeners` may have, at most `max_connections`: fewer
+/// where the process may not open so many files, so that a flood leaves files for fills, the database and operators.
+pub(super) fn raise(max_connections: usize, listeners: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -17,13 +18,35 @@ pub(super) fn raise(max_connections: usize) {
             tracing::debug!(%error, "the limit of open files cannot be raised");
         }
     }
-    let Some(files) = getrlimit(Resource::Nofile).current else { return };
-    let needed = u64::try_from(max_connections).unwrap_or(u64::MAX).saturating_add(BESIDE_CONNECTIONS);
-    if files < needed {
-        tracing::warn!(
-            files,
-            needed,
-            "the process may open fewer files than http.max_connections needs: raise its limit (LimitNOFILE, ulimit -n), or lower http.max_connections"
-        );
+    let Some(files) = getrlimit(Resource::Nofile).current else { return max_connections };
+    let possible = places(files, listeners);
+    if possible >= max_connections {
+        return max_connections;
+    }
+    tracing::warn!(
+        files,
+        connections = possible,
+        "the process may open fewer files than http.max_connections needs on each listener: each takes fewer connections; raise the limit \
+         (LimitNOFILE, ulimit -n), or lower http.max_connections"
+    );
+    possible
+}
+
+/// Half of the files at least are left to connections, however few there are.
+fn places(files: u64, listeners: usize) -> usize {
+    let for_connections = files.saturating_sub(BESIDE_CONNECTIONS).max(files / 2);
+    (usize::try_from(for_connections).unwrap_or(usize::MAX) / listeners.max(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t33_connections_leave_files_for_the_rest() {
+        assert_eq!(places(1_048_576, 1), 1_047_576);
+        assert_eq!(places(21_000, 2), 10_000);
+        assert_eq!(places(1024, 1), 512);
+        assert_eq!(places(1, 3), 1);
     }
 }

@@ -11,11 +11,12 @@ use super::build::{self, Core};
 use super::changes;
 use super::error::Error;
 use super::identities;
+use super::memory;
 use super::open_files;
 use super::reload;
 use super::usage;
 use crate::cache::BlobCache;
-use crate::config::{self, Access, Settings, Watch};
+use crate::config::{self, Access, HttpSettings, Settings, Watch};
 use crate::http::{Bound, Door, Front, Gate, Ops, Readiness, Service, Serving, TlsListener, Usage};
 use crate::meta::Meta;
 use crate::registry::Hosted;
@@ -23,6 +24,9 @@ use crate::telemetry::{Audit, Logs};
 
 /// Time between writes of when blobs were used, and how much.
 pub(super) const FLUSH_EVERY: Duration = Duration::from_secs(30);
+
+/// Connections at once on each admin listener.
+const OPERATORS: usize = 256;
 
 /// How long a question of an operator may still take when everything else has ended.
 const LAST_QUESTIONS: Duration = Duration::from_secs(1);
@@ -32,13 +36,14 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let (watch, settings) = Watch::start(source, Watch::USUAL_INTERVAL);
     let settings = settings?;
     let _logs = Logs::start(&settings.telemetry);
-    open_files::raise(settings.http.max_connections);
+    let places = open_files::raise(settings.http.max_connections, settings.listen.len());
     let readiness = Readiness::default();
     let core = build::core(&settings).await?;
     identities::declare(&settings, &core.meta, &core.keyring).await?;
 
-    let serving = Serving::new(settings.http.clone(), core.metrics.clone());
-    let operators = Serving::new(settings.http.clone(), core.metrics.clone());
+    let with_places = |max_connections| HttpSettings { max_connections, ..settings.http.clone() };
+    let serving = Serving::new(with_places(places), core.metrics.clone());
+    let operators = Serving::new(with_places(places.min(OPERATORS)), core.metrics.clone());
     let stop = CancellationToken::new();
     let background = TaskTracker::new();
 
@@ -92,6 +97,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     background.spawn(async move { registry.follow_rules(stopped).await });
     background.spawn(changes::follow(&core, stop.clone()));
     background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
+    background.spawn(memory::give_back(stop.clone()));
     background.spawn(flush_pulls(core.registry.hosted().clone(), stop.clone()));
     background.spawn(usage::follow(core.meter.clone(), core.meta.clone(), jobs.clone(), stop.clone()));
     let clock = jobs.clone();

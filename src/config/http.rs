@@ -68,8 +68,15 @@ impl ClientCertificate {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HttpSettings {
-    /// Connections at once, over all listeners; further ones wait in the kernel's queue. Default 10,000.
+    /// Connections at once on each listener, and requests at once over HTTP/2 on each. Default 10,000.
     pub max_connections: usize,
+    /// Connections of one client on each listener, and its requests over HTTP/2. Default half of `max_connections`.
+    pub max_connections_per_client: usize,
+    /// Requests at once on one HTTP/2 connection. Default 32.
+    pub max_streams: u32,
+    /// Bytes of answers in memory that clients have not taken, over all listeners. Default 128 MiB.
+    #[serde(serialize_with = "show::size_of_buffer")]
+    pub body_memory: usize,
     /// Time for a request's head, and for a TLS handshake. Default 15 s.
     #[serde(serialize_with = "show::duration")]
     pub header_timeout: Duration,
@@ -95,7 +102,29 @@ pub(super) static SECTION: Section = Section {
             name: "max_connections",
             kind: Kind::Count { min: 1, max: 1_000_000 },
             fallback: Fallback::Value("10000"),
-            meaning: "Connections at once, over all listeners; further ones wait in the kernel's queue.",
+            meaning: "Connections at once on each listener; further ones wait in the kernel's queue. As many requests may be under way over HTTP/2 \
+                      on each; further ones get 503.",
+        },
+        Key {
+            name: "max_connections_per_client",
+            kind: Kind::Count { min: 1, max: 1_000_000 },
+            fallback: Fallback::Follows("half of `max_connections`"),
+            meaning: "Connections at once of one client address (of one /64 network with IPv6) on each listener; further ones are closed. As many of \
+                      its requests may be under way over HTTP/2. Many clients behind one NAT or balancer count as one.",
+        },
+        Key {
+            name: "max_streams",
+            kind: Kind::Count { min: 1, max: 1_000 },
+            fallback: Fallback::Value("32"),
+            meaning: "Requests at once on one HTTP/2 connection; clients are told and wait.",
+        },
+        Key {
+            name: "body_memory",
+            kind: Kind::Size { min: 1 << 20, max: 1 << 40 },
+            fallback: Fallback::Value(r#""128MiB""#),
+            meaning: "Bytes of answers in memory that clients have not taken yet, over all listeners. From half of it on, files are read in small \
+                      pieces, and clients that have taken nothing for 10 s are given up. Beyond it, answers of more than 64 KiB that are made in memory \
+                      get 503. Blobs that leave by `sendfile` take none.",
         },
         Key {
             name: "header_timeout",
@@ -107,13 +136,14 @@ pub(super) static SECTION: Section = Section {
             name: "idle_timeout",
             kind: Kind::Timeout,
             fallback: Fallback::Value(r#""120s""#),
-            meaning: "A connection without a request is closed after this.",
+            meaning: "A connection without a request is closed after this; over HTTP/2 also when it answers pings.",
         },
         Key {
             name: "stall_timeout",
             kind: Kind::Timeout,
             fallback: Fallback::Value(r#""5m""#),
-            meaning: "A body of which the client takes no byte for this long is aborted.",
+            meaning: "A body of which the client takes no byte for this long is aborted; over HTTP/2 its stream is reset and the connection lives. A \
+                      body of which the client sends nothing for this long is given up.",
         },
         Key {
             name: "max_header_bytes",
@@ -201,13 +231,21 @@ pub(super) static TLS: Section = Section {
 
 pub(super) fn read(reader: &Reader<'_>) -> Option<HttpSettings> {
     let max_connections = reader.get("max_connections", value::count);
+    let max_connections_per_client = reader.optional("max_connections_per_client", value::count);
+    let max_streams = reader.get("max_streams", value::count);
+    let body_memory = reader.get("body_memory", value::size);
     let header_timeout = reader.get("header_timeout", value::duration);
     let idle_timeout = reader.get("idle_timeout", value::duration);
     let stall_timeout = reader.get("stall_timeout", value::duration);
     let max_header_bytes = reader.get("max_header_bytes", value::size);
     let drain_timeout = reader.get("drain_timeout", value::duration);
+    let max_connections = max_connections?;
+    let per_client = max_connections_per_client?.unwrap_or(max_connections.div_ceil(2));
     Some(HttpSettings {
-        max_connections: usize::try_from(max_connections?).ok()?,
+        max_connections: usize::try_from(max_connections).ok()?,
+        max_connections_per_client: usize::try_from(per_client).ok()?,
+        max_streams: u32::try_from(max_streams?).ok()?,
+        body_memory: usize::try_from(body_memory?).ok()?,
         header_timeout: header_timeout?,
         idle_timeout: idle_timeout?,
         stall_timeout: stall_timeout?,

@@ -335,6 +335,12 @@ impl Settings {
             ("log.audit", self.telemetry.audit == new.telemetry.audit),
             ("log.access", self.telemetry.access == new.telemetry.access),
             ("http.max_connections", self.http.max_connections == new.http.max_connections),
+            (
+                "http.max_connections_per_client",
+                self.http.max_connections_per_client == new.http.max_connections_per_client,
+            ),
+            ("http.max_streams", self.http.max_streams == new.http.max_streams),
+            ("http.body_memory", self.http.body_memory == new.http.body_memory),
             ("http.header_timeout", self.http.header_timeout == new.http.header_timeout),
             ("http.idle_timeout", self.http.idle_timeout == new.http.idle_timeout),
             ("http.stall_timeout", self.http.stall_timeout == new.http.stall_timeout),

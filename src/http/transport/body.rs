@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::buffers;
 use super::file_body::FileBody;
 use super::mapping::FileRegions;
 use crate::cache::{self, ByteStream, Content};
@@ -18,6 +19,8 @@ pub struct ResponseBody {
     pieces: Pieces,
     /// Bytes still to come, where that is known.
     left: Option<u64>,
+    /// A piece from memory found no room.
+    too_much: bool,
 }
 
 enum Pieces {
@@ -30,6 +33,8 @@ enum Piece {
     Bytes(Bytes),
     File(Box<FileBody>),
     Stream(ByteStream),
+    /// Bytes from memory for which there is no room.
+    TooMuch,
 }
 
 /// Why a body was cut off.
@@ -41,20 +46,39 @@ pub enum BodyError {
     File(io::Error),
     #[error("the body is {0} bytes longer than was announced")]
     TooLong(u64),
+    #[error("clients that take nothing hold http.body_memory: there is no room for this body")]
+    TooMuch,
 }
 
 impl ResponseBody {
     pub fn empty() -> Self {
-        Self { pieces: Pieces::None, left: Some(0) }
+        Self { pieces: Pieces::None, left: Some(0), too_much: false }
     }
 
     pub fn full(bytes: Bytes) -> Self {
-        Self { left: Some(bytes.len() as u64), pieces: Pieces::One(Piece::Bytes(bytes)) }
+        let length = bytes.len() as u64;
+        Self::one(Piece::of(Content::Memory(bytes), None), Some(length))
+    }
+
+    /// For operators, who are answered however short memory is.
+    pub fn uncounted(bytes: Bytes) -> Self {
+        let length = bytes.len() as u64;
+        Self::one(Piece::Bytes(bytes), Some(length))
     }
 
     /// `length` in bytes, if it is known. `regions` are the connection's, where it can send files.
     pub fn content(content: Content, length: Option<u64>, regions: Option<&FileRegions>) -> Self {
-        Self { pieces: Pieces::One(Piece::of(content, regions)), left: length }
+        Self::one(Piece::of(content, regions), length)
+    }
+
+    fn one(piece: Piece, length: Option<u64>) -> Self {
+        let too_much = matches!(piece, Piece::TooMuch);
+        Self { pieces: Pieces::One(piece), left: length, too_much }
+    }
+
+    /// There is no memory for this body (`http.body_memory`): something smaller has to be answered.
+    pub fn is_too_much(&self) -> bool {
+        self.too_much
     }
 
     /// Each piece of content after some bytes.
@@ -62,14 +86,16 @@ impl ResponseBody {
         let pieces = parts.into_iter().flat_map(|(head, content)| {
             [Some(Piece::Bytes(head)), content.map(|content| Piece::of(content, regions))].into_iter().flatten()
         });
-        Self { pieces: Pieces::Many(pieces.collect()), left: Some(length) }
+        let pieces: VecDeque<Piece> = pieces.collect();
+        let too_much = pieces.iter().any(|piece| matches!(piece, Piece::TooMuch));
+        Self { pieces: Pieces::Many(pieces), left: Some(length), too_much }
     }
 }
 
 impl Piece {
     fn of(content: Content, regions: Option<&FileRegions>) -> Self {
         match content {
-            Content::Memory(bytes) => Self::Bytes(bytes),
+            Content::Memory(bytes) => buffers::hold(bytes).map_or(Self::TooMuch, Self::Bytes),
             Content::File(reader) => Self::File(Box::new(FileBody::new(reader, regions))),
             Content::Stream(stream) => Self::Stream(stream),
         }
@@ -80,6 +106,7 @@ impl Piece {
             Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
             Self::File(file) => file.poll_next(context),
+            Self::TooMuch => Poll::Ready(Some(Err(BodyError::TooMuch))),
             Self::Stream(stream) => {
                 stream.as_mut().poll_next(context).map(|next| next.map(|next| next.map_err(BodyError::Blob)))
             }

@@ -4,8 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -13,7 +12,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,22 +20,27 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::mapping::FileRegions;
+use super::places::ClientPlace;
 use super::plain_io::{PlainIo, Requests};
+use super::recognise::{Speaks, recognise, turn_tls_away};
+use super::streams::{StreamBody, StreamTasks, Streams};
 use super::tls::{BUFFER_LIMIT_BYTES, certificate_names};
 use crate::auth::CertificateNames;
 use crate::config::HttpSettings;
+use crate::telemetry::Metrics;
 
-/// The first byte of a TLS ClientHello: a client that speaks TLS to a plaintext port.
-const TLS_HANDSHAKE: u8 = 0x16;
-
-/// How an HTTP/2 connection begins (RFC 9113 section 3.4); no method of HTTP/1.1 is called so.
-const HTTP2_PREFACE: &[u8] = b"PRI ";
-
-const MAX_HTTP2_STREAMS: u32 = 256;
+/// Bytes of request bodies that a client may send ahead, on a stream and on the whole connection.
 const HTTP2_WINDOW_BYTES: u32 = 1 << 20;
+
+/// Bytes of an answer that wait for the window of their stream.
+const MAX_HTTP2_SEND_BYTES: usize = 64 << 10;
 
 /// hyper wants at least this for a request's head.
 const MIN_HEADER_BYTES: usize = 8192;
+
+/// Marks a request for which its listener or its client has no place. The answer has to be a short one.
+#[derive(Clone, Copy, Debug)]
+pub struct NoPlace;
 
 /// What carries out requests.
 pub trait Handler<B>: Clone + Send + Sync + 'static {
@@ -56,7 +60,10 @@ where
 pub(super) struct Connection<H> {
     pub(super) peer: SocketAddr,
     pub(super) settings: HttpSettings,
+    pub(super) metrics: Metrics,
     pub(super) handler: H,
+    /// The client's, for requests over HTTP/2.
+    pub(super) place: ClientPlace,
     /// Finish what is in flight, then close.
     pub(super) drain: CancellationToken,
 }
@@ -65,7 +72,7 @@ impl<H> Connection<H> {
     pub(super) async fn serve<B>(self, stream: TcpStream, tls: Option<TlsAcceptor>)
     where
         H: Handler<B>,
-        B: Body<Data = Bytes> + Send + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         match tls {
@@ -78,7 +85,7 @@ impl<H> Connection<H> {
     async fn serve_plain<B>(self, stream: TcpStream)
     where
         H: Handler<B>,
-        B: Body<Data = Bytes> + Send + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let recognised = tokio::select! {
@@ -95,14 +102,14 @@ impl<H> Connection<H> {
                 self.serve_http1(io, Some(regions), None, requests).await;
             }
             Speaks::Http2 => Box::pin(self.serve_http2(io, None)).await,
-            Speaks::Tls => say_that_tls_came(self.peer),
+            Speaks::Tls => turn_tls_away(io.into_stream(), self.peer, self.settings.header_timeout).await,
         }
     }
 
     async fn serve_tls<B>(self, stream: TcpStream, acceptor: TlsAcceptor)
     where
         H: Handler<B>,
-        B: Body<Data = Bytes> + Send + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let io = PlainIo::new(stream, self.settings.stall_timeout);
@@ -172,26 +179,36 @@ impl<H> Connection<H> {
     async fn serve_http2<B, I>(self, io: I, certificate: Option<Arc<CertificateNames>>)
     where
         H: Handler<B>,
-        B: Body<Data = Bytes> + Send + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (handler, peer) = (self.handler, self.peer);
+        let (handler, peer, place, streams) = (self.handler, self.peer, self.place, Streams::new());
+        let opened = streams.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let (handler, certificate) = (handler.clone(), certificate.clone());
+            let place = place.request();
+            if place.is_none() {
+                request.extensions_mut().insert(NoPlace);
+            }
+            let open = opened.begin(place);
             async move {
                 request.extensions_mut().insert(peer);
                 if let Some(certificate) = certificate {
                     request.extensions_mut().insert(certificate);
                 }
-                Ok::<_, Infallible>(handler.handle(request).await)
+                Ok::<_, Infallible>(handler.handle(request).await.map(|body| StreamBody { body, _open: open }))
             }
         });
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let tasks = StreamTasks { stall_timeout: self.settings.stall_timeout, metrics: self.metrics.clone() };
+        let connection = http2::Builder::new(tasks)
             .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_HTTP2_STREAMS)
+            .max_concurrent_streams(self.settings.max_streams)
+            .max_send_buf_size(MAX_HTTP2_SEND_BYTES)
             .initial_stream_window_size(HTTP2_WINDOW_BYTES)
+            .initial_connection_window_size(HTTP2_WINDOW_BYTES)
             .max_header_list_size(u32::try_from(self.settings.max_header_bytes).unwrap_or(u32::MAX))
+            // Finds clients that are gone. Those that only answer pings are idle.
             .keep_alive_interval(self.settings.idle_timeout)
             .keep_alive_timeout(Duration::from_secs(20))
             .serve_connection(TokioIo::new(io), service);
@@ -202,52 +219,14 @@ impl<H> Connection<H> {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+            () = streams.idle(self.settings.idle_timeout) => {
+                self.metrics.http_ended.with_label_values(&["idle_http2"]).inc();
+                connection.as_mut().graceful_shutdown();
+                // The client may answer nothing, or leave the end of an answer in its window.
+                timeout(self.settings.header_timeout, connection).await.unwrap_or(Ok(()))
+            }
         };
         note(peer, ended);
-    }
-}
-
-enum Speaks {
-    Http1,
-    Http2,
-    Tls,
-}
-
-/// How long a client that has sent a part of the preface is left alone, at first and at most: such a socket is ready all the time, and
-/// looking at thousands of them again and again costs a core.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
-/// Looks at the first bytes without taking them. `None` when the client leaves, or says no more than a part of the preface for
-/// `header_timeout`.
-async fn recognise(stream: &TcpStream, header_timeout: Duration) -> Option<Speaks> {
-    let mut first = [0; HTTP2_PREFACE.len()];
-    let (mut pause, mut begun) = (FIRST_PAUSE, None);
-    loop {
-        let count = stream.peek(&mut first).await.ok()?;
-        let seen = first.get(..count)?;
-        match seen.first()? {
-            &TLS_HANDSHAKE => return Some(Speaks::Tls),
-            _ if seen == HTTP2_PREFACE => return Some(Speaks::Http2),
-            _ if HTTP2_PREFACE.starts_with(seen) => {
-                if begun.get_or_insert_with(Instant::now).elapsed() >= header_timeout {
-                    return None;
-                }
-                tokio::time::sleep(pause.min(header_timeout)).await;
-                pause = LONGEST_PAUSE.min(pause * 2);
-            }
-            _ => return Some(Speaks::Http1),
-        }
-    }
-}
-
-/// Once a minute at most: a misconfigured client tries again and again.
-fn say_that_tls_came(peer: SocketAddr) {
-    static LAST_SAID_S: AtomicI64 = AtomicI64::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
-    if now - LAST_SAID_S.swap(now, Ordering::Relaxed) >= 60 {
-        tracing::warn!(client = %peer, "a client speaks TLS to a plaintext port and was turned away; give it http://, or this listener `tls`");
     }
 }
 

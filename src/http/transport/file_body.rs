@@ -14,7 +14,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::JoinHandle;
 
 use super::body::BodyError;
-use super::buffers::{BUFFER_BYTES, Buffer};
+use super::buffers::{self, BUFFER_BYTES, Buffer, FIRST_BYTES};
 use super::mapping::FileRegions;
 use super::residency;
 use crate::cache::{BlobReader, ByteStream, Visible};
@@ -35,6 +35,8 @@ pub(super) struct FileBody {
     at: u64,
     /// Offset up to which the file may be read now.
     visible: u64,
+    /// Bytes of the next piece that is read.
+    piece: usize,
     /// The whole range as memory, where the connection sends files.
     mapped: Option<Bytes>,
     /// Work on a blocking thread.
@@ -57,7 +59,7 @@ impl FileBody {
             (Some(regions), Some(range)) if range.len() >= MIN_MAPPED_BYTES => regions.map(reader.file(), range).ok(),
             _ => None,
         };
-        Self { reader, at, visible: at, mapped, work: None, rest: None }
+        Self { reader, at, visible: at, piece: FIRST_BYTES, mapped, work: None, rest: None }
     }
 
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
@@ -115,7 +117,7 @@ impl FileBody {
     }
 
     fn read_len(&self) -> usize {
-        usize::try_from(self.visible - self.at).unwrap_or(usize::MAX).min(BUFFER_BYTES)
+        usize::try_from(self.visible - self.at).unwrap_or(usize::MAX).min(self.piece)
     }
 
     fn slice(&mut self) -> Result<Bytes, BodyError> {
@@ -130,13 +132,15 @@ impl FileBody {
 
     fn step(&mut self, bytes: Bytes) -> Result<Bytes, BodyError> {
         self.at += bytes.len() as u64;
+        // The client took the piece before: hyper asks for the next one then.
+        self.piece = if buffers::is_short() { FIRST_BYTES } else { BUFFER_BYTES.min(self.piece * 2) };
         Ok(bytes)
     }
 
     /// `None` when the bytes are on the disk only.
     fn read_without_waiting(&self) -> io::Result<Option<Bytes>> {
-        let mut buffer = Buffer::take();
-        let mut space = [IoSliceMut::new(buffer.space(self.read_len()))];
+        let mut buffer = Buffer::take(self.read_len());
+        let mut space = [IoSliceMut::new(buffer.space())];
         match rustix::io::preadv2(self.reader.file(), &mut space, self.at, ReadWriteFlags::NOWAIT) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => Ok(Some(buffer.filled(count))),
@@ -147,8 +151,8 @@ impl FileBody {
 }
 
 fn read(file: &Arc<File>, at: u64, count: usize) -> io::Result<Bytes> {
-    let mut buffer = Buffer::take();
-    match file.read_at(buffer.space(count), at)? {
+    let mut buffer = Buffer::take(count);
+    match file.read_at(buffer.space(), at)? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         count => Ok(buffer.filled(count)),
     }

@@ -2,18 +2,19 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::buffers;
 use super::connection::{Connection, Handler};
+use super::places::{ConnectionPlace, Places};
+use super::seldom::Seldom;
 use super::tls::TlsListener;
 use crate::config::HttpSettings;
 use crate::telemetry::Metrics;
@@ -38,7 +39,6 @@ pub struct Bound {
 #[derive(Clone)]
 pub struct Serving {
     settings: HttpSettings,
-    places: Arc<Semaphore>,
     metrics: Metrics,
     connections: TaskTracker,
     drain: CancellationToken,
@@ -62,32 +62,30 @@ impl Bound {
     pub async fn accept<H, B>(self, serving: Serving, handler: H)
     where
         H: Handler<B>,
-        B: Body<Data = Bytes> + Send + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let places = Places::new(serving.settings.max_connections, serving.settings.max_connections_per_client);
         loop {
             let accepted = tokio::select! {
                 () = serving.drain.cancelled() => return,
-                accepted = self.next(&serving.places) => accepted,
+                accepted = self.next(&places) => accepted,
             };
             let Some((place, stream, peer)) = accepted else {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
             let tls = self.tls.as_ref().map(TlsListener::acceptor);
-            let (served, handler) = (serving.clone(), handler.clone());
+            let (served, places, handler) = (serving.clone(), places.clone(), handler.clone());
             serving.connections.spawn(async move {
                 let _place = place;
-                served.serve(stream, peer, tls, handler).await;
+                served.serve(stream, peer, &places, tls, handler).await;
             });
         }
     }
 
-    async fn next(
-        &self,
-        places: &Arc<Semaphore>,
-    ) -> Option<(tokio::sync::OwnedSemaphorePermit, TcpStream, SocketAddr)> {
-        let place = places.clone().acquire_owned().await.ok()?;
+    async fn next(&self, places: &Places) -> Option<(ConnectionPlace, TcpStream, SocketAddr)> {
+        let place = places.connection().await?;
         match self.listener.accept().await {
             Ok((stream, peer)) => Some((place, stream, peer)),
             Err(error) => {
@@ -100,8 +98,8 @@ impl Bound {
 
 impl Serving {
     pub fn new(settings: HttpSettings, metrics: Metrics) -> Self {
+        buffers::limit(settings.body_memory);
         Self {
-            places: Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS))),
             settings,
             metrics,
             connections: TaskTracker::new(),
@@ -124,20 +122,47 @@ impl Serving {
         left
     }
 
-    async fn serve<H, B>(&self, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, handler: H)
-    where
+    async fn serve<H, B>(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        places: &Places,
+        tls: Option<TlsAcceptor>,
+        handler: H,
+    ) where
         H: Handler<B>,
-        B: Body<Data = Bytes> + Send + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let Some(place) = places.client(peer.ip()) else { return self.turn_away(peer) };
         let _open = Open::count(self.metrics.clone());
         // A socket that cannot be tuned still serves.
         let _ = stream.set_nodelay(true);
         let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT_BYTES);
-        let connection = Connection { peer, settings: self.settings.clone(), handler, drain: self.drain.clone() };
+        let connection = Connection {
+            peer,
+            settings: self.settings.clone(),
+            metrics: self.metrics.clone(),
+            handler,
+            place,
+            drain: self.drain.clone(),
+        };
         tokio::select! {
             () = connection.serve(stream, tls) => {}
             () = self.abort.cancelled() => {}
+        }
+    }
+
+    /// The connection is closed without a word: a client with thousands of them would not read it.
+    fn turn_away(&self, peer: SocketAddr) {
+        static SAID: Seldom = Seldom::new();
+        self.metrics.http_ended.with_label_values(&["client_limit"]).inc();
+        if SAID.now() {
+            tracing::warn!(
+                client = %peer.ip(),
+                limit = self.settings.max_connections_per_client,
+                "a client has http.max_connections_per_client connections open; further ones are closed"
+            );
         }
     }
 }

@@ -13,14 +13,19 @@ mod connection;
 mod file_body;
 mod listener;
 mod mapping;
+mod places;
 mod plain_io;
+mod recognise;
 mod residency;
+mod seldom;
+mod streams;
 mod tls;
 
 #[cfg(test)]
 mod tests;
 
 pub use body::ResponseBody;
+pub use connection::NoPlace;
 pub use listener::{Bound, Serving};
 pub use mapping::FileRegions;
 pub use tls::{TlsError, TlsListener};

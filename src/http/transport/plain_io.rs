@@ -17,10 +17,14 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::buffers;
 use super::mapping::{FileRegions, Located};
 
 /// Bytes that one `sendfile` may send before others on the same thread have their turn.
 const MAX_SEND_BYTES: usize = 1 << 20;
+
+/// A client that takes nothing of an answer in memory is given up after this where memory is short.
+pub(super) const SHORT_STALL: Duration = Duration::from_secs(10);
 
 pub(super) struct PlainIo {
     stream: TcpStream,
@@ -78,6 +82,11 @@ impl PlainIo {
         let requests = Requests::default();
         self.head = Some(HeadWatch { timeout, requests: requests.clone(), begun: None, timer: None });
         requests
+    }
+
+    /// For a client that is not served.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// For the bodies of this connection.
@@ -164,20 +173,29 @@ impl HeadWatch {
 
 impl Stall {
     /// Turns "not now" into an error when it has been said for too long.
-    fn watch(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    ///
+    /// `holds_memory`: what the client does not take is memory of ours, not a file.
+    fn watch(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+        holds_memory: bool,
+    ) -> Poll<io::Result<usize>> {
         if polled.is_ready() {
             self.since = None;
             return polled;
         }
         let since = *self.since.get_or_insert_with(Instant::now);
-        let due = since + self.timeout;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        // The timer may be of an earlier stall that ended; then it is set anew when it fires.
+        let look_again = |now: Instant| (since + self.timeout).min(now + SHORT_STALL);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(look_again(since))));
+        // The timer may be of an earlier stall that ended, and memory may have become short since it was set.
         while timer.as_mut().poll(context).is_ready() {
-            if Instant::now() >= due {
+            let now = Instant::now();
+            let limit = if holds_memory && buffers::is_short() { self.timeout.min(SHORT_STALL) } else { self.timeout };
+            if now.duration_since(since) >= limit {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took nothing")));
             }
-            timer.as_mut().reset(due);
+            timer.as_mut().reset(look_again(now));
         }
         Poll::Pending
     }
@@ -207,7 +225,8 @@ impl AsyncWrite for PlainIo {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = this.poll_send(context, slices);
-        this.stall.watch(context, polled)
+        let holds_memory = this.regions.is_empty();
+        this.stall.watch(context, polled, holds_memory)
     }
 
     /// hyper queues bodies by reference only where this is true.

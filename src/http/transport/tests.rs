@@ -187,15 +187,34 @@ fn a_client_that_takes_nothing_is_cut_off() {
     assert!(received < 64 << 20, "the connection must have been cut off");
 }
 
-/// A TLS ClientHello on a plaintext port is closed at once, without an answer.
+/// Go's clients go on with `http://` when the answer begins with `HTTP/`. A connection that is reset is tried again instead.
 #[test]
-fn tls_on_a_plaintext_port_is_turned_away() {
+fn nm5_tls_on_a_plaintext_port_is_answered_in_plain_text() {
     let server = Server::start(10, None, Duration::from_secs(60));
     let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).unwrap();
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    assert!(answer.is_empty());
+    // As long as the hello of a client with post-quantum keys.
+    let mut hello = vec![0x16, 0x03, 0x01, 0x06, 0xd8, 0x01];
+    hello.resize(1757, 7);
+    stream.write_all(&hello).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{answer}");
+    assert!(answer.contains("TLS") && answer.contains("http://"), "{answer}");
+}
+
+/// The answer was sent and the client goes on sending for ever.
+#[test]
+fn nm5_tls_that_does_not_end_is_ended() {
+    let server = Server::start(10, None, Duration::from_secs(60));
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let mut sent = 0;
+    while sent < 16 << 20 {
+        match stream.write(&[0x16; 4096]) {
+            Ok(count) => sent += count,
+            Err(_) => return,
+        }
+    }
+    panic!("{sent} bytes were taken");
 }
 
 /// A certificate in files, and a client that trusts it.

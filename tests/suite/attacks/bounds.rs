@@ -245,7 +245,11 @@ async fn ten_thousand_idle_connections() {
     let upstream = FakeUpstream::start().await;
     let image = upstream.image("team/app", "latest", 1, &[3_000_000]);
     let mut setup = Setup::of(&upstream);
-    setup.http.set("max_connections", count + 100).text("idle_timeout", "10m");
+    setup
+        .http
+        .set("max_connections", count + 100)
+        .set("max_connections_per_client", count + 100)
+        .text("idle_timeout", "10m");
     let proxy = setup.start().await;
     proxy.get("/v2/").await.assert_status(200);
     let before = proxy.resident_bytes();

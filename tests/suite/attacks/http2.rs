@@ -1,82 +1,18 @@
-//! HTTP/2 with heads that no library writes: frames by hand (RFC 9113), headers without compression (RFC 7541).
+//! HTTP/2 with heads that no library writes.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::frames::{END_STREAM_AND_HEADERS, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, block, frame, status};
 use crate::bound::within;
 use crate::client::Client;
 use crate::edge::{basic, guarded, push};
 use crate::push::{an_image, path};
 use crate::upstream::FakeUpstream;
 
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM_AND_HEADERS: u8 = 5;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// Literals without a name from the table; a length may be continued.
-fn block(headers: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    let text = |block: &mut Vec<u8>, text: &str| {
-        if text.len() < 127 {
-            block.push(text.len() as u8);
-        } else {
-            block.push(127);
-            let mut rest = text.len() - 127;
-            while rest >= 128 {
-                block.push((rest % 128) as u8 | 128);
-                rest /= 128;
-            }
-            block.push(rest as u8);
-        }
-        block.extend(text.as_bytes());
-    };
-    for (name, value) in headers {
-        block.push(0);
-        text(&mut block, name);
-        text(&mut block, value);
-    }
-    block
-}
-
-/// The status of the first header of an answer: of the static table, or three digits, perhaps in Huffman's code.
-fn status(block: &[u8]) -> u16 {
-    // Changes of the table's size may come before.
-    let block = &block[block.iter().take_while(|byte| **byte & 0xe0 == 0x20).count()..];
-    let known = [200, 204, 206, 304, 400, 404, 500];
-    if block[0] & 0x80 != 0 {
-        return known[usize::from(block[0] & 0x7f) - 8];
-    }
-    let (is_huffman, length) = (block[1] & 0x80 != 0, usize::from(block[1] & 0x7f));
-    let text = &block[2..2 + length];
-    if !is_huffman {
-        return std::str::from_utf8(text).unwrap().parse().unwrap();
-    }
-    let bits: String = text.iter().map(|byte| format!("{byte:08b}")).collect();
-    let (mut rest, mut number) = (bits.as_str(), 0);
-    for _ in 0..3 {
-        // `0` to `2` have five bits, the others six, from 011001.
-        let five = u16::from_str_radix(&rest[..5], 2).unwrap();
-        let (digit, taken) =
-            if five < 3 { (five, 5) } else { (u16::from_str_radix(&rest[..6], 2).unwrap() - 0b01_1001 + 3, 6) };
-        number = number * 10 + digit;
-        rest = &rest[taken..];
-    }
-    number
-}
-
 /// The status, or nothing when the stream or the connection is ended instead.
 async fn asked(client: &Client, headers: &[(&str, &str)]) -> Option<u16> {
     let mut stream = client.connect().await.unwrap();
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let mut bytes = PREFACE.to_vec();
     bytes.extend(frame(SETTINGS, 0, 0, &[]));
     bytes.extend(frame(HEADERS, END_STREAM_AND_HEADERS, 1, &block(headers)));
     stream.write_all(&bytes).await.unwrap();

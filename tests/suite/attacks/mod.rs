@@ -4,11 +4,15 @@
 //! is of anything. `edge.rs` shows what is right; here is what is nearly right.
 
 mod bounds;
+mod browsers;
+mod crowds;
+mod frames;
 mod heads;
 mod http2;
 mod open;
 mod paths;
 mod signatures;
+mod streams;
 mod tokens;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
