@@ -6,6 +6,7 @@
 mod access_log;
 mod address;
 mod aws;
+mod browsers;
 mod challenge;
 mod ecr;
 mod gate;

@@ -7,13 +7,14 @@ use tracing::Instrument;
 
 use super::access_log::{Logged, Record};
 use super::address::Address;
+use super::browsers;
 use super::ecr;
 use super::gate::Gate;
 use super::iam;
 use super::metered::{Metered, Received};
 use super::oci::{self, Conditions, Failure};
 use super::request_body;
-use super::transport::{FileRegions, ResponseBody};
+use super::transport::{FileRegions, NoPlace, ResponseBody};
 use crate::accounts;
 use crate::metering::Meter;
 use crate::registry::{Answer, Incoming, Registry};
@@ -52,6 +53,13 @@ impl Service {
             record.failed(&failure.message);
             oci::refuse(&failure, record.request_id())
         });
+        if response.body().is_too_much() {
+            self.metrics.http_ended.with_label_values(&["no_memory"]).inc();
+            let failure = Failure::busy("clients that take nothing hold the memory for answers");
+            record.failed(&failure.message);
+            response = oci::refuse(&failure, record.request_id());
+        }
+        browsers::forbid(response.headers_mut());
         if let Ok(id) = HeaderValue::from_str(record.request_id()) {
             response.headers_mut().insert("x-request-id", id);
         }
@@ -66,6 +74,10 @@ impl Service {
         body: hyper::body::Incoming,
         record: &mut Record,
     ) -> Result<Response<ResponseBody>, Failure> {
+        if request.extensions.get::<NoPlace>().is_some() {
+            self.metrics.http_ended.with_label_values(&["no_place"]).inc();
+            return Err(Failure::busy("too many requests are under way over HTTP/2"));
+        }
         let address = Address::of(request, self.gate.door().secure)?;
         if let Some(keeper) = self.gate.keeper().filter(|_| request.uri.path() == oci::token::PATH) {
             let form = request_body::incoming(body, self.stall_timeout, Received::default())

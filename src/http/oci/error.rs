@@ -206,6 +206,13 @@ fn unknown(object: &Object) -> ErrorCode {
 }
 
 impl Failure {
+    /// The registry has no room for the request now.
+    pub fn busy(why: &str) -> Self {
+        let message = format!("{why}; try again in {} s", RETRY_AFTER.as_secs());
+        let failure = Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message);
+        Self { retry_after: Some(RETRY_AFTER), ..failure }
+    }
+
     pub fn new(status: StatusCode, code: ErrorCode, message: String) -> Self {
         Self { status, code, message, retry_after: None, challenged_by: None, challenge: None, upload: None }
     }

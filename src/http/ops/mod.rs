@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
 
+use super::browsers;
 use super::transport::ResponseBody;
 use crate::cache::BlobCache;
 use crate::jobs::Jobs;
@@ -57,6 +58,12 @@ impl Ops {
     }
 
     pub async fn call<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
+        let mut response = self.answer(request).await;
+        browsers::forbid(response.headers_mut());
+        response
+    }
+
+    async fn answer<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
         if let Some(name) = request.uri().path().strip_prefix("/jobs/") {
             return self.job(request.method(), name);
         }
@@ -76,7 +83,7 @@ impl Ops {
             "/jobs" => json(StatusCode::OK, &self.jobs.states()),
             "/metrics" => {
                 self.cache.observe();
-                let mut response = Response::new(ResponseBody::full(self.metrics.render().into()));
+                let mut response = Response::new(ResponseBody::uncounted(self.metrics.render().into()));
                 response
                     .headers_mut()
                     .insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; version=0.0.4"));
@@ -101,14 +108,14 @@ impl Ops {
 }
 
 fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(serde_json::to_vec(value).unwrap_or_default().into()));
+    let mut response = Response::new(ResponseBody::uncounted(serde_json::to_vec(value).unwrap_or_default().into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     response
 }
 
 fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(body.into()));
+    let mut response = Response::new(ResponseBody::uncounted(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
     response
