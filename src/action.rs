@@ -1,7 +1,7 @@
 //! The closed list of all that anyone can ask.
 //!
 //! A request is parsed into an [`Action`] once; policy decides about it and the registry carries it out, and neither
-//! looks at a URI again. Each action has the name under which IAM policies know it.
+//! looks at a URI again.
 //!
 //! *Never* here: parsing, deciding, or carrying anything out.
 
@@ -133,22 +133,6 @@ pub struct Chunk {
 }
 
 impl Action {
-    /// IAM's name of the action, `None` where everyone who may talk to us at all may do it.
-    pub const fn iam_name(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Ping => return None,
-            Self::ListRepositories { .. } => "ecr:DescribeRepositories",
-            Self::ListTags { .. } => "ecr:ListImages",
-            Self::ReadManifest { .. } | Self::ListReferrers { .. } => "ecr:BatchGetImage",
-            Self::ReadBlob { .. } => "ecr:GetDownloadUrlForLayer",
-            Self::StartUpload { .. } => "ecr:InitiateLayerUpload",
-            Self::ReadUpload { .. } | Self::AppendUpload { .. } | Self::CancelUpload { .. } => "ecr:UploadLayerPart",
-            Self::FinishUpload { .. } => "ecr:CompleteLayerUpload",
-            Self::PushManifest { .. } => "ecr:PutImage",
-            Self::DeleteManifest { .. } | Self::DeleteBlob { .. } => "ecr:BatchDeleteImage",
-        })
-    }
-
     /// The repository that it is about.
     pub const fn repository(&self) -> Option<&RequestedName> {
         match self {
@@ -165,16 +149,6 @@ impl Action {
             | Self::PushManifest { name, .. }
             | Self::DeleteManifest { name, .. }
             | Self::DeleteBlob { name, .. } => Some(name),
-        }
-    }
-
-    /// The tag that it is about.
-    pub fn tag(&self) -> Option<&str> {
-        match self {
-            Self::ReadManifest { reference, .. }
-            | Self::PushManifest { reference, .. }
-            | Self::DeleteManifest { reference, .. } => reference.tag().map(Tag::as_str),
-            _ => None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! IAM's operations, and the question that comes before each.
+//! IAM's operations, and the user or role that each is about.
 
 use super::describe::{access_key, detail, entity};
 use super::entities::Accounts;
@@ -8,9 +8,9 @@ use crate::iam::{
     AccessKeyDetail, Code, Entity, EntityKind, Fault, Listed, ManagedPolicy, NewRole, Operation, OperationName, Output,
     Page, PolicyName, Sensitive, Service,
 };
-use crate::meta::{PrincipalRow, RoleColumns, now_ms};
+use crate::meta::{self, PrincipalRow, RoleColumns, now_ms};
 use crate::oci::AccountId;
-use crate::policy::{Authorizer, Circumstances, Denied, Permit, ResourceAsk};
+use crate::policy::{Authorizer, IamRequest, Permit, Subject};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -25,55 +25,42 @@ impl Api {
         Self { accounts, authenticator, authorizer }
     }
 
-    /// May they? In their own account, or with a role of any.
-    pub async fn permit(
+    /// The user or role that the operation is about, in the caller's own account, or the role of any. `None` for a caller without account.
+    pub async fn locate(
         &self,
         name: OperationName,
-        identity: Identity,
         operation: Operation,
-        circumstances: &Circumstances,
-    ) -> Result<Permit<Operation>, Denied> {
-        let Some(account) = account(&identity) else {
-            let why = "nobody is known who asks".to_owned();
-            let (action, resource) = (name.iam_action().to_owned(), "*".to_owned());
-            return Err(Denied::Policy { principal: None, action, resource, why });
-        };
+        identity: &Identity,
+    ) -> Result<Option<IamRequest>, meta::Error> {
+        let Some(account) = account(identity) else { return Ok(None) };
         let Some(arn) = operation.resource(account) else {
-            return self.authorizer.authorize_on(identity, operation, None, circumstances).await;
+            return Ok(Some(IamRequest { name, operation, subject: None }));
         };
-        let mut context = operation.context();
-        let (owner, subject) = match &operation {
+        let (account, entity) = match &operation {
             Operation::AssumeRole { role, .. } => (role.account, Some(Entity::role(role.name.clone()))),
             operation => (account, operation.subject()),
         };
-        let row = match &subject {
-            Some(subject) => match self.accounts.find(owner, subject).await {
+        let row = match &entity {
+            Some(entity) => match self.accounts.find(account, entity).await {
                 Ok(row) => Some(row),
-                Err(Error::Meta(error)) => return Err(error.into()),
+                Err(Error::Meta(error)) => return Err(error),
                 Err(_) => None,
             },
             None => None,
         };
-        for (key, value) in row.iter().flat_map(|row| &row.tags) {
-            context.push((format!("aws:ResourceTag/{key}"), vec![value.clone()]));
-            context.push((format!("iam:ResourceTag/{key}"), vec![value.clone()]));
-        }
-        let ask = ResourceAsk { action: name.iam_action(), arn: &arn, account: owner, context: &context };
-        if matches!(operation, Operation::AssumeRole { .. }) {
-            let trust = row.as_ref().and_then(|row| row.trust.as_deref());
-            return self.authorizer.authorize_assumption(identity, operation, ask, trust, circumstances).await;
-        }
-        self.authorizer.authorize_on(identity, operation, Some(ask), circumstances).await
+        let (tags, trust) = row.map(|row| (row.tags, row.trust)).unwrap_or_default();
+        let subject = Some(Subject { arn, account, tags, trust });
+        Ok(Some(IamRequest { name, operation, subject }))
     }
 
-    pub async fn operate(&self, name: OperationName, permit: Permit<Operation>) -> Result<Output, Fault> {
-        let (operation, identity, _) = permit.into_parts();
+    pub async fn operate(&self, permit: Permit<IamRequest>) -> Result<Output, Fault> {
+        let (IamRequest { name, operation, .. }, identity, _) = permit.into_parts();
         let Some(account) = account(&identity) else { return Err(Fault::server()) };
         let done = self.carry_out(account, &identity, operation).await;
         if name.is_write() && name.service() == Service::Iam {
             // Also where it went wrong half-way.
             self.authenticator.forget();
-            self.authorizer.principals_changed();
+            self.authorizer.policies_changed();
         }
         done.map_err(|error| error.fault())
     }

@@ -47,7 +47,7 @@ impl Memories {
         match change {
             Change::Principals => {
                 self.authenticator.forget();
-                self.authorizer.principals_changed();
+                self.authorizer.policies_changed();
             }
             Change::Policies => self.authorizer.policies_changed(),
             Change::Exclusions => self.registry.hosted().exclusions_changed(),

@@ -13,7 +13,7 @@ use crate::auth::{Directory, Enrolment, Identity, Known, Means};
 use crate::config::Settings;
 use crate::meta::Meta;
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
-use crate::policy::{About, Ask, Authorizer, Circumstances, On};
+use crate::policy::{About, Authorizer, Circumstances, Need, On};
 
 /// Opened for one command.
 pub struct Users {
@@ -93,7 +93,7 @@ impl Users {
         let circumstances =
             Circumstances { source: question.source, secure: true, user_agent: None, now: SystemTime::now() };
         let on = about.as_ref().map_or(On::Registry(account), On::Repository);
-        let ask = Ask::new(&question.action, on).tagged(question.tag.as_deref());
-        Ok(authorizer.explain(&identity, ask, &circumstances).await?)
+        let need = Need::new(&question.action, on).tagged(question.tag.as_deref());
+        Ok(authorizer.explain(&identity, &need, &circumstances).await?)
     }
 }

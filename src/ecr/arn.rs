@@ -35,16 +35,29 @@ impl Region {
     }
 
     pub fn partition(&self) -> &'static str {
-        match self.0.as_str() {
-            region if region.starts_with("cn-") => "aws-cn",
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            region if region.starts_with("us-iso-") => "aws-iso",
-            region if region.starts_with("us-isob-") => "aws-iso-b",
-            region if region.starts_with("eu-isoe-") => "aws-iso-e",
-            region if region.starts_with("us-isof-") => "aws-iso-f",
-            region if region.starts_with("eusc-") => "aws-eusc",
-            _ => "aws",
-        }
+        partition(&self.0)
+    }
+}
+
+/// The ARN of a repository in this region: the only place that writes one.
+pub fn repository_arn<'a>(
+    region: &'a str,
+    account: &'a AccountId,
+    name: &'a RepositoryName,
+) -> impl fmt::Display + use<'a> {
+    fmt::from_fn(move |f| write!(f, "arn:{}:ecr:{region}:{account}:repository/{name}", partition(region)))
+}
+
+fn partition(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        region if region.starts_with("us-iso-") => "aws-iso",
+        region if region.starts_with("us-isob-") => "aws-iso-b",
+        region if region.starts_with("eu-isoe-") => "aws-iso-e",
+        region if region.starts_with("us-isof-") => "aws-iso-f",
+        region if region.starts_with("eusc-") => "aws-eusc",
+        _ => "aws",
     }
 }
 
@@ -92,7 +105,7 @@ impl fmt::Display for Region {
 impl fmt::Display for RepositoryArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { region, account, name } = self;
-        write!(f, "arn:{}:ecr:{region}:{account}:repository/{name}", region.partition())
+        repository_arn(region.as_str(), account, name).fmt(f)
     }
 }
 

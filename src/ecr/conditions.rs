@@ -38,14 +38,6 @@ impl Operation {
         tags.dedup();
         tags
     }
-
-    /// What else somebody must be allowed who may do this.
-    pub fn also_needs(&self) -> Option<&'static str> {
-        match self {
-            Self::CreateRepository(input) if !input.tags.is_empty() => Some("ecr:TagResource"),
-            _ => None,
-        }
-    }
 }
 
 fn of_tags(tags: &[ResourceTag]) -> Vec<Said> {
@@ -81,9 +73,9 @@ mod tests {
             one("aws:RequestTag/env", &["y"]),
             one("aws:TagKeys", &["team", "env"]),
         ];
-        assert_eq!((create.said(), create.also_needs()), (expected, Some("ecr:TagResource")));
+        assert_eq!(create.said(), expected);
         let plain = operation("CreateRepository", r#"{"repositoryName":"a/b"}"#);
-        assert_eq!((plain.said(), plain.also_needs()), (Vec::new(), None));
+        assert_eq!(plain.said(), []);
         let untag = r#"{"resourceArn":"arn:aws:ecr:local:000000000000:repository/a/b","tagKeys":["team"]}"#;
         assert_eq!(operation("UntagResource", untag).said(), [one("aws:TagKeys", &["team"])]);
         let setting = operation("GetAccountSetting", r#"{"name":"BLOB_MOUNTING"}"#);

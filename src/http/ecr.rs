@@ -14,11 +14,10 @@ use super::gate::Gate;
 use super::metered::Metered;
 use crate::auth::{Authenticator, Claim, Identity, NotRead, Refusal, SignatureRules, Who};
 use crate::ecr::{
-    AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, Operation, OperationName, Output, Resource,
-    Timestamp,
+    AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, Operation, OperationName, Output, Timestamp,
 };
-use crate::oci::{AccountId, QualifiedName, RepositoryName};
-use crate::policy::{About, Ask, Denied, On, Permit};
+use crate::oci::AccountId;
+use crate::policy::{Denied, EcrRequest, On, Permit};
 use crate::registry::{Endpoint, Incoming, Registries, Registry, no_registry};
 use crate::telemetry::{AuditLine, rfc_3339};
 
@@ -84,26 +83,31 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     };
     let operation = Operation::parse(target, &body)?;
     let account = account(&identity, &operation, registry.registries())?;
-    let about = |name: &RepositoryName| registry.about_named(QualifiedName::new(account, name.clone()));
-    let permit = permit(asked, identity, operation, account, about).await?;
-    metered.operates(permit.action(), permit.identity(), about);
+    let caller = match &identity.who {
+        Who::Known(known) => known.row().account,
+        Who::Open { .. } | Who::Anonymous => account,
+    };
+    let located = EcrRequest::new(operation, account, caller, |name| registry.about_named(name));
+    let permit = permit(asked, identity, located).await?;
+    metered.operates(permit.asked(), permit.identity());
+    let operation = &permit.asked().operation;
     let endpoint = |account| endpoint(address, gate.front(), account, &claim.scope().region);
-    if let Operation::GetAuthorizationToken(input) = permit.action() {
+    if let Operation::GetAuthorizationToken(input) = operation {
         let ids = if input.registry_ids.is_empty() { slice::from_ref(&account) } else { &*input.registry_ids };
         if let Some(other) = ids.iter().find(|id| !registry.registries().has(**id)) {
-            return Err(no_registry(permit.action(), other));
+            return Err(no_registry(operation, other));
         }
         let endpoints: Vec<Endpoint> = ids.iter().map(|id| endpoint(*id)).collect();
         return authorization_token(permit.identity(), gate.authenticator(), &endpoints);
     }
     let endpoint = endpoint(account);
-    if !permit.action().is_write() {
+    if !operation.is_write() {
         return registry.operate(permit, &endpoint, gate.authorizer()).await;
     }
     let (principal, means) = (permit.identity().name().to_owned(), permit.identity().means);
-    let (action, because) = (permit.action().iam_action(), permit.because().to_owned());
-    let resource = match permit.action().resource() {
-        Resource::Repository(name) => gate.authorizer().arn(On::Repository(&about(name))),
+    let (action, because) = (operation.iam_action(), permit.because().to_owned());
+    let resource = match permit.asked().repositories.as_slice() {
+        [about] => gate.authorizer().arn(On::Repository(about)),
         _ => gate.authorizer().arn(On::Registry(account)),
     };
     let done = registry.operate(permit, &endpoint, gate.authorizer()).await;
@@ -151,48 +155,11 @@ fn unsigned(refusal: &Refusal) -> Fault {
 }
 
 /// Each repository that the operation is about must be allowed.
-async fn permit(
-    asked: &Asked<'_>,
-    identity: Identity,
-    operation: Operation,
-    account: AccountId,
-    about: impl Fn(&RepositoryName) -> About,
-) -> Result<Permit<Operation>, Fault> {
+async fn permit(asked: &Asked<'_>, identity: Identity, located: EcrRequest) -> Result<Permit<EcrRequest>, Fault> {
     let Asked { request, address, gate, request_id, .. } = *asked;
-    let action = operation.iam_action();
-    let own = |identity: &Identity| match &identity.who {
-        Who::Known(known) => known.row().account,
-        Who::Open { .. } | Who::Anonymous => account,
-    };
-    let abouts: Vec<About> = match operation.resource() {
-        Resource::Registry | Resource::AllRepositories => Vec::new(),
-        Resource::Repository(name) => vec![about(name)],
-        Resource::Repositories(names) => names.iter().map(about).collect(),
-    };
-    let said = operation.said();
-    let tags: Vec<Option<String>> = operation.image_tags().into_iter().map(|tag| tag.map(str::to_owned)).collect();
-    let said = said.as_slice();
-    let asks: Vec<Ask<'_>> = match operation.resource() {
-        // Nobody but the caller's own account lets them log in.
-        Resource::Registry if matches!(operation, Operation::GetAuthorizationToken(_)) => {
-            vec![Ask::new(action, On::Registry(own(&identity)))]
-        }
-        Resource::Registry => vec![Ask { said, ..Ask::new(action, On::Registry(account)) }],
-        // A list shows what may be seen.
-        Resource::AllRepositories => Vec::new(),
-        Resource::Repository(_) | Resource::Repositories(_) => {
-            let each = abouts.iter().flat_map(|about| tags.iter().map(move |tag| (about, tag.as_deref())));
-            let needed = operation.also_needs();
-            let actions = || std::iter::once(action).chain(needed);
-            let ask = |(about, tag)| {
-                actions().map(move |action| Ask { tag, said, ..Ask::new(action, On::Repository(about)) })
-            };
-            each.flat_map(ask).collect()
-        }
-    };
     let circumstances = gate.circumstances(request, address);
     let (principal, means) = (identity.name().to_owned(), identity.means);
-    let permit = gate.authorizer().authorize_all(identity, operation, &asks, &circumstances).await;
+    let permit = gate.authorizer().authorize(identity, located, &circumstances).await;
     permit.map_err(|denied| match denied {
         Denied::Policy { .. } => {
             gate.note(address, request_id, &principal, means, &denied);

@@ -10,7 +10,7 @@ use super::address::{Address, Front};
 use super::challenge::{challenge, scope};
 use crate::action::{Action, RequestedName};
 use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who};
-use crate::policy::{Authorizer, Circumstances, Denied, Permit};
+use crate::policy::{Authorizer, Circumstances, Denied, OciRequest, Permit};
 use crate::registry::{self, Registry};
 use crate::telemetry::{Audit, AuditLine, rfc_3339};
 
@@ -82,11 +82,12 @@ impl Gate {
         action: Action,
         registry: &Registry,
         request_id: &str,
-    ) -> Result<Permit<Action>, Stopped> {
+    ) -> Result<Permit<OciRequest>, Stopped> {
         let circumstances = self.circumstances(request, address);
         let Some(keeper) = self.keeper() else {
             let identity = Identity::open(self.door.push);
-            let permit = self.authorizer.authorize(identity, action, None, None, &circumstances).await;
+            let asked = OciRequest { action, about: None, source: None };
+            let permit = self.authorizer.authorize(identity, asked, &circumstances).await;
             return permit.map_err(Stopped::Denied);
         };
         let scope = scope(&action, action.repository().map(|name| registry.called(name).in_tokens(name)));
@@ -114,13 +115,14 @@ impl Gate {
             Some(name) => Some(registry.about(name, action.writes()).await.map_err(Stopped::Registry)?),
             None => None,
         };
-        let from = match mount_source(&action) {
+        let source = match mount_source(&action) {
             Some(name) => Some(registry.about(&name, false).await.map_err(Stopped::Registry)?),
             None => None,
         };
         let is_anonymous = matches!(identity.who, Who::Anonymous);
         let (principal, means) = (identity.name().to_owned(), identity.means);
-        let permit = self.authorizer.authorize(identity, action, about.as_ref(), from.as_ref(), &circumstances).await;
+        let asked = OciRequest { action, about, source };
+        let permit = self.authorizer.authorize(identity, asked, &circumstances).await;
         if let Err(denied) = &permit
             && !is_anonymous
         {

@@ -99,25 +99,28 @@ impl Asked<'_> {
         let caller = known.role().is_none().then(|| known.row().name.as_str());
         let operation = Operation::parse(name, form, caller)?;
         let (principal, means) = (identity.name().to_owned(), identity.means);
-        let resource = operation.resource(known.row().account).unwrap_or_else(|| principal.clone());
+        let unavailable = |error| {
+            tracing::error!(%error, "cannot decide what is allowed: the database failed");
+            Fault::server()
+        };
+        let located = self.api.locate(name, operation, &identity).await.map_err(unavailable)?;
+        let located = located.ok_or_else(|| unsigned(&Refusal::Missing))?;
+        let resource = located.subject.as_ref().map_or_else(|| principal.clone(), |subject| subject.arn.clone());
         let circumstances = self.gate.circumstances(self.request, self.address);
-        let permit =
-            self.api.permit(name, identity, operation, &circumstances).await.map_err(|denied| match denied {
-                Denied::Unavailable(error) => {
-                    tracing::error!(%error, "it cannot be found out what is allowed");
-                    Fault::server()
-                }
-                denied => {
-                    self.gate.note(self.address, self.request_id, &principal, means, &denied);
-                    Fault::new(Code::AccessDenied, denied.to_string())
-                }
-            })?;
+        let permit = self.gate.authorizer().authorize(identity, located, &circumstances).await;
+        let permit = permit.map_err(|denied| match denied {
+            Denied::Unavailable(error) => unavailable(error),
+            denied => {
+                self.gate.note(self.address, self.request_id, &principal, means, &denied);
+                Fault::new(Code::AccessDenied, denied.to_string())
+            }
+        })?;
         if !name.is_write() {
-            return Ok((name, self.api.operate(name, permit).await?));
+            return Ok((name, self.api.operate(permit).await?));
         }
         let (api, notes, because) = (self.api.clone(), self.notes(), permit.because().to_owned());
         let operate = async move {
-            let done = api.operate(name, permit).await;
+            let done = api.operate(permit).await;
             let (principal, resource, because) = (principal.as_str(), resource.as_str(), because.as_str());
             let (means, action) = (means.name(), name.iam_action());
             let is_refused = matches!(&done, Err(fault) if fault.code() == Code::AccessDenied);

@@ -11,11 +11,11 @@ use http::StatusCode;
 
 use crate::action::{Action, Want};
 use crate::auth::Identity;
-use crate::ecr::{Operation, Output, Resource};
+use crate::ecr::{Output, Resource};
 use crate::meta::UsageCounts;
 use crate::metering::{Meter, Whose};
-use crate::oci::{QualifiedName, RepositoryName};
-use crate::policy::About;
+use crate::oci::QualifiedName;
+use crate::policy::EcrRequest;
 use crate::registry::{Answer, Body, Called, Registry};
 
 /// A request's use. Nothing counts before it is known whose it is.
@@ -89,16 +89,12 @@ impl Metered {
     }
 
     /// An operation of ECR's API that is permitted.
-    pub fn operates(
-        &mut self,
-        operation: &Operation,
-        identity: &Identity,
-        about: impl FnOnce(&RepositoryName) -> About,
-    ) {
-        let Resource::Repository(name) = operation.resource() else { return };
+    pub fn operates(&mut self, asked: &EcrRequest, identity: &Identity) {
+        let (Resource::Repository(_), [about]) = (asked.operation.resource(), asked.repositories.as_slice()) else {
+            return;
+        };
         if self.meter.is_on() {
-            let About { repository, upstream, .. } = about(name);
-            (self.repository, self.relayed) = (Some(repository), upstream.is_some());
+            (self.repository, self.relayed) = (Some(about.repository.clone()), about.upstream.is_some());
             self.identity = Some(identity.clone());
         }
     }

@@ -1,21 +1,23 @@
-//! Asks the policies that apply: which those are is the library's to know.
+//! Asks the policies that apply: which those are is the library's to know, which rights an operation needs that of `needs`.
 
 use std::sync::Arc;
 
 use super::circumstances::{Circumstances, surroundings};
 use super::denied::Denied;
 use super::iam::{
-    Context, Decision, Document, DocumentError, IdentityPolicy, Policies, Principal, Question, decide, explain,
+    Context, Decision, Document, DocumentError, IdentityPolicy, Kind, Policies, Principal, Question, decide,
+    decide_assumption, explain,
 };
-use super::library::{Facts, Library, MAX_REMEMBERED, REMEMBERED};
+use super::library::{Facts, Library, MAX_DOCUMENT_BYTES, MAX_REMEMBERED, REMEMBERED, RegistryFacts};
+use super::needs::{About, Asked, Need, Offer, On, name_in_tokens, of_action};
 use super::permit::Permit;
 use super::public;
-use crate::action::Action;
-use crate::auth::{Access, AccessAction, Identity, Known, Recent, ResourceType, Who};
+use super::viewer::Viewer;
+use crate::auth::{Access, Identity, Known, Recent, Who};
 use crate::config::{AuthSettings, RepositorySettings};
-use crate::ecr::Said;
+use crate::ecr::repository_arn;
 use crate::meta::{self, Meta};
-use crate::oci::{AccountId, QualifiedName};
+use crate::oci::QualifiedName;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -27,52 +29,8 @@ pub(super) struct Inner {
     pub(super) library: Library,
     settings: AuthSettings,
     pub(super) public: Option<Document>,
-    /// What was allowed a moment ago, in the same circumstances.
-    allowed: Recent<()>,
-}
-
-/// What a request is about, by the name that policies know.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct About {
-    pub repository: QualifiedName,
-    /// The upstream that it belongs to.
-    pub upstream: Option<String>,
-    /// Whether there is such a repository; what belongs to an upstream is taken to be there.
-    pub exists: bool,
-}
-
-/// One action on one thing.
-#[derive(Clone, Copy, Debug, Hash)]
-pub struct Ask<'a> {
-    /// As `ecr:PutImage`.
-    pub action: &'a str,
-    pub on: On<'a>,
-    /// Of an image.
-    pub tag: Option<&'a str>,
-    /// What else conditions can look at in the request.
-    pub said: &'a [Said],
-}
-
-/// What an action is done to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum On<'a> {
-    /// The registry of this account.
-    Registry(AccountId),
-    Repository(&'a About),
-}
-
-/// What somebody may see of a list, and have besides what they asked for.
-#[derive(Clone)]
-pub struct Viewer(pub(super) Option<(Authorizer, Identity, Circumstances)>);
-
-impl<'a> Ask<'a> {
-    pub const fn new(action: &'a str, on: On<'a>) -> Self {
-        Self { action, on, tag: None, said: &[] }
-    }
-
-    pub const fn tagged(self, tag: Option<&'a str>) -> Self {
-        Self { tag, ..self }
-    }
+    /// The statement that allowed it a moment ago, in the same circumstances.
+    allowed: Recent<Arc<str>>,
 }
 
 impl Authorizer {
@@ -93,124 +51,86 @@ impl Authorizer {
         match on {
             On::Registry(_) => "*".to_owned(),
             On::Repository(About { repository, .. }) => {
-                let QualifiedName { account, name } = repository;
-                format!("arn:aws:ecr:{}:{account}:repository/{name}", self.inner.settings.region)
+                repository_arn(&self.inner.settings.region, &repository.account, &repository.name).to_string()
             }
+            On::Principal(subject) | On::Assumed(subject) => subject.arn.clone(),
         }
     }
 
-    /// May they do this on the data plane? `about` is the repository that the action is about, and `source` the one that a mount
-    /// takes from; a mount from a repository that may not be read is taken for a plain upload, as it is where there is none.
-    pub async fn authorize(
+    /// Asks for all that the request needs. The token's access is checked last, so that a caller whom policies deny is not sent to fetch a
+    /// wider token.
+    pub async fn authorize<A: Asked>(
         &self,
         identity: Identity,
-        mut action: Action,
-        about: Option<&About>,
-        source: Option<&About>,
-        circumstances: &Circumstances,
-    ) -> Result<Permit<Action>, Denied> {
-        match identity.who {
-            Who::Open { push } => {
-                if !push && action.writes() {
-                    return Err(Denied::Listener(action.iam_name().unwrap_or("writing")));
-                }
-                return Ok(Permit { identity, action, viewer: Viewer::of_all(), because: String::new() });
-            }
-            Who::Anonymous | Who::Known(_) => {}
-        }
-        // Without a repository it is the list of them: whoever may see nothing sees an empty one.
-        if let (Some(name), Some(about)) = (action.iam_name(), about) {
-            let (on, tag) = (On::Repository(about), action.tag());
-            self.ask(&identity, Ask::new(name, on).tagged(tag), circumstances).await?;
-            if action.writes() && !about.exists {
-                self.ask(&identity, Ask::new("ecr:CreateRepository", on), circumstances).await?;
-            }
-            if about.upstream.is_some() {
-                let import = Ask::new("ecr:BatchImportUpstreamImage", on).tagged(tag);
-                self.ask(&identity, import, circumstances).await?;
-            }
-        }
-        // Asked last: who may not anyhow is not sent for another token.
-        let home = self.inner.settings.account;
-        if let Some(needed) = missing_in_token(&identity, &action, about.map(|about| name_in_tokens(home, about))) {
-            return Err(Denied::Token(needed));
-        }
-        if let Action::StartUpload { start, .. } = &mut action
-            && let Some(mount) = &start.mount
-        {
-            // What is taken is a repository of one's own: an upstream's of the same name is another.
-            let is_it =
-                |source: &&About| source.upstream.is_none() && mount.from.as_ref() == Some(&source.repository.name);
-            let is_in_token = |source: &&About| may_pull_by_token(&identity, &name_in_tokens(home, source));
-            let may_read = match source.filter(is_it).filter(is_in_token) {
-                Some(source) => {
-                    let on = On::Repository(source);
-                    let read = Ask::new("ecr:GetDownloadUrlForLayer", on);
-                    self.ask(&identity, read, circumstances).await.is_ok()
-                }
-                None => false,
-            };
-            if !may_read {
-                start.mount = None;
-            }
-        }
-        let viewer = Viewer(Some((self.clone(), identity.clone(), circumstances.clone())));
-        Ok(Permit { identity, action, viewer, because: String::new() })
-    }
-
-    /// May they do this on the control plane?
-    pub async fn authorize_all<A>(
-        &self,
-        identity: Identity,
-        action: A,
-        asks: &[Ask<'_>],
+        mut asked: A,
         circumstances: &Circumstances,
     ) -> Result<Permit<A>, Denied> {
-        let mut because = String::new();
-        for ask in asks {
-            let allowed = self.decide(&identity, *ask, circumstances).await?;
-            if because.is_empty() {
-                because = allowed;
+        if let Who::Open { push } = identity.who {
+            if asked.is_write() && !push {
+                let needs = asked.needs();
+                let action = needs.first().map_or("writing", |need| need.action).to_owned();
+                return Err(Denied::Listener(action));
             }
+            return Ok(Permit { identity, asked, viewer: Viewer::of_all(), because: Arc::default() });
         }
-        let viewer = Viewer(Some((self.clone(), identity.clone(), circumstances.clone())));
-        Ok(Permit { identity, action, viewer, because })
+        let mut because: Option<Arc<str>> = None;
+        for need in asked.needs() {
+            let allowed = self.ask(&identity, &need, circumstances).await?;
+            because.get_or_insert(allowed);
+        }
+        let home = self.inner.settings.account;
+        let accesses = asked.access(home);
+        if let Some(missing) = accesses.first().filter(|_| !accesses.iter().any(|access| is_carried(&identity, access)))
+        {
+            return Err(Denied::Token(missing.clone()));
+        }
+        let is_given = match asked.offer(home) {
+            Some(offer) => self.is_given(&identity, offer, circumstances).await?,
+            None => false,
+        };
+        if !is_given {
+            asked.decline();
+        }
+        let viewer = Viewer::new(self.clone(), identity.clone(), circumstances.clone());
+        Ok(Permit { identity, asked, viewer, because: because.unwrap_or_default() })
     }
 
-    /// What of the access that a token is asked for may be given.
+    async fn is_given(
+        &self,
+        identity: &Identity,
+        offer: Offer<'_>,
+        circumstances: &Circumstances,
+    ) -> Result<bool, meta::Error> {
+        if !is_carried(identity, &offer.access) {
+            return Ok(false);
+        }
+        for need in &offer.needs {
+            if !self.is_allowed(identity, need, circumstances).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The part of the access that a token is asked for that it may carry, to this repository.
     pub async fn grant(
         &self,
         identity: &Identity,
         access: &Access,
-        on: On<'_>,
+        about: &About,
         circumstances: &Circumstances,
-    ) -> Result<Access, Denied> {
-        let mut granted = Vec::new();
+    ) -> Result<Access, meta::Error> {
+        let mut actions = Vec::new();
         for action in &access.actions {
-            let needed: &[&'static str] = match (access.kind, action) {
-                (ResourceType::Registry, _) => &["ecr:DescribeRepositories"],
-                (_, AccessAction::Pull) => &["ecr:BatchGetImage"],
-                (_, AccessAction::Push) => &["ecr:InitiateLayerUpload"],
-                (_, AccessAction::Delete) => &["ecr:BatchDeleteImage"],
-                (_, AccessAction::All) => &["ecr:BatchGetImage", "ecr:InitiateLayerUpload", "ecr:BatchDeleteImage"],
-            };
-            let mut allowed = true;
-            for name in needed {
-                match self.ask(identity, Ask::new(name, on), circumstances).await {
-                    Ok(()) => {}
-                    Err(Denied::Unavailable(error)) => return Err(error.into()),
-                    Err(_) => allowed = false,
-                }
+            let mut is_allowed = true;
+            for need in of_action(*action, about) {
+                is_allowed &= self.is_allowed(identity, &need, circumstances).await?;
             }
-            if allowed {
-                granted.push(*action);
+            if is_allowed {
+                actions.push(*action);
             }
         }
-        let name = match on {
-            On::Repository(about) => name_in_tokens(self.inner.settings.account, about),
-            On::Registry(_) => access.name.clone(),
-        };
-        Ok(Access { actions: granted, name, ..access.clone() })
+        Ok(Access { actions, name: name_in_tokens(self.inner.settings.account, about), ..access.clone() })
     }
 
     /// Policies of a principal, a repository or a registry are others now, or tags that they look at.
@@ -228,15 +148,15 @@ impl Authorizer {
         matches!(decide(&policies, &question), Decision::Denied { .. })
     }
 
-    /// Which statement decides, and what became of the others: for people.
+    /// The statement that decides, and what became of the others: for people.
     pub async fn explain(
         &self,
         identity: &Identity,
-        ask: Ask<'_>,
+        need: &Need<'_>,
         circumstances: &Circumstances,
     ) -> Result<serde_json::Value, meta::Error> {
         let mut explanation = serde_json::Value::Null;
-        self.consult(identity, ask, circumstances, |policies, question| {
+        self.consult(identity, need, need.action, circumstances, |policies, question| {
             let explained = explain(policies, question);
             explanation = serde_json::json!({ "decision": explained.decision, "statements": explained.statements, "text": explained.to_string() });
         })
@@ -244,150 +164,172 @@ impl Authorizer {
         Ok(explanation)
     }
 
-    async fn ask(&self, identity: &Identity, ask: Ask<'_>, circumstances: &Circumstances) -> Result<(), Denied> {
-        let changes = self.inner.library.changes();
-        let same =
-            (changes, identity.name(), ask, circumstances.source, circumstances.secure, &circumstances.user_agent);
-        if self.inner.allowed.get(&same).is_some() {
-            return Ok(());
+    pub(super) async fn is_allowed(
+        &self,
+        identity: &Identity,
+        need: &Need<'_>,
+        circumstances: &Circumstances,
+    ) -> Result<bool, meta::Error> {
+        match self.ask(identity, need, circumstances).await {
+            Ok(_) => Ok(true),
+            Err(Denied::Unavailable(error)) => Err(error),
+            Err(_) => Ok(false),
         }
-        self.decide(identity, ask, circumstances).await?;
-        self.inner.allowed.insert(&same, ());
-        Ok(())
     }
 
     /// In words, the statement that allows it.
-    async fn decide(&self, identity: &Identity, ask: Ask<'_>, circumstances: &Circumstances) -> Result<String, Denied> {
-        let (mut is_allowed, mut why) = (false, String::new());
-        self.consult(identity, ask, circumstances, |policies, question| {
-            let decision = decide(policies, question);
-            (is_allowed, why) = (decision.is_allowed(), decision.to_string());
+    pub(super) async fn ask(
+        &self,
+        identity: &Identity,
+        need: &Need<'_>,
+        circumstances: &Circumstances,
+    ) -> Result<Arc<str>, Denied> {
+        let changes = self.inner.library.changes();
+        let same =
+            (changes, identity.name(), need, circumstances.source, circumstances.secure, &circumstances.user_agent);
+        if let Some(because) = self.inner.allowed.get(&same) {
+            return Ok(because);
+        }
+        let because = match self.decide(identity, need, need.action, circumstances).await {
+            Err(denied @ Denied::Policy { .. }) => match need.or {
+                Some(other) => self.decide(identity, need, other, circumstances).await.map_err(|_| denied)?,
+                None => return Err(denied),
+            },
+            decided => decided?,
+        };
+        self.inner.allowed.insert(&same, because.clone());
+        Ok(because)
+    }
+
+    async fn decide(
+        &self,
+        identity: &Identity,
+        need: &Need<'_>,
+        action: &str,
+        circumstances: &Circumstances,
+    ) -> Result<Arc<str>, Denied> {
+        let mut decided = None;
+        self.consult(identity, need, action, circumstances, |policies, question| {
+            let decision = match need.on {
+                On::Assumed(_) => decide_assumption(policies, question),
+                On::Registry(_) | On::Repository(_) | On::Principal(_) => decide(policies, question),
+            };
+            decided = Some((decision.is_allowed(), decision.to_string()));
         })
         .await?;
+        let (is_allowed, why) = decided.unwrap_or_default();
         if is_allowed {
-            return Ok(why);
+            return Ok(why.into());
         }
         let principal = match &identity.who {
             Who::Known(known) => Some(known.arn().to_owned()),
             Who::Open { .. } | Who::Anonymous => None,
         };
-        Err(Denied::Policy { principal, action: ask.action.to_owned(), resource: self.arn(ask.on), why })
+        Err(Denied::Policy { principal, action: action.to_owned(), resource: self.arn(need.on), why })
     }
 
     async fn consult(
         &self,
         identity: &Identity,
-        ask: Ask<'_>,
+        need: &Need<'_>,
+        action: &str,
         circumstances: &Circumstances,
         answer: impl FnOnce(&Policies<'_>, &Question<'_>),
     ) -> Result<(), meta::Error> {
+        let library = &self.inner.library;
         let rights = match &identity.who {
-            Who::Known(known) => Some(self.inner.library.rights(known).await?),
+            Who::Known(known) => Some(library.rights(known).await?),
             Who::Open { .. } | Who::Anonymous => None,
         };
-        let rights = rights.as_deref().unwrap_or_else(|| self.inner.library.nobody());
-        let (account, facts) = match ask.on {
-            On::Repository(about) => (about.repository.account, self.inner.library.facts(&about.repository).await?),
-            On::Registry(account) => (account, Arc::default()),
+        let rights = rights.as_deref().unwrap_or_else(|| library.nobody());
+        let (mut facts, mut registry, mut trust) = (Arc::<Facts>::default(), None::<Arc<RegistryFacts>>, None);
+        let account = match need.on {
+            On::Repository(about) => {
+                facts = library.facts(&about.repository).await?;
+                registry = Some(library.registry(about.repository.account).await?);
+                about.repository.account
+            }
+            On::Registry(account) => {
+                registry = Some(library.registry(account).await?);
+                account
+            }
+            On::Principal(subject) => subject.account,
+            On::Assumed(subject) => {
+                trust = subject.trust.as_deref().and_then(|text| trust_policy(text, &subject.arn));
+                subject.account
+            }
         };
-        let registry = self.inner.library.registry(account).await?;
-        let context = context(ask, &facts, circumstances);
-        let resource = self.arn(ask.on);
-        let question = Question::new(&rights.principal, ask.action, &resource, account, &context);
+        let context = context(need, &facts, circumstances);
+        let resource = self.arn(need.on);
+        let question = Question::new(&rights.principal, action, &resource, account, &context);
         let identity: Vec<IdentityPolicy<'_>> =
             rights.policies.iter().map(|(name, document)| IdentityPolicy { name, document }).collect();
-        let policies = Policies {
-            identity: &identity,
-            registry: registry.policy.as_ref(),
-            registry_scope: registry.scope,
-            repository: facts.policy.as_ref(),
-            public: self.inner.public.as_ref(),
-            ..Policies::default()
+        let resource_policies = match &registry {
+            Some(registry) => Policies {
+                registry: registry.policy.as_ref(),
+                registry_scope: registry.scope,
+                repository: facts.policy.as_ref(),
+                public: self.inner.public.as_ref(),
+                ..Policies::default()
+            },
+            None => Policies { trust: trust.as_ref(), ..Policies::default() },
         };
-        answer(&policies, &question);
+        answer(&Policies { identity: &identity, ..resource_policies }, &question);
         Ok(())
     }
 }
 
-impl Viewer {
-    /// Somebody who sees everything.
-    pub const fn of_all() -> Self {
-        Self(None)
-    }
+/// Whether a bearer token carries the access; other credentials carry all that their principal may do.
+fn is_carried(identity: &Identity, needed: &Access) -> bool {
+    use crate::auth::AccessAction::All;
+    let Some(carried) = identity.access.as_deref() else { return true };
+    carried.iter().any(|given| {
+        let carries = |action| given.actions.contains(action) || given.actions.contains(&All);
+        given.kind == needed.kind && given.name == needed.name && needed.actions.iter().all(carries)
+    })
+}
 
-    /// Whether a repository is in the lists that they see.
-    pub async fn may_see(&self, about: &About) -> Result<bool, meta::Error> {
-        self.may(Ask::new("ecr:DescribeRepositories", On::Repository(about))).await
-    }
-
-    /// Whether an image that is not here is brought from upstream for them.
-    pub async fn may_import(&self, about: &About, tag: Option<&str>) -> Result<bool, meta::Error> {
-        self.may(Ask::new("ecr:BatchImportUpstreamImage", On::Repository(about)).tagged(tag)).await
-    }
-
-    async fn may(&self, ask: Ask<'_>) -> Result<bool, meta::Error> {
-        let Some((authorizer, identity, circumstances)) = &self.0 else { return Ok(true) };
-        match authorizer.ask(identity, ask, circumstances).await {
-            Ok(()) => Ok(true),
-            Err(Denied::Unavailable(error)) => Err(error),
-            Err(_) => Ok(false),
+fn trust_policy(text: &str, role: &str) -> Option<Document> {
+    match Document::parse(Kind::Trust, text, MAX_DOCUMENT_BYTES) {
+        Ok(document) => Some(document),
+        Err(error) => {
+            tracing::error!(%error, role, "a trust policy cannot be read: nobody may assume the role");
+            None
         }
     }
 }
 
-fn context<'a>(ask: Ask<'a>, facts: &'a Facts, circumstances: &'a Circumstances) -> Context<'a> {
-    let mut context = Context::with_capacity(8 + 2 * facts.tags.len());
+/// All that conditions can look at.
+fn context<'a>(need: &'a Need<'_>, facts: &'a Facts, circumstances: &'a Circumstances) -> Context<'a> {
+    let mut context = Context::with_capacity(8 + 2 * facts.tags.len() + need.said.len());
     surroundings(&mut context, circumstances);
-    for (key, value) in &facts.tags {
-        context.add(format!("aws:ResourceTag/{key}"), value.as_str());
-        context.add(format!("ecr:ResourceTag/{key}"), value.as_str());
-    }
-    for (key, values) in ask.said {
+    for (key, values) in &need.said {
         context.add_all(key.as_str(), values.iter().map(String::as_str));
     }
-    if let Some(tag) = ask.tag {
+    if let Some(tag) = need.tag {
         context.add("entrepot:ImageTag", tag);
     }
-    if let On::Repository(About { upstream: Some(upstream), .. }) = ask.on {
-        context.add("entrepot:Upstream", upstream.as_str());
+    match need.on {
+        On::Registry(_) => {}
+        On::Repository(about) => {
+            resource_tags(&mut context, "ecr", facts.tags.iter().map(|(key, value)| (key, value)));
+            if let Some(upstream) = &about.upstream {
+                context.add("entrepot:Upstream", upstream.as_str());
+            }
+        }
+        On::Principal(subject) | On::Assumed(subject) => resource_tags(&mut context, "iam", &subject.tags),
     }
     context
 }
 
-/// The repository's name inside a token: the name that policies decide about, so that a path means the same whichever way an upstream
-/// was chosen. Other registries' names carry their account (`111122223333:team/app`); `:` cannot occur in a repository name.
-fn name_in_tokens(home: AccountId, about: &About) -> String {
-    let QualifiedName { account, name } = &about.repository;
-    if *account == home { name.to_string() } else { format!("{account}:{name}") }
-}
-
-/// The access that the token lacks. `repository` is the name inside tokens of the action's repository.
-fn missing_in_token(identity: &Identity, action: &Action, repository: Option<String>) -> Option<Access> {
-    let access = identity.access.as_deref()?;
-    let (kind, name, needed) = match (action, repository) {
-        (Action::Ping, _) => return None,
-        (_, None) => (ResourceType::Registry, "catalog".to_owned(), AccessAction::All),
-        (Action::DeleteManifest { .. } | Action::DeleteBlob { .. }, Some(name)) => {
-            (ResourceType::Repository, name, AccessAction::Delete)
-        }
-        (_, Some(name)) => {
-            let needed = if action.writes() { AccessAction::Push } else { AccessAction::Pull };
-            (ResourceType::Repository, name, needed)
-        }
-    };
-    (!covers(access, kind, &name, needed)).then(|| Access { kind, class: None, name, actions: vec![needed] })
-}
-
-/// Clients ask for the repository that they mount from in the same token; one that was not asked for is not read.
-fn may_pull_by_token(identity: &Identity, name: &str) -> bool {
-    let Some(access) = identity.access.as_deref() else { return true };
-    covers(access, ResourceType::Repository, name, AccessAction::Pull)
-}
-
-fn covers(access: &[Access], kind: ResourceType, name: &str, needed: AccessAction) -> bool {
-    access.iter().any(|given| {
-        given.kind == kind
-            && given.name == name
-            && (given.actions.contains(&needed) || given.actions.contains(&AccessAction::All))
-    })
+/// Adds the tags of what is asked about, under both names that AWS has for them.
+pub(super) fn resource_tags<'a>(
+    context: &mut Context<'a>,
+    service: &str,
+    tags: impl IntoIterator<Item = (&'a String, &'a String)>,
+) {
+    for (key, value) in tags {
+        context.add(format!("aws:ResourceTag/{key}"), value.as_str());
+        context.add(format!("{service}:ResourceTag/{key}"), value.as_str());
+    }
 }

@@ -17,7 +17,7 @@ pub(super) const REMEMBERED: Duration = Duration::from_secs(3);
 pub(super) const MAX_REMEMBERED: u64 = 10_000;
 
 /// No stored document is larger.
-const MAX_DOCUMENT_BYTES: usize = 64 << 10;
+pub(super) const MAX_DOCUMENT_BYTES: usize = 64 << 10;
 
 pub(super) struct Library {
     meta: Meta,

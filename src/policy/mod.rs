@@ -1,6 +1,6 @@
 //! May they?
 //!
-//! The answer is a [`Permit`], which only this room can make and which the registry asks for. On an open listener everyone may read, and
+//! What an operation needs is worked out in [`needs`] (pure, tables). //! The answer is a [`Permit`], which only this room can make and which the registry asks for. On an open listener everyone may read, and
 //! push where the listener says so; elsewhere IAM policies decide ([`iam`], pure), which the [`Authorizer`] takes from the database
 //! and keeps compiled. That writing to a pull-through name is impossible is the registry's answer, not a question of rights.
 //!
@@ -11,15 +11,17 @@ mod circumstances;
 mod denied;
 pub mod iam;
 mod library;
+mod needs;
 mod permit;
 mod public;
-mod resource;
 mod simulation;
+mod viewer;
 
-pub use authorizer::{About, Ask, Authorizer, On, Viewer};
+pub use authorizer::Authorizer;
 pub use circumstances::Circumstances;
 pub use denied::Denied;
 pub use iam::{Document, DocumentError, Kind};
+pub use needs::{About, Asked, EcrRequest, IamRequest, Need, OciRequest, On, Subject, of_registry};
 pub use permit::Permit;
-pub use resource::ResourceAsk;
 pub use simulation::{Simulated, Statement};
+pub use viewer::Viewer;

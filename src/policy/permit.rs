@@ -1,14 +1,16 @@
 //! The right to do one thing once.
 
-use super::authorizer::Viewer;
+use std::sync::Arc;
+
+use super::viewer::Viewer;
 use crate::auth::Identity;
 
 /// Only this room makes one.
 pub struct Permit<A> {
     pub(super) identity: Identity,
-    pub(super) action: A,
+    pub(super) asked: A,
     pub(super) viewer: Viewer,
-    pub(super) because: String,
+    pub(super) because: Arc<str>,
 }
 
 impl<A> Permit<A> {
@@ -16,17 +18,17 @@ impl<A> Permit<A> {
         &self.identity
     }
 
-    pub fn action(&self) -> &A {
-        &self.action
+    pub fn asked(&self) -> &A {
+        &self.asked
     }
 
-    /// The statement that allowed it, where that was asked for.
+    /// In words, the statement that allowed it.
     pub fn because(&self) -> &str {
         &self.because
     }
 
     /// What it is for, whom it is for, and what they may see of lists.
     pub fn into_parts(self) -> (A, Identity, Viewer) {
-        (self.action, self.identity, self.viewer)
+        (self.asked, self.identity, self.viewer)
     }
 }

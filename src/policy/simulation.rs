@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::authorizer::Authorizer;
+use super::authorizer::{Authorizer, resource_tags};
 use super::iam::{Context, Decision, IdentityPolicy, Outcome, Policies, Question, explain};
 use crate::auth::Known;
 use crate::meta;
@@ -56,10 +56,7 @@ impl Authorizer {
             _ => Some(library.registry(account).await?),
         };
         let mut context = context.clone();
-        for (key, value) in &facts.tags {
-            context.add(format!("aws:ResourceTag/{key}"), value.as_str());
-            context.add(format!("ecr:ResourceTag/{key}"), value.as_str());
-        }
+        resource_tags(&mut context, "ecr", facts.tags.iter().map(|(key, value)| (key, value)));
         let question = Question::new(&rights.principal, action, resource, account, &context);
         let own: Vec<IdentityPolicy<'_>> =
             rights.policies.iter().map(|(name, document)| IdentityPolicy { name, document }).collect();
@@ -89,9 +86,11 @@ impl Authorizer {
     }
 }
 
-/// The repository of this ARN, whatever the region.
+/// The repository of this ARN, whatever the partition and the region.
 fn repository(arn: &str) -> Option<QualifiedName> {
-    let (head, name) = arn.split_once(":repository/")?;
-    let (head, account) = head.rsplit_once(':')?;
-    head.starts_with("arn:aws:ecr:").then_some(QualifiedName::new(account.parse().ok()?, name.parse().ok()?))
+    let mut parts = arn.splitn(6, ':');
+    let (Some("arn"), Some(partition), Some("ecr")) = (parts.next(), parts.next(), parts.next()) else { return None };
+    let (_, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+    let name = resource.strip_prefix("repository/").filter(|_| partition.starts_with("aws"))?;
+    Some(QualifiedName::new(account.parse().ok()?, name.parse().ok()?))
 }

@@ -21,7 +21,7 @@ use crate::cache::BlobCache;
 use crate::config::{AccountSettings, HostedSettings};
 use crate::meta::{Meta, RepositoryRow};
 use crate::oci::{AcceptSet, AccountId, Digest, QualifiedName, Reference};
-use crate::policy::{About, Permit, Viewer};
+use crate::policy::{About, OciRequest, Permit, Viewer};
 use crate::storage::Depot;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
@@ -65,8 +65,8 @@ impl Registry {
     }
 
     /// Carries out what was permitted. `body` is what the request brings; with `redirect` the client may be sent elsewhere.
-    pub async fn answer(&self, permit: Permit<Action>, body: Incoming, redirect: bool) -> Result<Answer, Error> {
-        let (action, identity, viewer) = permit.into_parts();
+    pub async fn answer(&self, permit: Permit<OciRequest>, body: Incoming, redirect: bool) -> Result<Answer, Error> {
+        let (OciRequest { action, .. }, identity, viewer) = permit.into_parts();
         let may_push = matches!(identity.who, Who::Open { push: true } | Who::Known(_));
         // A name that could be of one's own: who looks there before the first push is told that nothing is there.
         let may_be_made = may_push && self.is_unclaimed(&action).await?;

@@ -187,7 +187,9 @@ async fn tokens_are_for_what_they_were_asked_for() {
     let payload = granted.json()["token"].as_str().unwrap().split('.').nth(1).unwrap().to_owned();
     let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
     let access = serde_json::from_slice::<Value>(&payload).unwrap()["access"].clone();
-    assert_eq!(access, json!([{ "type": "repository", "name": "team/app", "actions": ["pull"] }]));
+    // The list of repositories shows what its reader may see: everyone may have it.
+    let list = json!({ "type": "registry", "name": "catalog", "actions": ["*"] });
+    assert_eq!(access, json!([{ "type": "repository", "name": "team/app", "actions": ["pull"] }, list]));
     // Somebody without a name gets a token, too, which is good for nothing here.
     let anonymous = bearer(&token(&proxy, None, &["repository:team/app:pull"]).await);
     get(&anonymous, "/v2/").await.assert_status(200);

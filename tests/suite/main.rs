@@ -32,6 +32,7 @@ mod range;
 mod reading;
 mod registries;
 mod replicas;
+mod rights;
 mod storage;
 mod tokens;
 mod transfer;

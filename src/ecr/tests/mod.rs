@@ -29,7 +29,7 @@ fn digest() -> String {
 }
 
 /// Every required member of each typed operation, and no other.
-fn minimal_bodies() -> Vec<(&'static str, Value)> {
+pub fn minimal_bodies() -> Vec<(&'static str, Value)> {
     let repository = || json!({"repositoryName": "team/app"});
     let with = |more: Value| {
         let mut body = repository();

@@ -11,7 +11,7 @@ use crate::http::address::Address;
 use crate::http::gate::{Gate, authorization, certificate};
 use crate::http::transport::ResponseBody;
 use crate::oci::ErrorCode;
-use crate::policy::{Denied, On};
+use crate::policy::of_registry;
 use crate::registry::Registry;
 
 pub const PATH: &str = "/token";
@@ -92,26 +92,18 @@ async fn grant(
     identity: &Identity,
     access: &Access,
 ) -> Result<Vec<Access>, Failure> {
-    let (host, circumstances) = (address.host.clone(), gate.circumstances(request, address));
-    let grant = async |on: On<'_>| match gate.authorizer().grant(identity, access, on, &circumstances).await {
-        Ok(access) => Ok(access),
-        Err(Denied::Unavailable(error)) => Err(Failure::from(error)),
-        Err(denied) => Err(denied.into()),
-    };
     match access.kind {
-        ResourceType::Registry => {
-            let account = registry.registry_of(None, host.as_deref()).map_err(crate::registry::Error::from)?;
-            Ok(vec![grant(On::Registry(account)).await?])
-        }
-        // What is no name can be asked for, and is not given.
+        ResourceType::Registry => Ok(vec![of_registry(access)]),
         ResourceType::Repository => {
+            // A text that is no name can be asked for, and is not given.
             let Ok(path) = access.name.parse() else { return Ok(Vec::new()) };
-            let name = RequestedName { path, namespace: None, host, registry: None };
+            let name = RequestedName { path, namespace: None, host: address.host.clone(), registry: None };
+            let circumstances = gate.circumstances(request, address);
             let read = registry.about(&name, false).await?;
             let written = registry.about(&name, true).await?;
-            let mut granted = vec![grant(On::Repository(&read)).await?];
+            let mut granted = vec![gate.authorizer().grant(identity, access, &read, &circumstances).await?];
             if written.repository != read.repository {
-                granted.push(grant(On::Repository(&written)).await?);
+                granted.push(gate.authorizer().grant(identity, access, &written, &circumstances).await?);
             }
             Ok(granted)
         }

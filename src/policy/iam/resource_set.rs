@@ -3,11 +3,12 @@
 //! A resource is compared as a whole text with case, and a star may reach over slashes and colons, as AWS documents it. An ARN that
 //! leaves out its last parts has any in their place. Variables may stand only behind the fifth colon.
 //!
-//! A registry is of no region, or of all: that of an ECR resource counts for nothing, so that no deny is got round by asking for
-//! another one.
+//! A registry is of no partition and no region, or of all: those of an ECR resource count for nothing, so that no deny is got round by
+//! asking for another one, or by the ARN that the API tells a client of another partition.
 
 use super::error::{DocumentError, Refusal};
 use super::json::{Node, Place};
+use super::pattern::{encode, glob};
 use super::question::Question;
 use super::variables::{Style, Template};
 
@@ -25,7 +26,11 @@ impl ResourceSet {
         let mut templates = Vec::new();
         node.each(place, "resource", &mut |node, place| {
             let text = node.text(place)?;
-            templates.push(template(text, variables).map_err(|reason| place.refuse(reason))?);
+            let read = |text: &str| template(text, variables).map_err(|reason| place.refuse(reason));
+            templates.push(read(text)?);
+            if let Some(text) = of_any_place(text) {
+                templates.push(read(&text)?);
+            }
             Ok(())
         })?;
         Ok(Self { negated, templates: templates.into() })
@@ -56,13 +61,14 @@ fn template(text: &str, variables: bool) -> Result<Template, Refusal> {
         return Template::parse(text, Style::Wild, variables);
     }
     let whole = format!("{text}{}", ":*".repeat(COLONS.saturating_sub(colons)));
-    Template::parse(&of_any_region(whole), Style::Wild, variables)
+    Template::parse(&whole, Style::Wild, variables)
 }
 
-fn of_any_region(arn: String) -> String {
-    let parts: Vec<&str> = arn.splitn(COLONS + 1, ':').collect();
-    match parts.as_slice() {
-        [arn, partition, "ecr", _, account, resource] => format!("{arn}:{partition}:ecr:*:{account}:{resource}"),
-        _ => arn,
-    }
+/// The same resources of ECR in every partition and region; `None` for an ARN that is about none, which stays as it is: a user or role is
+/// of one partition.
+fn of_any_place(arn: &str) -> Option<String> {
+    let mut parts = arn.splitn(COLONS + 1, ':');
+    let (arn, _, service) = (parts.next()?, parts.next()?, parts.next()?);
+    let (_, account, resource) = (parts.next(), parts.next().unwrap_or("*"), parts.next().unwrap_or("*"));
+    glob(&encode(service), "ecr").then(|| format!("{arn}:*:ecr:*:{account}:{resource}"))
 }

@@ -20,7 +20,7 @@ use crate::auth::Identity;
 use crate::ecr::{Fault, Operation, Output, RepositoryArn, Timestamp};
 use crate::meta::{self, Meta, RepositoryRow, now_ms};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
-use crate::policy::{Authorizer, Permit, Viewer};
+use crate::policy::{Authorizer, EcrRequest, Permit, Viewer};
 
 /// The registry as its clients name it.
 #[derive(Clone, Debug)]
@@ -47,11 +47,11 @@ impl Registry {
     /// Carries out an operation. `GetAuthorizationToken` is not the registry's to answer.
     pub async fn operate(
         &self,
-        permit: Permit<Operation>,
+        permit: Permit<EcrRequest>,
         endpoint: &Endpoint,
         authorizer: &Authorizer,
     ) -> Result<Output, Fault> {
-        let (operation, identity, viewer) = permit.into_parts();
+        let (EcrRequest { operation, .. }, identity, viewer) = permit.into_parts();
         let (hosted, meta) = (self.hosted(), self.meta());
         let control = Control { registry: self, hosted, meta, endpoint, authorizer, identity, viewer };
         control.operate(operation).await

@@ -1,0 +1,71 @@
+//! ECR's control plane: each operation is an action of its own name, on the registry or on each repository that it names.
+
+use super::{About, Asked, Need, On};
+use crate::ecr::{Operation, Resource};
+use crate::oci::{AccountId, QualifiedName, RepositoryName};
+
+const TAG_RESOURCE: &str = "ecr:TagResource";
+
+/// An operation of ECR, with the repositories that it names.
+#[derive(Debug)]
+pub struct EcrRequest {
+    pub operation: Operation,
+    /// The registry that it is about.
+    pub registry: AccountId,
+    /// The account of the caller.
+    pub caller: AccountId,
+    pub repositories: Vec<About>,
+}
+
+impl EcrRequest {
+    /// `about` looks a repository of the registry up.
+    pub fn new(
+        operation: Operation,
+        registry: AccountId,
+        caller: AccountId,
+        about: impl Fn(QualifiedName) -> About,
+    ) -> Self {
+        let about = |name: &RepositoryName| about(QualifiedName::new(registry, name.clone()));
+        let repositories = match operation.resource() {
+            Resource::Registry | Resource::AllRepositories => Vec::new(),
+            Resource::Repository(name) => vec![about(name)],
+            Resource::Repositories(names) => names.iter().map(about).collect(),
+        };
+        Self { operation, registry, caller, repositories }
+    }
+}
+
+impl Asked for EcrRequest {
+    fn needs(&self) -> Vec<Need<'_>> {
+        let Self { operation, registry, caller, repositories } = self;
+        let (action, said) = (operation.iam_action(), operation.said());
+        match operation.resource() {
+            // Only the caller's own account lets them log in.
+            Resource::Registry if matches!(operation, Operation::GetAuthorizationToken(_)) => {
+                vec![Need::new(action, On::Registry(*caller))]
+            }
+            Resource::Registry => vec![Need::new(action, On::Registry(*registry)).said(said)],
+            // A list shows what the caller may see.
+            Resource::AllRepositories => Vec::new(),
+            Resource::Repository(_) | Resource::Repositories(_) => {
+                let actions = || std::iter::once(action).chain(tags_resource(operation).then_some(TAG_RESOURCE));
+                let tags = operation.image_tags();
+                let each = repositories.iter().flat_map(|about| tags.iter().map(move |tag| (about, *tag)));
+                each.flat_map(|(about, tag)| {
+                    let said = &said;
+                    actions().map(move |action| Need::new(action, On::Repository(about)).tagged(tag).said(said.clone()))
+                })
+                .collect()
+            }
+        }
+    }
+
+    fn is_write(&self) -> bool {
+        self.operation.is_write()
+    }
+}
+
+/// Whether a new repository gets tags, which is a right of its own.
+fn tags_resource(operation: &Operation) -> bool {
+    matches!(operation, Operation::CreateRepository(input) if !input.tags.is_empty())
+}

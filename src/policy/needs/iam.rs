@@ -1,0 +1,28 @@
+//! IAM and STS: each operation is an action of its own name, on the user or role that it is about.
+
+use super::{Asked, Need, On, Subject};
+use crate::iam::{Operation, OperationName};
+
+/// An operation of IAM or STS, with the user or role that it is about.
+#[derive(Debug)]
+pub struct IamRequest {
+    pub name: OperationName,
+    pub operation: Operation,
+    /// `None` where no right is needed but to be known.
+    pub subject: Option<Subject>,
+}
+
+impl Asked for IamRequest {
+    fn needs(&self) -> Vec<Need<'_>> {
+        let Some(subject) = &self.subject else { return Vec::new() };
+        let on = match self.operation {
+            Operation::AssumeRole { .. } => On::Assumed(subject),
+            _ => On::Principal(subject),
+        };
+        vec![Need::new(self.name.iam_action(), on).said(self.operation.context())]
+    }
+
+    fn is_write(&self) -> bool {
+        self.name.is_write()
+    }
+}

@@ -1,0 +1,48 @@
+//! Rights that come to light only while a request is carried out: what its caller sees of a list, and what goes along with what was
+//! asked for.
+
+use super::authorizer::Authorizer;
+use super::circumstances::Circumstances;
+use super::denied::Denied;
+use super::needs::{About, Need, deleted_tag, import, sight};
+use crate::auth::Identity;
+use crate::meta;
+use crate::oci::Tag;
+
+/// The caller of a permitted request. Cheap to clone.
+#[derive(Clone)]
+pub struct Viewer(Option<(Authorizer, Identity, Circumstances)>);
+
+impl Viewer {
+    pub(super) const fn new(authorizer: Authorizer, identity: Identity, circumstances: Circumstances) -> Self {
+        Self(Some((authorizer, identity, circumstances)))
+    }
+
+    /// A caller who may do everything.
+    pub const fn of_all() -> Self {
+        Self(None)
+    }
+
+    /// Whether a repository is in the lists that they see.
+    pub async fn may_see(&self, about: &About) -> Result<bool, meta::Error> {
+        self.may(&sight(about)).await
+    }
+
+    /// Whether an image that is not here is brought from upstream for them.
+    pub async fn may_import(&self, about: &About, tag: Option<&str>) -> Result<bool, meta::Error> {
+        self.may(&import(about, tag)).await
+    }
+
+    /// Refuses a tag that would go together with the digest that is deleted, if they may not delete it.
+    pub async fn must_delete(&self, about: &About, tag: &Tag) -> Result<(), Denied> {
+        let Some((authorizer, identity, circumstances)) = &self.0 else { return Ok(()) };
+        authorizer.ask(identity, &deleted_tag(about, tag), circumstances).await.map(|_| ())
+    }
+
+    async fn may(&self, need: &Need<'_>) -> Result<bool, meta::Error> {
+        match &self.0 {
+            Some((authorizer, identity, circumstances)) => authorizer.is_allowed(identity, need, circumstances).await,
+            None => Ok(true),
+        }
+    }
+}
