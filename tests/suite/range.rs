@@ -188,10 +188,76 @@ async fn c26_many_ranges_of_a_cold_blob() {
     assert_eq!(upstream.count("GET", &digest), 1);
 }
 
+/// `count` ranges of 100 bytes, far from each other and from what the fill has, and what they mean.
+fn scattered(count: usize) -> (String, Vec<(usize, usize)>) {
+    let ranges: Vec<_> = (1..=count).map(|at| (at * 100_000, at * 100_000 + 100)).collect();
+    let texts: Vec<_> = ranges.iter().map(|(start, end)| format!("{start}-{}", end - 1)).collect();
+    (format!("bytes={}", texts.join(",")), ranges)
+}
+
+/// A cold blob whose fill stands still, behind an upstream with two places, one of which the fill has.
+async fn with_a_stuck_fill(gate: &Gate) -> (FakeUpstream, Proxy, bytes::Bytes, String) {
+    let (upstream, bytes, digest) = upstream_with(4 << 20).await;
+    upstream.on("GET", &digest, Behaviour::usual().gate_at(1000, gate).if_ranged(false));
+    let mut setup = Setup::of(&upstream);
+    setup.hub().set("max_fetches", 2);
+    setup.cache.text("range_window", "0B");
+    let proxy = setup.start().await;
+    (upstream, proxy, bytes, digest)
+}
+
+/// A part of an answer holds a place below `max_fetches` only while it is sent.
+#[tokio::test]
+async fn t09_twenty_ranges_of_a_cold_blob() {
+    let gate = Gate::new();
+    let (upstream, proxy, bytes, digest) = with_a_stuck_fill(&gate).await;
+    let (header, ranges) = scattered(20);
+    let answer = proxy.client().get_range(&blob(REPO, &digest), &header).await;
+    check_parts_of(&answer, &bytes, &ranges);
+    assert_eq!(upstream.asked("GET", &digest).iter().filter(|asked| asked.header("range").is_some()).count(), 20);
+    gate.open();
+    proxy.get(&blob(REPO, &digest)).await.assert_body(&bytes);
+}
+
+#[tokio::test]
+async fn t09_four_clients_with_twelve_ranges_each() {
+    let gate = Gate::new();
+    let (_upstream, proxy, bytes, digest) = with_a_stuck_fill(&gate).await;
+    let (header, ranges) = scattered(12);
+    let path = blob(REPO, &digest);
+    let answers = join_all((0..4).map(async |_| proxy.client().get_range(&path, &header).await)).await;
+    for answer in answers {
+        check_parts_of(&answer, &bytes, &ranges);
+    }
+    gate.open();
+}
+
+/// A client that reads nothing of its many ranges holds no more than the place of the first.
+#[tokio::test]
+async fn t09_a_stalled_client_holds_one_place() {
+    let gate = Gate::new();
+    let (upstream, bytes, digest) = upstream_with(64 << 20).await;
+    upstream.on("GET", &digest, Behaviour::usual().gate_at(1000, &gate).if_ranged(false));
+    let mut setup = Setup::of(&upstream);
+    setup.hub().set("max_fetches", 4);
+    setup.cache.text("range_window", "0B");
+    let proxy = setup.start().await;
+    let path = blob(REPO, &digest);
+    let wide = "bytes=1000000-19999999,21000000-39999999,41000000-60000000";
+    let mut stalled = proxy.client().slow().open("GET", &path, &[("Range", wide)]).await;
+    assert_eq!(stalled.head().await.status, 206);
+    proxy.client().get_range(&path, "bytes=2000000-2000099").await.assert_bytes(206, &bytes[2_000_000..2_000_100]);
+    gate.open();
+}
+
 const PARTS: &str = "bytes=0-9, 1000-1099, -5";
 
 /// `multipart/byteranges` (RFC 9110 section 14.6).
 fn check_parts(answer: &Answer, bytes: &[u8]) {
+    check_parts_of(answer, bytes, &[(0, 10), (1000, 1100), (bytes.len() - 5, bytes.len())]);
+}
+
+fn check_parts_of(answer: &Answer, bytes: &[u8], ranges: &[(usize, usize)]) {
     answer.assert_status(206);
     assert!(answer.complete);
     assert_eq!(answer.header("content-range"), None);
@@ -199,7 +265,7 @@ fn check_parts(answer: &Answer, bytes: &[u8]) {
     let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").expect(content_type).trim_matches('"');
     let mut rest: &[u8] = &answer.body;
     let total = bytes.len();
-    for (start, end) in [(0, 10), (1000, 1100), (total - 5, total)] {
+    for &(start, end) in ranges {
         let delimiter = format!("--{boundary}\r\n");
         let at = find(rest, delimiter.as_bytes()).expect("a part");
         rest = &rest[at + delimiter.len()..];

@@ -5,6 +5,9 @@ use http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
 
 use crate::oci::{ByteRange, Digest, RangeRequest};
 
+/// The head of a part is about as long.
+const LEAST_GAP_BYTES: u64 = 128;
+
 /// A request's conditions, read before the request is given away.
 #[derive(Clone, Debug, Default)]
 pub struct Conditions {
@@ -30,6 +33,14 @@ impl Conditions {
         self.if_none_match.iter().any(|tag| tag == "*" || names(tag.strip_prefix("W/").unwrap_or(tag), digest))
     }
 
+    /// As [`Self::wanted`], for what is opened part by part: ranges that lie close together are one.
+    pub(super) fn wanted_parts(&self, digest: &Digest, size: u64) -> RangeRequest {
+        match self.wanted(digest, size) {
+            RangeRequest::Ranges(ranges) => RangeRequest::Ranges(coalesced(ranges)),
+            wanted => wanted,
+        }
+    }
+
     /// What of `size` bytes is wanted. `If-Range` compares strongly: a date or a weak tag never matches, as a digest has
     /// neither.
     pub fn wanted(&self, digest: &Digest, size: u64) -> RangeRequest {
@@ -38,6 +49,20 @@ impl Conditions {
             _ => RangeRequest::parse(self.range.as_deref(), size),
         }
     }
+}
+
+/// Ranges that come in order, with so little between them that a part of its own costs more (RFC 9110 section 15.3.7.2).
+fn coalesced(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
+    let mut near: Vec<ByteRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match near.last_mut() {
+            Some(last) if range.start >= last.start && range.start <= last.end.saturating_add(LEAST_GAP_BYTES) => {
+                last.end = last.end.max(range.end);
+            }
+            _ => near.push(range),
+        }
+    }
+    near
 }
 
 pub(super) fn entity_tag(digest: &Digest) -> String {
@@ -120,6 +145,20 @@ mod tests {
             let wanted = conditions(&[range.clone(), ("if-range", value.clone())]).wanted(&digest, 10);
             assert_eq!(wanted == RangeRequest::Whole, whole, "{value}");
         }
+    }
+
+    #[test]
+    fn t09_near_ranges_are_one() {
+        let found = |text: &str| {
+            let conditions = conditions(&[("range", text.to_owned())]);
+            match conditions.wanted_parts(&Digest::of(b"a"), 10_000) {
+                RangeRequest::Ranges(ranges) => ranges.iter().map(|range| (range.start, range.end)).collect(),
+                wanted => panic!("{wanted:?}"),
+            }
+        };
+        let near: Vec<(u64, u64)> = found("bytes=0-9,20-29,158-200,400-409");
+        assert_eq!(near, [(0, 201), (400, 410)]);
+        assert_eq!(found("bytes=400-409,0-9"), [(400, 410), (0, 10)]);
     }
 
     #[test]

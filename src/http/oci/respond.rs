@@ -1,5 +1,7 @@
 //! Answers become responses.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LINK, LOCATION, RANGE,
@@ -11,7 +13,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use super::error::Failure;
 use super::ranges::{Conditions, Multipart, entity_tag};
 use crate::cache::{self, Blob, Content};
-use crate::http::transport::{FileRegions, ResponseBody};
+use crate::http::transport::{FileRegions, Later, ResponseBody};
 use crate::oci::{ByteRange, Digest, MediaType, RangeRequest, RepositoryName, UploadId};
 use crate::registry::{Answer, Body, Error, Object, Staleness, UploadState};
 
@@ -203,7 +205,7 @@ async fn blob(
     if conditions.not_modified(&digest) {
         return Ok(built(builder.status(StatusCode::NOT_MODIFIED).body(ResponseBody::empty())));
     }
-    let wanted = blob.size().map(|size| (size, conditions.wanted(&digest, size)));
+    let wanted = blob.size().map(|size| (size, conditions.wanted_parts(&digest, size)));
     let response = match wanted {
         Some((size, RangeRequest::Unsatisfiable)) => unsatisfiable(builder, size),
         Some((size, RangeRequest::Ranges(ranges))) => match ranges.as_slice() {
@@ -212,17 +214,22 @@ async fn blob(
                 let builder = partial(builder, *range, size).header(CONTENT_TYPE, BLOB_TYPE);
                 builder.body(ResponseBody::content(content, Some(range.len()), regions))
             }
-            ranges => {
+            [first, others @ ..] => {
                 let multipart = Multipart::new(BLOB_TYPE, size);
-                let mut parts: Vec<(Bytes, Option<Content>)> = Vec::with_capacity(ranges.len() + 1);
-                for range in ranges {
-                    parts.push((multipart.head(*range).into(), Some(read(&blob, *range).await?)));
-                }
-                parts.push((multipart.tail().into(), None));
+                let head = |range: ByteRange| Bytes::from(multipart.head(range));
+                let length = multipart.length(&ranges);
+                let opened = (head(*first), read(&blob, *first).await?);
+                let blob = Arc::new(blob);
+                let later = |range: ByteRange| -> Later {
+                    let blob = blob.clone();
+                    Box::pin(async move { blob.range(range).await })
+                };
+                let others = others.iter().map(|range| (head(*range), later(*range))).collect();
                 let builder =
                     builder.status(StatusCode::PARTIAL_CONTENT).header(CONTENT_TYPE, multipart.content_type());
-                builder.body(ResponseBody::parts(parts, multipart.length(ranges), regions))
+                builder.body(ResponseBody::parts(opened, others, multipart.tail().into(), length, regions))
             }
+            [] => unsatisfiable(builder, size),
         },
         Some((size, RangeRequest::Whole)) => {
             let builder = builder.header(CONTENT_TYPE, BLOB_TYPE);

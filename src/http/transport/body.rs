@@ -1,6 +1,7 @@
 //! The body of every response.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -35,7 +36,12 @@ enum Piece {
     Stream(ByteStream),
     /// Bytes from memory for which there is no room.
     TooMuch,
+    /// Not opened before its turn comes: what is open may hold a place that others wait for.
+    Later(Later, Option<FileRegions>),
 }
+
+/// Opens a part of an answer.
+pub type Later = Pin<Box<dyn Future<Output = Result<Content, cache::Error>> + Send>>;
 
 /// Why a body was cut off.
 #[derive(Debug, thiserror::Error)]
@@ -81,13 +87,22 @@ impl ResponseBody {
         self.too_much
     }
 
-    /// Each piece of content after some bytes.
-    pub fn parts(parts: Vec<(Bytes, Option<Content>)>, length: u64, regions: Option<&FileRegions>) -> Self {
-        let pieces = parts.into_iter().flat_map(|(head, content)| {
-            [Some(Piece::Bytes(head)), content.map(|content| Piece::of(content, regions))].into_iter().flatten()
-        });
-        let pieces: VecDeque<Piece> = pieces.collect();
-        let too_much = pieces.iter().any(|piece| matches!(piece, Piece::TooMuch));
+    /// Each piece of content after some bytes, and `tail` after all. The first is open; each of the others is opened when those
+    /// before it were sent.
+    pub fn parts(
+        (head, first): (Bytes, Content),
+        others: Vec<(Bytes, Later)>,
+        tail: Bytes,
+        length: u64,
+        regions: Option<&FileRegions>,
+    ) -> Self {
+        let first = Piece::of(first, regions);
+        let too_much = matches!(first, Piece::TooMuch);
+        let mut pieces = VecDeque::from([Piece::Bytes(head), first]);
+        for (head, later) in others {
+            pieces.extend([Piece::Bytes(head), Piece::Later(later, regions.cloned())]);
+        }
+        pieces.push_back(Piece::Bytes(tail));
         Self { pieces: Pieces::Many(pieces), left: Some(length), too_much }
     }
 }
@@ -102,7 +117,18 @@ impl Piece {
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if let Self::Later(later, regions) = self {
+            match ready!(later.as_mut().poll(context)) {
+                Ok(content) => *self = Self::of(content, regions.take().as_ref()),
+                Err(error) => {
+                    *self = Self::Bytes(Bytes::new());
+                    return Poll::Ready(Some(Err(BodyError::Blob(error))));
+                }
+            }
+        }
         match self {
+            // It has become one of the others.
+            Self::Later(..) => Poll::Ready(None),
             Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
             Self::File(file) => file.poll_next(context),

@@ -24,7 +24,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use body::ResponseBody;
+pub use body::{Later, ResponseBody};
 pub use connection::NoPlace;
 pub use listener::{Bound, Serving};
 pub use mapping::FileRegions;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::body::ResponseBody;
+use super::body::{Later, ResponseBody};
 use super::listener::{Bound, Serving};
 use super::mapping::FileRegions;
 use super::tls::TlsListener;
@@ -85,9 +85,10 @@ async fn answer(
         // Half of it, then an error.
         let half = blob.range(ByteRange { start: 0, end: size / 2 }).await.unwrap();
         let failing = futures_util::stream::once(async { Err(Error::Stopped { digest: Digest::of(b"") }) });
-        let parts =
-            vec![(bytes::Bytes::new(), Some(half)), (bytes::Bytes::new(), Some(Content::Stream(Box::pin(failing))))];
-        return Response::new(ResponseBody::parts(parts, size, regions));
+        let empty = bytes::Bytes::new;
+        let later: Later = Box::pin(async { Ok(Content::Stream(Box::pin(failing))) });
+        let others = vec![(empty(), later)];
+        return Response::new(ResponseBody::parts((empty(), half), others, empty(), size, regions));
     }
     let range = request.headers().get("range").and_then(|value| value.to_str().ok());
     let range = range.and_then(|text| text.strip_prefix("bytes=")).and_then(|text| text.split_once('-'));
