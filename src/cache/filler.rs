@@ -274,6 +274,10 @@ impl Filler {
             _ => self.supply.open(&self.fill.source, 0, self.fill.total()).await?,
         };
         self.fill.set_total(stream.total);
+        let stream = match stream.at_readers_pace() {
+            Some(stream) => stream,
+            None => self.fill.source.open_at_readers_pace(0, self.fill.total()).await?,
+        };
         let hasher = crate::oci::Hasher::new(self.fill.digest.algorithm());
         self.fill.advance(Progress::Detached(Detached::new(0, hasher, Some(stream))));
         Ok(())

@@ -47,20 +47,22 @@ impl Origin {
         }
     }
 
-    /// Opens the blob from byte `start` to its end.
+    /// Opens the blob from byte `start` to its end, to be read as fast as it comes.
     pub(super) async fn open(&self, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
-        let digest = *self.digest();
-        let (total, start, from) = match self {
+        match self {
+            Self::Upstream(source) => Ok(Stream::of_upstream(*self.digest(), source.open(start, expected).await?)),
+            Self::Bucket(bucket, digest) => Stream::of_bucket(bucket, *digest, start).await,
+        }
+    }
+
+    /// As [`Self::open`], to be read at the pace of one client.
+    pub(super) async fn open_at_readers_pace(&self, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
+        match self {
             Self::Upstream(source) => {
-                let stream = source.open(start, expected).await?;
-                (stream.total, stream.start, From::Upstream(Box::new(stream)))
+                Ok(Stream::of_upstream(*self.digest(), source.open_at_readers_pace(start, expected).await?))
             }
-            Self::Bucket(bucket, _) => {
-                let stream = open_object(bucket, digest, start, None).await?;
-                (Some(stream.total), start, From::Bucket(stream))
-            }
-        };
-        Ok(Stream { total, start, digest, from })
+            Self::Bucket(bucket, digest) => Stream::of_bucket(bucket, *digest, start).await,
+        }
     }
 
     /// Opens one range only.
@@ -91,6 +93,24 @@ impl Origin {
 }
 
 impl Stream {
+    fn of_upstream(digest: Digest, stream: upstream::Stream) -> Self {
+        Self { total: stream.total, start: stream.start, digest, from: From::Upstream(Box::new(stream)) }
+    }
+
+    async fn of_bucket(bucket: &Bucket, digest: Digest, start: u64) -> Result<Self, Error> {
+        let stream = open_object(bucket, digest, start, None).await?;
+        Ok(Self { total: Some(stream.total), start, digest, from: From::Bucket(stream) })
+    }
+
+    /// Goes on at the pace of one client, where there is a place for that; otherwise it must be opened again.
+    pub(super) fn at_readers_pace(mut self) -> Option<Self> {
+        let may_go_on = match &mut self.from {
+            From::Upstream(stream) => stream.turn_to_readers_pace(),
+            From::Bucket(_) => true,
+        };
+        may_go_on.then_some(self)
+    }
+
     /// The next bytes, or `None` at the end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let digest = self.digest;

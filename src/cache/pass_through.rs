@@ -170,7 +170,7 @@ impl Verified {
         }
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            None => self.stream.insert(self.fill.source.open(self.at, self.fill.total()).await?),
+            None => self.stream.insert(self.fill.source.open_at_readers_pace(self.at, self.fill.total()).await?),
         };
         stream.chunk().await
     }

@@ -74,11 +74,20 @@ pub struct UpstreamSettings {
     /// A body that brings no byte for this long is broken off and asked for again. Default 30 s.
     #[serde(serialize_with = "show::duration")]
     pub stall_timeout: Duration,
+    /// Bytes a second that a body must bring on average; 0 for none. Default 1 KiB.
+    #[serde(serialize_with = "show::size")]
+    pub min_rate: u64,
+    /// Time of waiting for a body over which `min_rate` is averaged. Default 60 s.
+    #[serde(serialize_with = "show::duration")]
+    pub min_rate_window: Duration,
     /// Time for a revalidation when a cached answer could be served instead. Default 3 s.
     #[serde(serialize_with = "show::duration")]
     pub revalidate_timeout: Duration,
     /// Blob fetches at once; further ones wait. Default 32.
     pub max_fetches: usize,
+    /// How long a blob fetch waits for its turn below `max_fetches`. Default 60 s.
+    #[serde(serialize_with = "show::duration")]
+    pub queue_timeout: Duration,
     #[serde(flatten, serialize_with = "show::credential")]
     pub credential: Credential,
 }
@@ -252,6 +261,19 @@ pub(super) static SECTION: Section = Section {
             "A body that brings no byte for this long is broken off and asked for again.",
         ),
         key(
+            "min_rate",
+            Kind::Size { min: 0, max: 1 << 40 },
+            Fallback::Value(r#""1KiB""#),
+            "Bytes a second that a blob must bring on average, or it is broken off and asked for again, and given up when that is no \
+             faster. Only time counts in which upstream is waited for. 0: no limit.",
+        ),
+        key(
+            "min_rate_window",
+            Kind::Timeout,
+            Fallback::Value(r#""60s""#),
+            "Time of waiting for upstream over which `min_rate` is averaged.",
+        ),
+        key(
             "revalidate_timeout",
             Kind::Timeout,
             Fallback::Value(r#""3s""#),
@@ -262,6 +284,12 @@ pub(super) static SECTION: Section = Section {
             Kind::Count { min: 1, max: 10_000 },
             Fallback::Value("32"),
             "Blob fetches at once; further ones wait.",
+        ),
+        key(
+            "queue_timeout",
+            Kind::Timeout,
+            Fallback::Value(r#""60s""#),
+            "How long a blob fetch waits for its turn below `max_fetches`; then clients are told 503 with `Retry-After`.",
         ),
     ],
 };
@@ -360,8 +388,11 @@ fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSetti
     let connect_timeout = reader.get("connect_timeout", value::duration);
     let header_timeout = reader.get("header_timeout", value::duration);
     let stall_timeout = reader.get("stall_timeout", value::duration);
+    let min_rate = reader.get("min_rate", value::size);
+    let min_rate_window = reader.get("min_rate_window", value::duration);
     let revalidate_timeout = reader.get("revalidate_timeout", value::duration);
     let max_fetches = reader.get("max_fetches", value::count);
+    let queue_timeout = reader.get("queue_timeout", value::duration);
     let name = name?;
     Some(UpstreamSettings {
         ns: match ns? {
@@ -385,8 +416,11 @@ fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSetti
         connect_timeout: connect_timeout?,
         header_timeout: header_timeout?,
         stall_timeout: stall_timeout?,
+        min_rate: min_rate?,
+        min_rate_window: min_rate_window?,
         revalidate_timeout: revalidate_timeout?,
         max_fetches: usize::try_from(max_fetches?).ok()?,
+        queue_timeout: queue_timeout?,
         credential: credential?,
     })
 }

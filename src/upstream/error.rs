@@ -30,6 +30,12 @@ pub enum ErrorKind {
     RateLimited { retry_after: Option<Duration> },
     #[error("it cannot be reached: {detail}")]
     Unreachable { detail: String },
+    /// Not asked at all: fetches from it hold all the places that there are.
+    #[error(
+        "as many blobs are being fetched from it as `max_fetches` allows, and none of them ended within {} s",
+        waited.as_secs_f64()
+    )]
+    Busy { waited: Duration },
     #[error("it did not answer in time")]
     TimedOut,
     #[error("it failed with status {status}")]

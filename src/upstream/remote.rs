@@ -4,14 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{IntCounter, IntGauge};
-use tokio::sync::Semaphore;
+use prometheus::IntCounter;
 use tokio::time::Instant;
 
 use super::client::{Channel, Clients};
 use super::endpoint::Endpoint;
 use super::error::{Error, ErrorKind};
 use super::grant::Realms;
+use super::places::Places;
 use super::retry::{self, Next, Verdict};
 use super::source::Source;
 use super::token::Tokens;
@@ -34,11 +34,8 @@ pub struct Upstream {
     pub(super) metrics: Metrics,
     pub(super) meter: Meter,
     pub(super) received_bytes: IntCounter,
-    pub(super) fetches_waiting: IntGauge,
-    /// Places below `max_fetches`.
-    pub(super) fetches: Arc<Semaphore>,
-    /// How many of them ranges may have at once.
-    pub(super) ranges: Arc<Semaphore>,
+    /// Below `max_fetches`.
+    pub(super) places: Places,
     /// Which endpoint sent wrong bytes for a blob.
     pub(super) distrusted: moka::sync::Cache<Digest, usize>,
 }
@@ -82,16 +79,14 @@ impl Upstream {
         });
         let own_hosts = settings.urls.iter().filter_map(|url| url.host_str()).map(str::to_owned).collect();
         let api = clients.of(Channel::Api).clone();
-        let places = settings.max_fetches.clamp(1, Semaphore::MAX_PERMITS);
+        let waiting = metrics.upstream_fetches_waiting.with_label_values(&[name]);
         Ok(Arc::new(Self {
             endpoints: endpoints.collect(),
             clients,
             tokens: Tokens::new(&settings, api, metrics.upstream_requests.clone()),
             realms: Realms { own_hosts, allowed: settings.realms.clone() },
             received_bytes: metrics.upstream_received_bytes.with_label_values(&[name]),
-            fetches_waiting: metrics.upstream_fetches_waiting.with_label_values(&[name]),
-            fetches: Arc::new(Semaphore::new(places)),
-            ranges: Arc::new(Semaphore::new(places.div_ceil(2))),
+            places: Places::new(settings.max_fetches, settings.queue_timeout, waiting),
             distrusted: moka::sync::Cache::builder().max_capacity(MAX_DISTRUSTED).time_to_live(DISTRUST).build(),
             metrics,
             meter,

@@ -47,7 +47,9 @@ pub(super) fn health(kind: &ErrorKind, elapsed: Duration) -> Health {
     match kind {
         ErrorKind::Unreachable { .. } | ErrorKind::Failed { status: 408 | 500.., .. } => Health::Failing,
         ErrorKind::TimedOut if elapsed >= FAIR_WAIT => Health::Failing,
-        ErrorKind::TimedOut | ErrorKind::BrokenBody { .. } | ErrorKind::LoginFailed { .. } => Health::Unknown,
+        ErrorKind::TimedOut | ErrorKind::BrokenBody { .. } | ErrorKind::LoginFailed { .. } | ErrorKind::Busy { .. } => {
+            Health::Unknown
+        }
         ErrorKind::NotFound
         | ErrorKind::Unauthorized
         | ErrorKind::Denied

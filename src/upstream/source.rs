@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::Method;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::arrival;
 use super::client::Channel;
 use super::error::{Error, ErrorKind};
 use super::extent::{Extent, Head, Wanted};
+use super::places::{Asker, NoPlace, Pace, Place};
 use super::remote::{Turn, Upstream};
 use super::request::{Ask, Reply};
 use super::stream::Stream;
@@ -21,21 +22,15 @@ pub struct Source {
     upstream: Arc<Upstream>,
     repository: RepositoryName,
     digest: Digest,
+    asker: Asker,
     /// Index of the endpoint to ask first: the one after that whose body broke off last. Otherwise one that answers every
     /// request and breaks off every body would keep the others from being asked. Shared by all clones.
     first: Arc<AtomicUsize>,
     /// Index of the endpoint that sent the last body.
     opened: Arc<AtomicUsize>,
+    /// Of all bodies that are opened. Shared by all clones.
+    pace: Arc<arrival::Pace>,
 }
-
-/// A place below `max_fetches`, given back when it is dropped.
-pub(super) struct Place {
-    _fetch: OwnedSemaphorePermit,
-    _range: Option<OwnedSemaphorePermit>,
-}
-
-/// Counts a fetch that waits, for as long as it does, however it ends.
-struct Waiting<'a>(&'a prometheus::IntGauge);
 
 impl Upstream {
     /// HEAD of a blob: its size where upstream tells it (C12).
@@ -74,7 +69,25 @@ impl Upstream {
 impl Source {
     pub(super) fn new(upstream: Arc<Upstream>, repository: RepositoryName, digest: Digest) -> Self {
         let first = upstream.distrusted.get(&digest).map_or(0, |index| index + 1);
-        Self { upstream, repository, digest, first: Arc::new(AtomicUsize::new(first)), opened: Arc::default() }
+        let settings = upstream.settings();
+        // Each endpoint has one, and the last another.
+        let chances = u32::try_from(settings.urls.len() + 1).unwrap_or(u32::MAX);
+        let pace = Arc::new(arrival::Pace::new(settings.min_rate, settings.min_rate_window, chances));
+        Self {
+            upstream,
+            repository,
+            digest,
+            asker: Asker::default(),
+            first: Arc::new(AtomicUsize::new(first)),
+            opened: Arc::default(),
+            pace,
+        }
+    }
+
+    /// The same, fetched on behalf of `asker`: places below `max_fetches` go to the askers in turn.
+    #[must_use]
+    pub fn on_behalf_of(self, asker: Asker) -> Self {
+        Self { asker, ..self }
     }
 
     pub fn upstream(&self) -> &Arc<Upstream> {
@@ -85,35 +98,44 @@ impl Source {
         &self.digest
     }
 
+    pub(super) fn pace(&self) -> &arrival::Pace {
+        &self.pace
+    }
+
     pub(super) fn repository(&self) -> &RepositoryName {
         &self.repository
     }
 
-    /// Opens the blob from byte `start` to its end. Waits for a place below `max_fetches`, tries the endpoints in order,
-    /// checks `Content-Range` against `start` and `expected_total`; skips what an upstream without ranges sends before
-    /// `start`.
+    /// Opens the blob from byte `start` to its end, to be read as fast as it comes: a fill. Waits for a place below
+    /// `max_fetches`, at most `queue_timeout` long; tries the endpoints in order, checks `Content-Range` against `start` and
+    /// `expected_total`; skips what an upstream without ranges sends before `start`. A future that is dropped while it waits
+    /// gives its turn back.
     ///
     /// There is no deadline for the whole: each request has `header_timeout`, each chunk of the body `stall_timeout`.
     pub async fn open(&self, start: u64, expected_total: Option<u64>) -> Result<Stream, Error> {
-        let place = self.upstream.place(false).await;
-        self.open_in(place, Wanted { start, end: None, total: expected_total }).await
+        self.open_in(Pace::Full, Wanted { start, end: None, total: expected_total }).await
     }
 
-    /// Opens one range only, for what is not going to be kept. The stream brings exactly the bytes of the range.
-    ///
-    /// Ranges go at the pace of the clients that read them, so they get at most half of the places below `max_fetches`
-    /// (rounded up): fills never wait for all of them.
+    /// As [`Self::open`], to be read at the pace of one client, for what is not going to be kept. At most half of the places
+    /// below `max_fetches` (rounded up) are for such: fills never wait for all of them.
+    pub async fn open_at_readers_pace(&self, start: u64, expected_total: Option<u64>) -> Result<Stream, Error> {
+        self.open_in(Pace::Readers, Wanted { start, end: None, total: expected_total }).await
+    }
+
+    /// Opens one range only, at the pace of the client that reads it. The stream brings exactly the bytes of the range.
     pub async fn open_range(&self, range: ByteRange) -> Result<Stream, Error> {
-        let place = self.upstream.place(true).await;
-        self.open_in(place, Wanted { start: range.start, end: Some(range.end), total: None }).await
+        self.open_in(Pace::Readers, Wanted { start: range.start, end: Some(range.end), total: None }).await
     }
 
-    async fn open_in(&self, place: Place, wanted: Wanted) -> Result<Stream, Error> {
+    async fn open_in(&self, pace: Pace, wanted: Wanted) -> Result<Stream, Error> {
         let upstream = &self.upstream;
+        let place = upstream.place(pace, self.asker).await?;
         let ask = Ask {
             range: wanted.header(),
             ..Ask::new(Method::GET, Channel::Blob, format!("{}/blobs/{}", self.repository, self.digest))
         };
+        let too_slow = |detail| upstream.error(ErrorKind::BrokenBody { detail });
+        self.pace.check().map_err(too_slow)?;
         let first = self.first.load(Ordering::Relaxed) % upstream.settings().urls.len().max(1);
         let (index, reply, extent) =
             upstream.over_endpoints_from(first, None, |turn| self.open_once(turn, &ask, wanted)).await?;
@@ -136,34 +158,16 @@ impl Source {
 
     /// The body of this endpoint broke off: the rest is asked for elsewhere, where there is an elsewhere.
     pub(super) fn turn_from(&self, index: usize) {
+        self.pace.broke_off();
         self.first.store(index + 1, Ordering::Relaxed);
     }
 }
 
 impl Upstream {
-    /// Waits, in order of arrival, for a place (C22).
-    async fn place(&self, for_range: bool) -> Place {
-        let range = if for_range { self.permit(&self.ranges).await } else { None };
-        let fetch = self.permit(&self.fetches).await;
-        match fetch {
-            Some(fetch) => Place { _fetch: fetch, _range: range },
-            None => unreachable!("the semaphore of fetches is never closed"),
-        }
-    }
-
-    async fn permit(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = places.clone().try_acquire_owned() {
-            return Some(permit);
-        }
-        self.fetches_waiting.inc();
-        let _waiting = Waiting(&self.fetches_waiting);
-        places.clone().acquire_owned().await.ok()
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
+    /// Waits for a place (C22).
+    async fn place(&self, pace: Pace, asker: Asker) -> Result<Place, Error> {
+        let busy = |NoPlace| ErrorKind::Busy { waited: self.settings().queue_timeout };
+        self.places.take(pace, asker).await.map_err(|none| self.error(busy(none)))
     }
 }
 

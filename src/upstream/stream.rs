@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
+use super::arrival::Waits;
 use super::body::broken;
 use super::error::{Error, ErrorKind};
 use super::extent::{Extent, Then};
-use super::source::{Place, Source};
+use super::places::Place;
+use super::source::Source;
 use crate::metering::Fetched;
 
 /// Once every byte has come, the end of a body without announced length is waited for no longer than this.
@@ -26,8 +28,9 @@ pub struct Stream {
     response: Option<reqwest::Response>,
     /// What `chunk` has still to pass over and to bring.
     extent: Extent,
+    waits: Waits,
     fetched: Fetched,
-    _place: Place,
+    place: Place,
 }
 
 impl Stream {
@@ -40,11 +43,20 @@ impl Stream {
         place: Place,
     ) -> Self {
         let fetched = source.upstream().fetch(source.repository());
-        Self { start, total: extent.total, source, index, response: Some(response), extent, fetched, _place: place }
+        let (response, waits) = (Some(response), Waits::new());
+        Self { start, total: extent.total, source, index, response, extent, waits, fetched, place }
     }
 
-    /// The next bytes, or `None` at the end of the body. Fails when nothing comes for the stall timeout, or when the body
-    /// ends before its announced length or goes on after it. May be dropped while it waits without losing bytes.
+    /// From now on the stream is read at the pace of one client. `false` where as many are as may be: then it must be dropped,
+    /// and opened again by [`Source::open_at_readers_pace`], which waits.
+    #[must_use]
+    pub fn turn_to_readers_pace(&mut self) -> bool {
+        self.place.turn_to_readers()
+    }
+
+    /// The next bytes, or `None` at the end of the body. Fails when nothing comes for the stall timeout, when less comes than
+    /// `min_rate`, or when the body ends before its announced length or goes on after it. Only time in which upstream has sent
+    /// nothing counts. May be dropped while it waits without losing bytes.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         self.next().await.map_err(|detail| {
             self.response = None;
@@ -96,7 +108,11 @@ impl Stream {
     /// What comes next, or `None` when nothing does in `time`; within, `None` is the end of the body.
     async fn read(&mut self, time: Duration) -> Result<Option<Option<Bytes>>, String> {
         let Some(response) = &mut self.response else { return Ok(Some(None)) };
-        let Ok(read) = tokio::time::timeout(time, response.chunk()).await else { return Ok(None) };
+        let (read, waited) = self.waits.wait(time, response.chunk()).await;
+        let Some(read) = read else {
+            self.source.pace().note(waited, 0)?;
+            return Ok(None);
+        };
         let read = read.map_err(|error| match broken(&error) {
             ErrorKind::BrokenBody { detail } => detail,
             kind => kind.to_string(),
@@ -104,6 +120,7 @@ impl Stream {
         let bytes = read.as_ref().map_or(0, |bytes| bytes.len() as u64);
         self.source.upstream().received_bytes.inc_by(bytes);
         self.fetched.add(bytes);
+        self.source.pace().note(waited, bytes)?;
         Ok(Some(read))
     }
 

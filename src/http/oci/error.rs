@@ -185,6 +185,7 @@ fn upstream_failure(object: &Object, error: &upstream::Error) -> (StatusCode, Er
         ErrorKind::LoginFailed { retry_after, .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(retry_after.unwrap_or(RETRY_AFTER)))
         }
+        ErrorKind::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER)),
         ErrorKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, ErrorCode::Unavailable, Some(RETRY_AFTER)),
         ErrorKind::Unreachable { .. } | ErrorKind::BrokenBody { .. } => {
             (StatusCode::BAD_GATEWAY, ErrorCode::Unavailable, Some(RETRY_AFTER))

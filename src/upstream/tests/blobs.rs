@@ -240,14 +240,20 @@ async fn c22_fetches_wait_for_a_place() {
     };
     tokio::pin!(third);
     assert!(tokio::time::timeout(SECOND / 5, &mut third).await.is_err());
-    assert_eq!(upstream.fetches_waiting.get(), 1);
+    assert_eq!(upstream.metrics.upstream_fetches_waiting.with_label_values(&["fake"]).get(), 1);
     // One who gives up waiting leaves the queue.
     assert!(tokio::time::timeout(SECOND / 20, source.open(0, None)).await.is_err());
-    assert_eq!((upstream.fetches_waiting.get(), fake.seen().len()), (1, 2));
+    assert_eq!(
+        (upstream.metrics.upstream_fetches_waiting.with_label_values(&["fake"]).get(), fake.seen().len()),
+        (1, 2)
+    );
     drop(one);
     let mut third = third.await;
     assert_eq!(read(&mut third).await.unwrap(), BLOB);
-    assert_eq!((upstream.fetches_waiting.get(), waiting.load(Ordering::Relaxed)), (0, 1));
+    assert_eq!(
+        (upstream.metrics.upstream_fetches_waiting.with_label_values(&["fake"]).get(), waiting.load(Ordering::Relaxed)),
+        (0, 1)
+    );
     drop(two);
 }
 

@@ -11,6 +11,7 @@ mod heads;
 mod http2;
 mod open;
 mod paths;
+mod places;
 mod signatures;
 mod streams;
 mod tokens;

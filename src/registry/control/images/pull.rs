@@ -69,6 +69,7 @@ fn code_of_upstream(error: &upstream::Error) -> ImageFailureCode {
         ErrorKind::RateLimited { .. } => ImageFailureCode::UpstreamTooManyRequests,
         ErrorKind::Unreachable { .. }
         | ErrorKind::TimedOut
+        | ErrorKind::Busy { .. }
         | ErrorKind::Failed { .. }
         | ErrorKind::LoginFailed { .. }
         | ErrorKind::Misbehaved { .. }
