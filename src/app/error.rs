@@ -28,12 +28,12 @@ pub enum Error {
     Audit { path: std::path::PathBuf, source: std::io::Error },
     #[error(transparent)]
     Accounts(#[from] crate::accounts::Error),
+    #[error("no registry is here: there is no {}; {hint}. A new registry is made by `entrepot serve` alone", .path.display())]
+    NotThere { path: std::path::PathBuf, hint: String },
     #[error("there is no {0}; `entrepot iam list` shows all")]
     NoPrincipal(String),
     #[error("the first user's key cannot be written to {path:?}: {source}")]
     FirstUser { path: std::path::PathBuf, source: std::io::Error },
-    #[error(transparent)]
-    Usage(#[from] crate::metering::QuestionError),
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
     #[error("cannot listen on {address}: {source}; is another program using it?")]

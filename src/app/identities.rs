@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::Error;
@@ -18,8 +18,13 @@ const MAX_POLICY_BYTES: usize = 64 << 10;
 
 const FIRST_USER: &str = "admin";
 
+/// Where the keys are that everything is sealed with.
+pub(super) fn key_file(settings: &Settings) -> PathBuf {
+    settings.auth.key_file.clone().unwrap_or_else(|| settings.data.join("keys"))
+}
+
 pub(super) async fn keyring(settings: &Settings) -> Result<Arc<Keyring>, Error> {
-    let path = settings.auth.key_file.clone().unwrap_or_else(|| settings.data.join("keys"));
+    let path = key_file(settings);
     match tokio::task::spawn_blocking(move || load_keyring(&path)).await {
         Ok(keyring) => Ok(Arc::new(keyring?)),
         Err(error) => std::panic::resume_unwind(error.into_panic()),

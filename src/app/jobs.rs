@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::build::{self, Core};
 use super::error::Error;
+use super::existing::Existing;
 use crate::config::Settings;
 use crate::jobs::{Job, Jobs, Outcome};
 use crate::registry::Reclaimed;
@@ -82,7 +83,9 @@ pub(super) fn jobs(settings: &Settings, core: &Core) -> Jobs {
 }
 
 /// Runs one job on data that no process serves.
-pub async fn run_job(settings: &Settings, name: &str) -> Result<Outcome, Error> {
+pub async fn run_job(existing: &Existing, name: &str) -> Result<Outcome, Error> {
+    existing.all_there().await?;
+    let settings = existing.settings();
     let core = build::core(settings).await?;
     let outcome = jobs(settings, &core).run_now(name).await;
     core.registry.close().await;

@@ -5,6 +5,7 @@
 mod build;
 mod changes;
 mod error;
+mod existing;
 mod identities;
 mod jobs;
 mod memory;
@@ -15,6 +16,7 @@ mod usage;
 mod users;
 
 pub use error::Error;
+pub use existing::{Existing, place};
 pub use jobs::{PREVIEW, RECLAIM, SCRUB, STOCK, run_job};
 pub use run::run;
 pub use usage::usage;

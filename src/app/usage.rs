@@ -4,14 +4,13 @@ use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
-use super::build;
 use super::error::Error;
+use super::existing::Existing;
 use super::jobs::STOCK;
 use super::run::FLUSH_EVERY;
-use crate::config::Settings;
 use crate::jobs::Jobs;
 use crate::meta::Meta;
-use crate::metering::{Hour, Meter, Report, Wanted, report};
+use crate::metering::{Hour, Meter, Question, Report, report};
 
 /// Writes what was counted every now and then, and once an hour what repositories hold, until `stop`.
 pub(super) async fn follow(meter: Meter, meta: Meta, jobs: Jobs, stop: CancellationToken) {
@@ -37,10 +36,9 @@ pub(super) async fn follow(meter: Meter, meta: Meta, jobs: Jobs, stop: Cancellat
 }
 
 /// What the database says, whoever writes to it at the same time.
-pub async fn usage(settings: &Settings, wanted: &Wanted) -> Result<Report, Error> {
-    let question = wanted.question(settings.auth.account, SystemTime::now())?;
-    let meta = build::meta(settings).await?;
-    let told = report(&meta, &question).await;
+pub async fn usage(existing: &Existing, question: &Question) -> Result<Report, Error> {
+    let meta = existing.meta().await?;
+    let told = report(&meta, question).await;
     meta.close().await;
     Ok(told?)
 }

@@ -5,9 +5,8 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use super::build;
 use super::error::Error;
-use super::identities;
+use super::existing::Existing;
 use crate::accounts::Accounts;
 use crate::auth::{Directory, Enrolment, Identity, Known, Means};
 use crate::config::Settings;
@@ -36,11 +35,10 @@ pub struct Question {
 }
 
 impl Users {
-    pub async fn open(settings: Settings) -> Result<Self, Error> {
-        std::fs::create_dir_all(&settings.data)
-            .map_err(|source| Error::FirstUser { path: settings.data.clone(), source })?;
-        let meta = build::meta(&settings).await?;
-        let keyring = identities::keyring(&settings).await?;
+    pub async fn open(existing: &Existing) -> Result<Self, Error> {
+        let settings = existing.settings().clone();
+        let meta = existing.meta().await?;
+        let keyring = existing.keyring().await?;
         let enrolment = Enrolment::new(meta.clone(), keyring, settings.auth.account);
         let accounts = Accounts::new(meta.clone(), enrolment);
         Ok(Self { meta, accounts, settings })

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::arguments::{Format, Output};
 use super::failure::Failure;
-use super::output;
+use super::{existing, output};
 use crate::accounts::{self, Accounts};
 use crate::app::{Question, Users};
 use crate::config::{PRESETS, Source};
@@ -134,13 +134,15 @@ pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure
             let policies = policies.iter().map(|policy| PolicyArgument::read(policy)).collect::<Result<Vec<_>, _>>()?;
             let entity = Entity::user(user.name.clone());
             let account = user.account.unwrap_or(users.account());
-            // One that is there already gets the policies and a key.
             let made = accounts.create(account, &entity, BTreeMap::new(), &RoleColumns::default()).await;
-            let row = match made {
-                Ok(row) => row,
-                Err(accounts::Error::IsThere(_)) => find(&user).await?,
-                Err(error) => return Err(runtime(error)),
-            };
+            let row = made.map_err(|error| match error {
+                accounts::Error::IsThere(_) => Failure::Runtime(format!(
+                    "user {0} is there already; `entrepot iam create-access-key {0}` gives it another key, and `entrepot iam \
+                     put-policy {0} POLICY` a policy",
+                    user.name
+                )),
+                error => runtime(error),
+            })?;
             for policy in policies {
                 policy.give(accounts, &row, &entity).await?;
             }
@@ -204,8 +206,7 @@ pub(super) async fn policy(source: &Source, command: Policy) -> Result<String, F
 }
 
 async fn open(source: &Source) -> Result<Users, Failure> {
-    let settings = source.load().map_err(Failure::Configuration)?;
-    Users::open(settings).await.map_err(runtime)
+    Users::open(&existing::open(source)?).await.map_err(runtime)
 }
 
 fn runtime(error: impl std::fmt::Display) -> Failure {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::arguments::{Format, Maintenance};
 use super::failure::Failure;
 use super::healthcheck::reachable;
-use super::output;
+use super::{existing, output};
 use crate::app::{self, PREVIEW, RECLAIM, SCRUB};
 use crate::config::{Settings, Source};
 
@@ -61,11 +61,12 @@ pub(super) async fn scrub(source: &Source, wanted: &Maintenance) -> Result<Strin
 }
 
 async fn run(source: &Source, job: &str, wanted: &Maintenance) -> Result<Value, Failure> {
-    let settings = source.load().map_err(Failure::Configuration)?;
+    let settings = existing::settings(source)?;
     match by_the_service(&settings, job, wanted).await? {
         Some(result) => Ok(result),
         None => {
-            let outcome = app::run_job(&settings, job).await.map_err(|error| Failure::Runtime(error.to_string()))?;
+            let registry = existing::find(settings, source)?;
+            let outcome = app::run_job(&registry, job).await.map_err(|error| Failure::Runtime(error.to_string()))?;
             outcome.map_err(Failure::Runtime)
         }
     }

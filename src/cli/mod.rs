@@ -1,7 +1,8 @@
 //! The command line: what was typed, and one file per subcommand.
 //!
 //! A subcommand gives back the text that belongs on standard output, or a [`Failure`] that knows its exit code and what
-//! to tell on standard error. Only [`run`] writes, and `transfer` tells how far it is.
+//! to tell on standard error. Only [`run`] writes; `existing` says which registry a command is about, and `transfer` how
+//! far it is.
 //!
 //! *Never* here: work that the program does while it serves; that is the room `app`.
 
@@ -16,6 +17,7 @@ mod config_check;
 mod config_init;
 mod config_reference;
 mod config_show;
+mod existing;
 mod healthcheck;
 mod iam;
 mod maintenance;

@@ -1,10 +1,12 @@
 //! `entrepot usage`: who used how much, from the database, whether anybody serves or not.
 
+use std::time::SystemTime;
+
 use clap::{Args, ValueEnum};
 
 use super::arguments::{Format, Output};
 use super::failure::Failure;
-use super::output;
+use super::{existing, output};
 use crate::app;
 use crate::config::Source;
 use crate::metering::{Line, Report, Wanted};
@@ -37,6 +39,10 @@ pub enum By {
     Hour,
 }
 
+/// The service writes its counts every 30 s.
+const RECENT: &str =
+    "requests of the last 30 s may be missing; POST /jobs/usage on the admin listener writes them down\n";
+
 const COLUMNS: [&str; 8] = ["requests", "pulls", "pushes", "received", "sent", "fetched", "saved", "stored"];
 
 const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -52,16 +58,16 @@ impl By {
 }
 
 pub(super) async fn usage(source: &Source, usage: Usage) -> Result<String, Failure> {
-    let settings = source.load().map_err(Failure::Configuration)?;
+    let settings = existing::settings(source)?;
     let Usage { since, until, by, repository, registry, output } = usage;
     let wanted = Wanted { since, until, by: Some(by.name().to_owned()), repository, registry };
-    let report = app::usage(&settings, &wanted).await.map_err(|error| match error {
-        app::Error::Usage(wrong) => Failure::Usage(wrong.to_string()),
-        error => Failure::Runtime(error.to_string()),
-    })?;
+    let question = wanted.question(settings.auth.account, SystemTime::now());
+    let question = question.map_err(|wrong| Failure::Usage(wrong.to_string()))?;
+    let registry = existing::find(settings, source)?;
+    let report = app::usage(&registry, &question).await.map_err(|error| Failure::Runtime(error.to_string()))?;
     match output.format {
         Format::Json => output::json(&report),
-        Format::Text => Ok(table(&report, by)),
+        Format::Text => Ok(table(&report, by) + RECENT),
     }
 }
 

@@ -32,6 +32,13 @@ enum Dialect {
     Postgres,
 }
 
+/// Treatment of a database without a schema.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum New {
+    Made,
+    Refused,
+}
+
 /// Statements that take effect together, or not at all if it is dropped before [`Writing::commit`].
 pub(super) struct Writing {
     transaction: Transaction<'static, Any>,
@@ -67,16 +74,32 @@ impl Meta {
     /// Opens the database file, made if it is missing, and migrates it.
     pub async fn open(path: &Path) -> Result<Self, Error> {
         let path = path.to_string_lossy();
-        Self::connect(&format!("sqlite:{}?mode=rwc", utf8_percent_encode(&path, NON_ALPHANUMERIC)), Dialect::Sqlite)
-            .await
+        Self::connect(
+            &format!("sqlite:{}?mode=rwc", utf8_percent_encode(&path, NON_ALPHANUMERIC)),
+            Dialect::Sqlite,
+            New::Made,
+        )
+        .await
+    }
+
+    /// Opens the database file of a registry that has served before, and migrates it; makes none.
+    pub async fn open_existing(path: &Path) -> Result<Self, Error> {
+        let path = path.to_string_lossy();
+        let url = format!("sqlite:{}?mode=rw", utf8_percent_encode(&path, NON_ALPHANUMERIC));
+        Self::connect(&url, Dialect::Sqlite, New::Refused).await
     }
 
     /// Connects to PostgreSQL by `postgres://…`, and migrates it.
     pub async fn open_postgres(url: &str) -> Result<Self, Error> {
-        Self::connect(url, Dialect::Postgres).await
+        Self::connect(url, Dialect::Postgres, New::Made).await
     }
 
-    async fn connect(url: &str, dialect: Dialect) -> Result<Self, Error> {
+    /// Connects to the PostgreSQL of a registry that has served before, and migrates it; makes no schema.
+    pub async fn open_existing_postgres(url: &str) -> Result<Self, Error> {
+        Self::connect(url, Dialect::Postgres, New::Refused).await
+    }
+
+    async fn connect(url: &str, dialect: Dialect, new: New) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
         let options: AnyConnectOptions = url.parse().map_err(Error::Open)?;
         let pool = AnyPoolOptions::new()
@@ -93,6 +116,9 @@ impl Meta {
             .connect_with(options)
             .await
             .map_err(Error::Open)?;
+        if new == New::Refused && !has_schema(&pool, dialect).await? {
+            return Err(Error::Empty);
+        }
         migrator(dialect).run(&pool).await.map_err(Error::Migrate)?;
         Ok(Self::on(pool, dialect))
     }
@@ -181,6 +207,16 @@ impl Writing {
         self.announcements.pass_on(&self.announced);
         Ok(())
     }
+}
+
+/// Whether migrations have run before.
+async fn has_schema(pool: &AnyPool, dialect: Dialect) -> Result<bool, Error> {
+    let query = match dialect {
+        Dialect::Sqlite => "SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+        Dialect::Postgres => "SELECT count(*) FROM pg_class WHERE oid = to_regclass('_sqlx_migrations')",
+    };
+    let count: i64 = sqlx::query_scalar(query).fetch_one(pool).await.map_err(Error::Query)?;
+    Ok(count > 0)
 }
 
 fn migrator(dialect: Dialect) -> Migrator {

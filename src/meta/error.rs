@@ -4,6 +4,8 @@
 pub enum Error {
     #[error("the database cannot be opened: {0}")]
     Open(#[source] sqlx::Error),
+    #[error("the database is empty: no registry has served from it")]
+    Empty,
     #[error("the database was made by a newer version of entrepot, or its schema was changed by hand: {0}")]
     Migrate(#[source] sqlx::migrate::MigrateError),
     #[error("the database failed: {0}")]

@@ -27,6 +27,7 @@ mod manifests;
 mod metering;
 mod model;
 mod names;
+mod operators;
 mod push;
 mod range;
 mod reading;

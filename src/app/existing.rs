@@ -1,0 +1,90 @@
+//! The data of a registry that has served before, as an operator's command finds it.
+//!
+//! Only `entrepot serve` makes a data folder, a database or keys. A command that made them would answer from a registry that
+//! nobody serves, because it was typed in another folder or without `--config`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::Error;
+use super::identities;
+use crate::auth::Keyring;
+use crate::config::Settings;
+use crate::meta::Meta;
+
+/// Settings whose data was found.
+#[derive(Debug)]
+pub struct Existing {
+    settings: Settings,
+    /// The configuration file, if one is named.
+    file: Option<PathBuf>,
+}
+
+/// Place where the facts of a registry are, to be told.
+pub fn place(settings: &Settings) -> String {
+    let data = absolute(&settings.data);
+    match settings.meta.url {
+        Some(_) => format!("{} and PostgreSQL (meta.url)", data.display()),
+        None => data.display().to_string(),
+    }
+}
+
+impl Existing {
+    /// Makes nothing. `file` is the configuration file that the settings are of.
+    pub fn find(settings: Settings, file: Option<&Path>) -> Result<Self, Error> {
+        let existing = Self { settings, file: file.map(Path::to_owned) };
+        let database = existing.database();
+        // The database itself says whether it is empty when it is a server's.
+        let has_content = || std::fs::metadata(&database).is_ok_and(|found| found.len() > 0);
+        if existing.settings.meta.url.is_none() && !has_content() {
+            return Err(existing.missing(&database));
+        }
+        Ok(existing)
+    }
+
+    pub(super) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) async fn meta(&self) -> Result<Meta, Error> {
+        Ok(match &self.settings.meta.url {
+            Some(url) => Meta::open_existing_postgres(url.expose()).await?,
+            None => Meta::open_existing(&self.database()).await?,
+        })
+    }
+
+    pub(super) async fn keyring(&self) -> Result<Arc<Keyring>, Error> {
+        let keys = identities::key_file(&self.settings);
+        if keys.exists() { identities::keyring(&self.settings).await } else { Err(self.missing(&keys)) }
+    }
+
+    /// Everything that serving needs, for work on the bytes.
+    pub(super) async fn all_there(&self) -> Result<(), Error> {
+        if !self.settings.data.is_dir() {
+            return Err(self.missing(&self.settings.data));
+        }
+        self.keyring().await?;
+        let meta = self.meta().await?;
+        meta.close().await;
+        Ok(())
+    }
+
+    fn database(&self) -> PathBuf {
+        self.settings.data.join("entrepot.db")
+    }
+
+    fn missing(&self, path: &Path) -> Error {
+        let hint = match &self.file {
+            Some(file) => format!("{} says so; is it the file of the service?", absolute(file).display()),
+            None => {
+                "no configuration file was named: name that of the service, as in --config /etc/entrepot/entrepot.toml"
+                    .to_owned()
+            }
+        };
+        Error::NotThere { path: absolute(path), hint }
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
