@@ -250,6 +250,116 @@ async fn referrers_go_along() {
     assert_image(&place.proxy, "team/app", "1", &image).await;
 }
 
+/// `cosign verify` finds in the site what cosign 1 and 2 write: images under tags that name what they are about.
+#[tokio::test]
+async fn nh5_signatures_under_tags_go_along() {
+    let place = Place::new().await;
+    let image = place.upstream.image("app", "1", 1, &[1000]);
+    let tag = |digest: &str, kind: &str| format!("{}.{kind}", digest.replace(':', "-"));
+    let companion = |subject: &str, kind: &str, seed: u64| {
+        let made = place.upstream.untagged_image("app", seed, &[100]);
+        place.upstream.tag("app", &tag(subject, kind), &made.manifest.digest);
+        made
+    };
+    let signature = companion(&image.manifest.digest, "sig", 10);
+    let sbom = companion(&image.manifest.digest, "sbom", 11);
+    let of_sbom = companion(&sbom.manifest.digest, "sig", 12);
+    // Of an image that is not taken along.
+    let other = place.upstream.image("app", "2", 2, &[1000]);
+    companion(&other.manifest.digest, "sig", 13);
+    let name = format!("{HUB}/app:1");
+    for layout in ["folder", "archive.tar"] {
+        let finished = place.finish("export", &["--referrers", "-o", layout, &name]).await;
+        assert_eq!(finished[0]["manifests"], json!(4), "{layout}");
+        let expected: Vec<&Part> = [&image, &signature, &sbom, &of_sbom].into_iter().flat_map(parts).collect();
+        assert_blobs(&place.path(layout), &expected);
+        let to = format!("site/{}", layout.replace('.', "-"));
+        // One image, with all that is about it: a whole name is enough.
+        let finished = place.finish("import", &["--to", &format!("{to}:9"), layout]).await;
+        assert_eq!((finished.len(), &finished[0]["manifests"]), (1, &json!(4)), "{layout}");
+        assert_image(&place.proxy, &to, "9", &image).await;
+        for (subject, kind, made) in [(&image, "sig", &signature), (&image, "sbom", &sbom), (&sbom, "sig", &of_sbom)] {
+            assert_image(&place.proxy, &to, &tag(&subject.manifest.digest, kind), made).await;
+        }
+    }
+    // By its own name a signature is an image like any other.
+    let alone = format!("{HUB}/app:{}", tag(&image.manifest.digest, "sig"));
+    let finished = place.finish("import", &["--to", "alone/app:1", "archive.tar", &alone]).await;
+    assert_eq!(finished[0]["digest"], json!(signature.manifest.digest));
+    place.finish("export", &["-o", "alone.tar", &alone]).await;
+    place.finish("import", &["--to", "alone/app:2", "alone.tar"]).await;
+    assert_image(&place.proxy, "alone/app", "2", &signature).await;
+}
+
+#[tokio::test]
+async fn nh3_an_archive_that_is_there_is_not_replaced() {
+    let place = Place::new().await;
+    let (one, two) = (place.upstream.image("a", "1", 1, &[1000]), place.upstream.image("b", "1", 2, &[1000]));
+    let (a, b) = (format!("{HUB}/a:1"), format!("{HUB}/b:1"));
+    place.finish("export", &["-o", "week1.tar", &a]).await;
+    let before = fs::read(place.path("week1.tar")).unwrap();
+    place.upstream.clear_log();
+    let said = place.fail(1, "export", &["-o", "week1.tar", &b]).await;
+    assert!(said.contains("week1.tar: it is there already") && said.contains("--replace"), "{said}");
+    assert_eq!(place.upstream.count("*", ""), 0, "before anything is fetched");
+    assert_eq!(fs::read(place.path("week1.tar")).unwrap(), before);
+    place.finish("export", &["--replace", "-o", "week1.tar", &b]).await;
+    assert_blobs(&place.path("week1.tar"), &parts(&two));
+    // A folder is added to.
+    place.finish("export", &["-o", "folder", &a]).await;
+    place.finish("export", &["-o", "folder", &b]).await;
+    assert_blobs(&place.path("folder"), &[parts(&one), parts(&two)].concat());
+    // What most commands call the format is no layout.
+    for format in ["json", "text"] {
+        let said = place.fail(2, "export", &["-o", format, &a]).await;
+        assert!(said.contains(&format!("--output {format}")), "{said}");
+        assert!(!place.path(format).exists());
+    }
+}
+
+/// What one missing image costs: itself.
+#[tokio::test]
+async fn nm10_an_image_that_fails_costs_no_other() {
+    let place = Place::new().await;
+    let (one, two) = (place.upstream.image("a", "1", 1, &[1000]), place.upstream.image("b", "1", 2, &[1000]));
+    let names = [format!("{HUB}/a:1"), format!("{HUB}/nope:1"), format!("{HUB}/b:1")];
+    let [a, nope, b] = [&names[0], &names[1], &names[2]].map(String::as_str);
+    let said = place.fail(1, "export", &["-o", "x.tar", a, nope, b]).await;
+    assert!(said.contains("--keep-going") && said.contains("x.tar.partial; the same command goes on"), "{said}");
+    assert!(!place.path("x.tar").exists());
+    // What has come is not fetched again, and is in no archive that does not name it.
+    place.upstream.clear_log();
+    let said = place.fail(1, "export", &["--keep-going", "-o", "x.tar", a, nope, b]).await;
+    assert!(said.contains("1 of 3 images failed") && said.contains(&format!("\n  {nope}: ")), "{said}");
+    assert!(!place.path("x.tar.partial").exists());
+    assert_blobs(&place.path("x.tar"), &[parts(&one), parts(&two)].concat());
+    for part in parts(&one) {
+        assert_eq!(place.upstream.count("GET", &part.digest), 0);
+    }
+    let arguments = ["--output", "json", "--keep-going", "-o", "folder", nope, a];
+    let output = place.run("export", &arguments).await;
+    assert_eq!(output.status.code(), Some(1));
+    let lines: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        (&lines[0]["image"], lines[0]["error"].is_string(), &lines[1]["image"]),
+        (&json!(nope), true, &json!(a))
+    );
+    // A run for other images takes nothing along of one that failed.
+    place.fail(1, "export", &["-o", "y.tar", a, nope]).await;
+    place.finish("export", &["-o", "y.tar", b]).await;
+    assert_blobs(&place.path("y.tar"), &parts(&two));
+    // Nothing that could be had makes no archive.
+    place.fail(1, "export", &["--keep-going", "-o", "z.tar", nope]).await;
+    assert!(!place.path("z.tar").exists() && !place.path("z.tar.partial").exists());
+
+    // An import goes on as well.
+    fs::remove_file(place.path("folder").join(blob_name(&one.layer().digest))).unwrap();
+    place.finish("export", &["-o", "folder", b]).await;
+    let said = place.fail(1, "import", &["--keep-going", "--to", "site", "folder"]).await;
+    assert!(said.contains("1 of 2 images failed") && said.contains("it has no blob"), "{said}");
+    assert_image(&place.proxy, &format!("site/{HUB}/b"), "1", &two).await;
+}
+
 #[tokio::test]
 async fn damage_is_refused() {
     let place = Place::new().await;
@@ -292,7 +402,7 @@ async fn lies_leave_nothing_and_breaks_are_got_over() {
     let left = files(&place.path("folder"));
     assert!(!left.contains_key(&blob_name(&image.layer().digest)) && !left.keys().any(|name| name.contains("partial")));
     assert_eq!(index(&place.path("folder"))["manifests"], json!([]));
-    assert!(!place.path("archive.tar").exists() && !place.path("archive.tar.partial").exists());
+    assert!(!place.path("archive.tar").exists());
     place.upstream.forget(lie);
     place.upstream.on("GET", "/blobs/", Behaviour::usual().cut_after(1000).times(2));
     place.upstream.on("GET", "/manifests/", Behaviour::status(503).times(1));
@@ -301,9 +411,10 @@ async fn lies_leave_nothing_and_breaks_are_got_over() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert_blobs(&place.path(layout), &parts(&image));
     }
+    assert!(!place.path("archive.tar.partial").exists());
 }
 
-/// Ctrl-C removes what is not whole; what a killed process leaves goes away with the next run.
+/// Ctrl-C and a kill leave nothing half; the next run goes on with what is whole.
 #[tokio::test]
 async fn what_is_interrupted_leaves_nothing_half() {
     let place = Place::new().await;
@@ -322,7 +433,7 @@ async fn what_is_interrupted_leaves_nothing_half() {
             let status = within("the end of the process", child.wait()).await.unwrap();
             assert_eq!(status.code(), if signal == Signal::INT { Some(1) } else { None });
             assert!(!place.path("archive.tar").exists());
-            if signal == Signal::INT {
+            if signal == Signal::INT && layout == "folder" {
                 let left = place.path(partial);
                 assert!(!left.exists() || fs::read_dir(left).unwrap().count() == 0, "{partial}");
             }
@@ -378,6 +489,11 @@ async fn a_login_is_sent_to_the_registry_and_to_nobody_else() {
     let output = run(&login, place.folder.path()).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_blobs(&place.path("x"), &parts(&image));
+    // A login that is wrong is not told to give one.
+    fs::write(place.path("wrong"), "guess\n").unwrap();
+    let wrong = [&arguments[..], &["--username", "me", "--password-file", "wrong"]].concat();
+    let said = text(&run(&wrong, place.folder.path()).await.stderr);
+    assert!(said.contains("the name or the password is wrong") && !said.contains("--password-file"), "{said}");
     // The store that blobs are redirected to refuses a login.
     let store = FakeUpstream::start().await;
     place.upstream.on("GET", "/blobs/", Behaviour::presign(&store));

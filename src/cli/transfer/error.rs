@@ -21,6 +21,9 @@ pub(in crate::cli) enum Error {
     /// The layout lacks something, or says what cannot be.
     #[error("{}: {detail}", .path.display())]
     Layout { path: PathBuf, detail: String },
+    /// Some images failed, and the others are done.
+    #[error("{} of {of} images failed:\n  {}", failed.len(), failed.join("\n  "))]
+    Some { of: usize, failed: Vec<String> },
     #[error("{} cannot be {doing}: {source}", .path.display())]
     File { path: PathBuf, doing: &'static str, source: std::io::Error },
 }
@@ -33,6 +36,8 @@ pub(in crate::cli) struct Answer {
     pub(super) code: String,
     pub(super) message: String,
     pub(super) retry_after: Option<Duration>,
+    /// The request carried a login.
+    pub(super) had_login: bool,
 }
 
 impl Error {
@@ -82,6 +87,7 @@ impl std::fmt::Display for Answer {
                 "; the layout holds only some platforms of this index: a registry takes that where it does not insist on all \
                  of them, entrepot with `require_references = false` in [hosted]",
             ),
+            (401, _) if self.had_login => f.write_str("; the name or the password is wrong"),
             (401, _) => f.write_str(
                 "; give --username and --password-file, or let --url name an entrepot, which logs in upstream by itself",
             ),

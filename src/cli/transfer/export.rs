@@ -17,10 +17,14 @@ use super::plan::{Document, MAX_DEPTH, Plan, below};
 use super::platform::Platform;
 use super::progress::{Bar, Finished, Progress, seconds_since};
 use super::registry::{Access, Registry, media_type, persist};
-use super::{AT_ONCE, interruptible};
+use super::tally::Tally;
+use super::{AT_ONCE, cosign, interruptible};
 use crate::cli::arguments::Format;
 use crate::cli::failure::Failure;
-use crate::oci::{Digest, MediaType, Reference, RepositoryName};
+use crate::oci::{Digest, MediaType, Reference, RepositoryName, Tag};
+
+/// Manifests of one image with all that refers to it; a registry that tells of more and more is not followed.
+const MAX_MANIFESTS: usize = 10_000;
 
 /// Chunks of a blob that wait to be written.
 const WAITING_CHUNKS: usize = 16;
@@ -38,18 +42,34 @@ pub(in crate::cli) struct Export {
     /// Take the images that this file names, too: one a line, with comments after #
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
-    /// Take what refers to the images, too: signatures, SBOMs, attestations
+    /// Take what refers to the images, too: signatures, SBOMs, attestations, by the referrers API and by cosign's tags
     #[arg(long)]
     referrers: bool,
-    /// The layout: a tar archive where it ends in .tar, else a folder; one that is there is added to
-    #[arg(short = 'o', long = "layout", value_name = "PATH")]
+    /// The layout: a tar archive where it ends in .tar, else a folder, which is added to if it is there
+    #[arg(short = 'o', long = "layout", value_name = "PATH", value_parser = layout_path)]
     layout: PathBuf,
+    /// Write a new archive in place of one that is there
+    #[arg(long)]
+    replace: bool,
+    /// Go on with the other images when one fails; the layout gets those that did not
+    #[arg(long)]
+    keep_going: bool,
     /// For people or for programs: one JSON object for each finished image
     #[arg(long = "output", value_enum, default_value = "text", value_name = "FORMAT")]
     format: Format,
     /// Images as the registry names them: docker.io/library/nginx:1.27, team/app@sha256:…
     #[arg(value_name = "IMAGE", required_unless_present = "list")]
     images: Vec<String>,
+}
+
+/// `-o` is the format of most commands, and the layout here.
+fn layout_path(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "json" | "text" => {
+            Err(format!("this is the layout; the format is --output {text}, and a folder of that name ./{text}"))
+        }
+        path => Ok(PathBuf::from(path)),
+    }
 }
 
 pub(in crate::cli) async fn run(wanted: &Export) -> Result<String, Failure> {
@@ -59,15 +79,31 @@ pub(in crate::cli) async fn run(wanted: &Export) -> Result<String, Failure> {
 async fn export(wanted: &Export) -> Result<(), Error> {
     let images = images(&wanted.images, wanted.list.as_deref())?;
     let registry = wanted.access.open()?;
-    let target = Target::open(&wanted.layout)?;
+    let (layout, replaces) = (wanted.layout.clone(), wanted.replace);
+    let target = blocking(move || Target::open(&layout, replaces)).await?;
     let progress = Progress::new(wanted.format);
     let exporter = Exporter { registry, target: Arc::new(target), progress, wanted };
-    for image in &images {
-        exporter.image(image).await?;
+    let exported = exporter.all(&images).await;
+    let left_over = exporter.target.left_over();
+    let finished = match exported {
+        Ok(tally) if tally.is_all_lost() => tally.finish(),
+        Ok(tally) => {
+            let target = Arc::into_inner(exporter.target)
+                .ok_or_else(|| Error::layout(&wanted.layout, "it is still being written"))?;
+            return blocking(move || target.finish()).await.and(tally.finish());
+        }
+        Err(error) => Err(error),
+    };
+    if let Some(path) = left_over {
+        exporter.progress.remark(&format!("what has come is in {}; the same command goes on with it", path.display()));
     }
-    let target =
-        Arc::into_inner(exporter.target).ok_or_else(|| Error::layout(&wanted.layout, "it is still being written"))?;
-    target.finish()
+    finished
+}
+
+/// Files are read and written on a thread that may wait for them, so that a signal is heard meanwhile.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Error::broken("the layout", error.to_string())))
 }
 
 /// Each once.
@@ -91,6 +127,14 @@ struct Exporter<'a> {
 }
 
 impl Exporter<'_> {
+    async fn all(&self, images: &[ImageName]) -> Result<Tally, Error> {
+        let mut tally = Tally::new(self.wanted.keep_going, images.len());
+        for image in images {
+            tally.note(&self.progress, &image.to_string(), self.image(image).await)?;
+        }
+        Ok(tally)
+    }
+
     async fn image(&self, name: &ImageName) -> Result<(), Error> {
         let start = Instant::now();
         self.progress.begins("exporting", &name.to_string());
@@ -110,12 +154,9 @@ impl Exporter<'_> {
         for document in &plan.manifests {
             self.target.put(document.digest, &document.bytes)?;
         }
-        entries.push(Entry {
-            full_name: Some(name.with_registry(&self.registry.host())),
-            ref_name: Some(name.to_string()),
-            ..entry(&root)
-        });
-        self.target.add(&entries)?;
+        entries.push(self.named(name, &root));
+        let wanted = plan.blobs.keys().copied().chain(plan.manifests.iter().map(|document| document.digest));
+        self.target.add(&entries, wanted)?;
         self.progress.finished(&Finished {
             image: name.to_string(),
             digest: root.digest.to_string(),
@@ -201,8 +242,44 @@ impl Exporter<'_> {
                 entries.push(entry(&document));
                 self.walk(repository, document, plan, 0).await?;
             }
+            for (tag, document) in self.tagged(repository, &subject).await? {
+                let name = ImageName { repository: repository.clone(), tag: Some(tag), digest: None };
+                entries.push(self.named(&name, &document));
+                if !plan.has(&document.digest) {
+                    self.walk(repository, document, plan, 0).await?;
+                }
+            }
+            if plan.manifests.len() > MAX_MANIFESTS {
+                let detail = format!("more than {MAX_MANIFESTS} manifests belong to the image and refer to it");
+                return Err(Error::wrong(repository, detail));
+            }
         }
         Ok(entries)
+    }
+
+    /// What cosign has put under tags about the manifest.
+    async fn tagged(&self, repository: &RepositoryName, subject: &Digest) -> Result<Vec<(Tag, Document)>, Error> {
+        let mut found = Vec::new();
+        for tag in cosign::tags(subject) {
+            let digest = match self.registry.digest_of(repository, &tag).await {
+                Err(error) if error.status() == Some(404) => continue,
+                digest => digest?,
+            };
+            let document = match digest.and_then(|digest| self.kept(digest, None)) {
+                Some(document) => document,
+                None => self.registry.manifest(repository, &Reference::Tag(tag.clone())).await?,
+            };
+            found.push((tag, document));
+        }
+        Ok(found)
+    }
+
+    fn named(&self, name: &ImageName, document: &Document) -> Entry {
+        Entry {
+            full_name: Some(name.with_registry(&self.registry.host())),
+            ref_name: Some(name.to_string()),
+            ..entry(document)
+        }
     }
 
     async fn blob(&self, repository: &RepositoryName, digest: Digest, size: u64) -> Result<(), Error> {

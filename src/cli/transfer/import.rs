@@ -1,6 +1,6 @@
 //! `entrepot import`: images of an OCI layout into a registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,14 +12,16 @@ use futures_util::{TryStreamExt, stream};
 use super::error::Error;
 use super::layout::{Entry, Layout};
 use super::list;
+use super::name::ImageName;
 use super::naming::{self, Import as Wanted, To};
 use super::plan::{Document, MAX_DEPTH, Plan, below};
 use super::progress::{Finished, Progress, seconds_since};
 use super::registry::{Access, Registry, media_type};
-use super::{AT_ONCE, interruptible};
+use super::tally::Tally;
+use super::{AT_ONCE, cosign, interruptible};
 use crate::cli::arguments::Output;
 use crate::cli::failure::Failure;
-use crate::oci::{Digest, Manifest, MediaType, RepositoryName};
+use crate::oci::{Digest, Manifest, MediaType, RepositoryName, Tag};
 
 /// How often a bar is brought up to date.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -34,6 +36,9 @@ pub(in crate::cli) struct Import {
     /// Take the images that this file names, too: one a line, with comments after #
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
+    /// Go on with the other images when one fails
+    #[arg(long)]
+    keep_going: bool,
     #[command(flatten)]
     output: Output,
     /// An OCI layout: a folder or a tar archive, also of skopeo, podman, or docker with the containerd store
@@ -62,14 +67,56 @@ async fn import(wanted: &Import) -> Result<(), Error> {
             referrers.entry(subject).or_default().push(document);
         }
     }
-    let is_referrer = |entry: &Entry| referrers.values().flatten().any(|document| document.digest == entry.digest);
-    let images = naming::imports(&entries, &names, &to, is_referrer)
+    let unnamed = referrers.values().flatten().map(|document| document.digest).collect();
+    let tagged = tagged(&layout, &entries, &unnamed)?;
+    let goes_along = |entry: &Entry| {
+        let is_unnamed = entry.full_name.is_none() && entry.ref_name.is_none();
+        let is = |document: &Document| document.digest == entry.digest;
+        if is_unnamed {
+            referrers.values().flatten().any(is)
+        } else {
+            name_of(entry).and_then(|name| name.tag).is_some_and(|tag| cosign::subject(&tag).is_some())
+                && tagged.values().flatten().any(|(_, document)| is(document))
+        }
+    };
+    let images = naming::imports(&entries, &names, &to, goes_along)
         .map_err(|detail| Error::Usage(format!("{}: {detail}", wanted.path.display())))?;
-    let importer = Importer { registry, layout, progress: Progress::new(wanted.output.format), referrers };
+    let mut tally = Tally::new(wanted.keep_going, images.len());
+    let importer = Importer { registry, layout, progress: Progress::new(wanted.output.format), referrers, tagged };
     for image in &images {
-        importer.image(image).await?;
+        tally.note(&importer.progress, &image.name.to_string(), importer.image(image).await)?;
     }
-    Ok(())
+    tally.finish()
+}
+
+fn name_of(entry: &Entry) -> Option<ImageName> {
+    let name = entry.full_name.as_deref().or(entry.ref_name.as_deref())?;
+    ImageName::of_annotation(name).ok()
+}
+
+/// What cosign has put under tags about images of the layout, in the same repository, or about what refers to them.
+fn tagged(layout: &Layout, entries: &[Entry], referrers: &BTreeSet<Digest>) -> Result<Tagged, Error> {
+    let mut present: BTreeMap<RepositoryName, BTreeSet<Digest>> = BTreeMap::new();
+    for entry in entries {
+        let Some(name) = name_of(entry) else { continue };
+        let Some(document) = read(layout, entry.digest, &entry.media_type)? else { continue };
+        let children = Manifest::parse(&document.bytes).map(|manifest| manifest.manifests).unwrap_or_default();
+        let digests = children.iter().map(|child| child.digest).chain([entry.digest]);
+        present.entry(name.repository).or_default().extend(digests);
+    }
+    let mut found = Tagged::new();
+    for entry in entries {
+        let Some(ImageName { repository, tag: Some(tag), .. }) = name_of(entry) else { continue };
+        let Some(subject) = cosign::subject(&tag) else { continue };
+        if !referrers.contains(&subject) && !present.get(&repository).is_some_and(|digests| digests.contains(&subject))
+        {
+            continue;
+        }
+        if let Some(document) = read(layout, entry.digest, &entry.media_type)? {
+            found.entry((repository, subject)).or_default().push((tag, document));
+        }
+    }
+    Ok(found)
 }
 
 /// What an entry without a name refers to, if it refers to anything.
@@ -84,12 +131,16 @@ fn read(layout: &Layout, digest: Digest, told: &MediaType) -> Result<Option<Docu
     Ok(Some(Document { media_type: media_type(Some(told.clone()), &bytes), digest, bytes: bytes.into() }))
 }
 
+/// By the repository in the layout, and the digest that they are about.
+type Tagged = BTreeMap<(RepositoryName, Digest), Vec<(Tag, Document)>>;
+
 struct Importer {
     registry: Registry,
     layout: Layout,
     progress: Progress,
     /// By the digest of what they refer to.
     referrers: BTreeMap<Digest, Vec<Document>>,
+    tagged: Tagged,
 }
 
 impl Importer {
@@ -102,7 +153,7 @@ impl Importer {
         let mut plan = Plan::default();
         self.walk(root.clone(), &mut plan, 0)?;
         let own = plan.manifests.len();
-        self.add_referrers(&mut plan)?;
+        let tags = self.add_referrers(name_of(&image.entry).map(|name| name.repository), &mut plan)?;
 
         let (moved, bytes_moved) = (AtomicUsize::new(0), AtomicU64::new(0));
         stream::iter(plan.blobs.iter().map(|(digest, size)| Ok((*digest, *size))))
@@ -117,6 +168,9 @@ impl Importer {
         for (at, document) in plan.manifests.iter().enumerate() {
             let tag = image.name.tag.as_ref().filter(|_| at + 1 == own);
             self.registry.push_manifest(repository, tag, document).await?;
+        }
+        for (tag, document) in &tags {
+            self.registry.push_manifest(repository, Some(tag), document).await?;
         }
         let moved = moved.into_inner();
         self.progress.finished(&Finished {
@@ -148,18 +202,24 @@ impl Importer {
         plan.add(document, below)
     }
 
-    /// Adds what refers to the plan's manifests, and what refers to that.
-    fn add_referrers(&self, plan: &mut Plan) -> Result<(), Error> {
+    /// Adds what refers to the plan's manifests, and what refers to that; gives back what has a tag beside. `origin` is the
+    /// repository that the layout names.
+    fn add_referrers(&self, origin: Option<RepositoryName>, plan: &mut Plan) -> Result<Vec<(Tag, Document)>, Error> {
+        let mut tags = Vec::new();
         let mut at = 0;
         while let Some(subject) = plan.manifests.get(at).map(|document| document.digest) {
-            for referrer in self.referrers.get(&subject).into_iter().flatten() {
+            let of_origin = origin.clone().and_then(|origin| self.tagged.get(&(origin, subject)));
+            let tagged = of_origin.into_iter().flatten();
+            tags.extend(tagged.clone().cloned());
+            let referrers = self.referrers.get(&subject).into_iter().flatten();
+            for referrer in referrers.chain(tagged.map(|(_, document)| document)) {
                 if !plan.has(&referrer.digest) {
                     self.walk(referrer.clone(), plan, 0)?;
                 }
             }
             at += 1;
         }
-        Ok(())
+        Ok(tags)
     }
 
     /// Says whether it had to be uploaded.

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: what is under way is given up and removed.
+//! Ctrl-C and SIGTERM: what is under way is given up, and what is whole stays for the next run.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,5 +16,5 @@ pub(in crate::cli) async fn interruptible(work: impl Future<Output = Result<(), 
 }
 
 fn stopped() -> Error {
-    Error::broken("stopped", "by a signal; nothing is left half, and what a folder or a registry has by now stays")
+    Error::broken("stopped", "by a signal; what has come by now stays, and the same command goes on with it")
 }

@@ -7,6 +7,7 @@
 
 mod error;
 
+mod cosign;
 mod list;
 mod name;
 mod naming;
@@ -17,6 +18,7 @@ mod layout;
 mod registry;
 
 mod progress;
+mod tally;
 
 mod export;
 mod import;

@@ -57,17 +57,14 @@ impl To {
     }
 }
 
-/// The images that `wanted` names, or all. An entry that `is_referrer` goes with what it refers to.
+/// The images that `wanted` names, or all. An entry that `goes_along` with another is an image where it is named itself.
 pub(super) fn imports(
     entries: &[Entry],
     wanted: &[String],
     to: &To,
-    is_referrer: impl Fn(&Entry) -> bool,
+    goes_along: impl Fn(&Entry) -> bool,
 ) -> Result<Vec<Import>, String> {
-    let images: Vec<&Entry> = entries
-        .iter()
-        .filter(|entry| entry.full_name.is_some() || entry.ref_name.is_some() || !is_referrer(entry))
-        .collect();
+    let images: Vec<&Entry> = entries.iter().filter(|entry| names(entry, wanted) || !goes_along(entry)).collect();
     let chosen: Vec<&Entry> =
         images.iter().copied().filter(|entry| wanted.is_empty() || names(entry, wanted)).collect();
     if let Some(unknown) =

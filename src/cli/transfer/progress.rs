@@ -71,6 +71,21 @@ impl Progress {
         printed.map_err(|failure| Error::wrong(&finished.image, failure.to_string()))
     }
 
+    /// An image that failed while others go on. People get the list at the end.
+    pub(super) fn failed(&self, image: &str, error: &Error) -> Result<(), Error> {
+        if self.format == Format::Text {
+            self.remark(&format!("{image} failed; the others go on"));
+            return Ok(());
+        }
+        let line = serde_json::json!({ "image": image, "error": error.to_string() }).to_string();
+        output::print(&line).map_err(|failure| Error::wrong(image, failure.to_string()))
+    }
+
+    /// A line beside the results.
+    pub(super) fn remark(&self, text: &str) {
+        self.aside(|| _ = writeln!(stderr(), "{text}"));
+    }
+
     /// Writes while no bar is in the way.
     fn aside(&self, mut write: impl FnMut()) {
         match &self.bars {

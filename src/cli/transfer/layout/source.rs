@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -103,26 +104,59 @@ impl Layout {
 }
 
 fn archive(path: &Path) -> Result<Files, Error> {
-    let unreadable = |error| Error::file(path, "read as a tar archive")(error);
     let file = File::open(path).map_err(Error::file(path, "opened"))?;
-    let mut first = [0; 2];
-    if (&file).read_exact(&mut first).is_ok() && first == [0x1f, 0x8b] {
-        return Err(Error::layout(path, "it is compressed; unpack it with gunzip first"));
-    }
+    let length = file.metadata().map_err(Error::file(path, "opened"))?.len();
+    refuse_compressed(path, &file)?;
+    let unreadable = |error: std::io::Error| {
+        // What tar says of a header that is not there to its end.
+        let is_short = error.kind() == ErrorKind::UnexpectedEof || error.to_string().contains("entire block");
+        if is_short { cut_off(path, length) } else { Error::file(path, "read as a tar archive")(error) }
+    };
     let mut places = BTreeMap::new();
     let mut archive = tar::Archive::new(File::open(path).map_err(Error::file(path, "opened"))?);
     for entry in archive.entries_with_seek().map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
+        let (start, size) = (entry.raw_file_position(), entry.size());
+        if start.checked_add(size).is_none_or(|end| end > length) {
+            return Err(cut_off(path, length));
+        }
         if !entry.header().entry_type().is_file() {
             continue;
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").to_owned();
-        places.insert(name, (entry.raw_file_position(), entry.size()));
+        places.insert(name, (start, size));
         if places.len() > MAX_FILES {
             return Err(Error::layout(path, format!("it has more than {MAX_FILES} files")));
         }
     }
+    // The index may stand at the end, and tar ends an archive with zeros.
+    if !places.contains_key("index.json") && !ends_with_zeros(&file, length) {
+        return Err(cut_off(path, length));
+    }
     Ok(Files::Archive { file: Arc::new(file), places })
+}
+
+fn cut_off(path: &Path, length: u64) -> Error {
+    Error::layout(path, format!("it ends in the middle, after {length} bytes; copy it again"))
+}
+
+fn ends_with_zeros(file: &File, length: u64) -> bool {
+    let mut last = [1; 512];
+    let at = length.checked_sub(512);
+    at.is_some_and(|at| file.read_exact_at(&mut last, at).is_ok()) && last == [0; 512]
+}
+
+/// Layers are compressed as they are; packing them once more gains nothing, and a packed archive has no places.
+fn refuse_compressed(path: &Path, file: &File) -> Result<(), Error> {
+    let mut first = [0; 4];
+    let program = match file.read_exact_at(&mut first, 0).map(|()| first) {
+        Ok([0x1f, 0x8b, ..]) => "gunzip",
+        Ok([0x28, 0xb5, 0x2f, 0xfd]) => "unzstd",
+        Ok([0xfd, b'7', b'z', b'X']) => "unxz",
+        Ok([b'B', b'Z', b'h', _]) => "bunzip2",
+        _ => return Ok(()),
+    };
+    Err(Error::layout(path, format!("it is compressed as a whole; unpack it first, with `{program} -k`")))
 }
 
 #[cfg(test)]
@@ -140,6 +174,7 @@ mod tests {
         for (name, content, said) in [
             ("old.tar", old.into_inner().unwrap(), "docker-archive"),
             ("packed.tar", vec![0x1f, 0x8b, 8, 0], "gunzip"),
+            ("packed.tar.zst", vec![0x28, 0xb5, 0x2f, 0xfd], "unzstd"),
             ("text.tar", vec![b'x'; 2000], "tar archive"),
             ("empty.tar", vec![0; 1024], "no index.json"),
         ] {
@@ -165,5 +200,28 @@ mod tests {
         let layout = Layout::open(&path).unwrap();
         assert_eq!(layout.blob(&Digest::of(b"blob")).unwrap().unwrap().read(1, 2).unwrap(), b"lo");
         assert_eq!(layout.entries().unwrap(), []);
+    }
+
+    /// An archive that was not copied whole says so, wherever it was cut.
+    #[test]
+    fn an_archive_that_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.tar");
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, content) in
+            [(blob_path(&Digest::of(b"blob")), "blob"), ("index.json".to_owned(), r#"{"manifests":[]}"#)]
+        {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, name, content.as_bytes()).unwrap();
+        }
+        let whole = builder.into_inner().unwrap();
+        for length in [1, 100, 512, 514, 600, 1024, 1300, 1536, 1540] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let said = Layout::open(&path).err().unwrap().to_string();
+            assert!(said.contains(&format!("after {length} bytes; copy it again")), "{length}: {said}");
+        }
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(Layout::open(&path).unwrap().entries().unwrap(), []);
     }
 }

@@ -3,8 +3,8 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use reqwest::Response;
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{AUTHORIZATION, RETRY_AFTER};
+use reqwest::{RequestBuilder, Response};
 use serde::Deserialize;
 
 use crate::cli::transfer::error::{Answer, Error};
@@ -33,15 +33,23 @@ struct Told {
 }
 
 /// Sends a request that has no long body. An answer with another status than success is an error.
-pub(super) async fn ask(request: reqwest::RequestBuilder, object: &str) -> Result<Response, Error> {
-    match tokio::time::timeout(STALL, request.send()).await {
-        Ok(Ok(response)) => judge(response, object).await,
+pub(super) async fn ask(request: RequestBuilder, object: &str) -> Result<Response, Error> {
+    let (had_login, answer) = send(request);
+    match tokio::time::timeout(STALL, answer).await {
+        Ok(Ok(response)) => judge(response, had_login, object).await,
         Ok(Err(error)) => Err(Error::broken(object, describe(&error))),
         Err(_) => Err(Error::broken(object, format!("no answer within {} s", STALL.as_secs()))),
     }
 }
 
-pub(super) async fn judge(response: Response, object: &str) -> Result<Response, Error> {
+/// Whether the request carries a login, and its answer.
+pub(super) fn send(request: RequestBuilder) -> (bool, impl Future<Output = reqwest::Result<Response>>) {
+    let (client, request) = request.build_split();
+    let had_login = request.as_ref().is_ok_and(|request| request.headers().contains_key(AUTHORIZATION));
+    (had_login, async move { client.execute(request?).await })
+}
+
+pub(super) async fn judge(response: Response, had_login: bool, object: &str) -> Result<Response, Error> {
     if response.status().is_success() {
         return Ok(response);
     }
@@ -51,7 +59,7 @@ pub(super) async fn judge(response: Response, object: &str) -> Result<Response, 
     let told = serde_json::from_slice(&body).ok().and_then(|body: Body| body.errors.into_iter().next());
     let (code, message) = told.map_or_else(Default::default, |told| (told.code, told.message));
     let message = message.chars().take(MAX_MESSAGE_CHARS).collect();
-    let answer = Answer { status, code, message, retry_after: seconds.map(Duration::from_secs) };
+    let answer = Answer { status, code, message, retry_after: seconds.map(Duration::from_secs), had_login };
     Err(Error::Refused { object: object.to_owned(), answer: Box::new(answer) })
 }
 

@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Body, Method, Response, Url};
 use tokio::task::JoinHandle;
 
-use super::answer::{STALL, ask, describe, judge};
+use super::answer::{STALL, ask, describe, judge, send};
 use super::body::Outgoing;
 use super::pull::told_digest;
 use super::retry::persist;
@@ -116,8 +116,9 @@ impl Registry {
         sent: &AtomicU64,
         object: &str,
     ) -> Result<(), Error> {
-        let answered = match unless_stalled(request.send(), sent).await {
-            Some(Ok(response)) => judge(response, object).await.map(drop),
+        let (had_login, answer) = send(request);
+        let answered = match unless_stalled(answer, sent).await {
+            Some(Ok(response)) => judge(response, had_login, object).await.map(drop),
             Some(Err(error)) => Err(Error::broken(object, describe(&error))),
             None => Err(Error::broken(object, format!("nothing moved for {} s", STALL.as_secs()))),
         };

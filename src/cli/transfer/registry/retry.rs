@@ -52,7 +52,7 @@ mod tests {
     fn table() {
         let refused = |status, seconds: Option<u64>| {
             let retry_after = seconds.map(Duration::from_secs);
-            let answer = Answer { status, code: String::new(), message: String::new(), retry_after };
+            let answer = Answer { status, code: String::new(), message: String::new(), retry_after, had_login: false };
             Error::Refused { object: "x".to_owned(), answer: Box::new(answer) }
         };
         let millis = Duration::from_millis;
