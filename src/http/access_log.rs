@@ -11,8 +11,9 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 
 use super::metered::Metered;
+use super::oci;
 use crate::config::UpstreamName;
-use crate::telemetry::{CacheOutcome, Metrics};
+use crate::telemetry::{CacheOutcome, Metrics, TraceSpan};
 
 /// Characters of a path or of a client's name for itself that are logged.
 const MAX_LOGGED_CHARS: usize = 300;
@@ -35,14 +36,19 @@ pub struct Record {
     first_byte: Option<Duration>,
     sent_bytes: u64,
     ended: bool,
+    /// Ends with the record.
+    trace: TraceSpan,
 }
 
 impl Record {
     pub fn begin<B>(request: &Request<B>, metrics: Metrics, metered: Metered, log: bool, started: Instant) -> Self {
         metrics.http_in_flight.inc();
+        let request_id = format!("{:016x}", fastrand::u64(..));
+        let trace = TraceSpan::begin(request.method(), request.uri().path(), request.headers(), oci::template);
+        trace.is_request(&request_id);
         let user_agent = request.headers().get(http::header::USER_AGENT).filter(|_| log);
         Self {
-            request_id: format!("{:016x}", fastrand::u64(..)),
+            request_id,
             method: request.method().clone(),
             uri: request.uri().clone(),
             client: request.extensions().get::<SocketAddr>().copied(),
@@ -58,7 +64,13 @@ impl Record {
             first_byte: None,
             sent_bytes: 0,
             ended: false,
+            trace,
         }
+    }
+
+    /// For whatever is done on behalf of the request.
+    pub fn span(&self) -> tracing::Span {
+        self.trace.span()
     }
 
     pub fn request_id(&self) -> &str {
@@ -80,6 +92,7 @@ impl Record {
 
     pub fn headers_sent(&mut self, status: StatusCode) {
         self.status = Some(status);
+        self.trace.answered(status);
         self.first_byte = Some(self.started.elapsed());
     }
 }
@@ -106,6 +119,8 @@ impl Drop for Record {
         self.metrics.http_requests.with_label_values(&[method, status]).inc();
         self.metrics.http_sent_bytes.inc_by(self.sent_bytes);
         self.metered.ended(self.status, self.sent_bytes);
+        let (upstream, outcome) = (self.upstream.as_ref(), self.outcome.map(CacheOutcome::as_str));
+        self.trace.ended(upstream.map(|name| name.as_str()), outcome, self.sent_bytes, self.ended);
         if !self.log {
             return;
         }
@@ -117,14 +132,15 @@ impl Drop for Record {
             path = %Cut(self.uri.path()),
             query = self.uri.query().map(|query| tracing::field::display(Cut(query))),
             status = self.status.map(|status| status.as_u16()),
-            cache = self.outcome.map(CacheOutcome::as_str),
-            upstream = self.upstream.as_ref().map(tracing::field::display),
+            cache = outcome,
+            upstream = upstream.map(tracing::field::display),
             bytes = self.sent_bytes,
             complete = self.ended,
             first_byte_ms = self.first_byte.map(milliseconds),
             total_ms = milliseconds(self.started.elapsed()),
             user_agent = self.user_agent.as_ref().and_then(|value| value.to_str().ok()).map(|text| tracing::field::display(Cut(text))),
             error = self.error.as_deref(),
+            trace_id = self.trace.trace_id(),
         );
     }
 }

@@ -18,7 +18,7 @@ use super::transport::{FileRegions, NoPlace, ResponseBody};
 use crate::accounts;
 use crate::metering::Meter;
 use crate::registry::{Answer, Incoming, Registry};
-use crate::telemetry::{Metrics, TRACE_TARGET};
+use crate::telemetry::Metrics;
 
 /// Answers the OCI API. Cheap to clone.
 #[derive(Clone)]
@@ -41,14 +41,8 @@ impl Service {
         let metered = Metered::new(self.meter.clone());
         let mut record = Record::begin(&request, self.metrics.clone(), metered, self.access_log, Instant::now());
         let (parts, body) = request.into_parts();
-        let span = tracing::info_span!(
-            target: TRACE_TARGET,
-            "request",
-            "http.request.method" = %parts.method,
-            "url.path" = parts.uri.path(),
-            "http.response.status_code" = tracing::field::Empty,
-        );
-        let answered = self.answer(&parts, body, &mut record).instrument(span.clone()).await;
+        let span = record.span();
+        let answered = self.answer(&parts, body, &mut record).instrument(span).await;
         let mut response = answered.unwrap_or_else(|failure| {
             record.failed(&failure.message);
             oci::refuse(&failure, record.request_id())
@@ -63,7 +57,6 @@ impl Service {
         if let Ok(id) = HeaderValue::from_str(record.request_id()) {
             response.headers_mut().insert("x-request-id", id);
         }
-        span.record("http.response.status_code", response.status().as_u16());
         record.headers_sent(response.status());
         response.map(|body| Logged::new(body, record))
     }

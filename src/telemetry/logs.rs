@@ -9,6 +9,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use super::line::Fields;
 use super::traces::{TARGET, Traces};
 use crate::config::{LogFormat, TelemetrySettings};
 
@@ -42,7 +43,7 @@ impl Logs {
         let lines = fmt::layer().with_writer(writer);
         let lines = match settings.format {
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
-            LogFormat::Text => lines.with_ansi(colours).with_target(false).boxed(),
+            LogFormat::Text => lines.with_ansi(colours).with_target(false).fmt_fields(Fields).boxed(),
         };
         let (traces, trouble) = match Traces::start() {
             Ok(traces) => (traces, None),
@@ -50,7 +51,7 @@ impl Logs {
         };
         let spans = traces.as_ref().map(|traces| {
             let only_traces = Targets::new().with_target(TARGET, LevelFilter::INFO);
-            tracing_opentelemetry::layer().with_tracer(traces.tracer()).with_filter(only_traces)
+            traces.layer().with_filter(only_traces)
         });
         // A program that embeds this one, or a test, may have its own subscriber; it stays.
         let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).try_init();

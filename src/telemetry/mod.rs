@@ -4,11 +4,13 @@
 //! grow without bound. *Never* here: repository names, digests, tags or client addresses as labels; secrets anywhere.
 
 mod audit;
+mod line;
 mod logs;
 mod metrics;
+mod trace_span;
 mod traces;
 
 pub use audit::{Audit, AuditLine, rfc_3339};
 pub use logs::Logs;
 pub use metrics::{CacheOutcome, Metrics, ObjectKind};
-pub use traces::TARGET as TRACE_TARGET;
+pub use trace_span::TraceSpan;

@@ -6,9 +6,11 @@ mod error;
 mod ranges;
 mod respond;
 mod route;
+mod template;
 pub mod token;
 
 pub use error::Failure;
 pub use ranges::Conditions;
 pub use respond::{refuse, respond};
 pub use route::route;
+pub use template::template;

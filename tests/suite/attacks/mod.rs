@@ -9,6 +9,7 @@ mod crowds;
 mod frames;
 mod heads;
 mod http2;
+mod lines;
 mod open;
 mod paths;
 mod places;
