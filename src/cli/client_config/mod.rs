@@ -21,7 +21,11 @@ pub(super) fn run(source: &Source, wanted: &ClientConfig) -> Result<String, Fail
     let settings = source.load().map_err(Failure::Configuration)?;
     let service = Service::new(&settings, wanted.url.as_ref())?;
     let guide = guide(wanted.client, &service);
+    if wanted.if_free {
+        service.refuse_if_taken()?;
+    }
     match (&wanted.root, wanted.output.format) {
+        (Some(root), _) if wanted.remove => write::remove(root, &guide, wanted.force),
         (Some(root), _) => write::below(root, &guide, wanted.force),
         (None, Format::Text) => Ok(guide.to_text()),
         (None, Format::Json) => output::json(&guide),

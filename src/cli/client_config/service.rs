@@ -1,6 +1,7 @@
 //! This service as its clients see it.
 
-use std::net::IpAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, TcpListener};
 
 use reqwest::Url;
 
@@ -68,6 +69,23 @@ impl Service {
 
     pub fn is_plain_http(&self) -> bool {
         self.url.scheme() == "http"
+    }
+
+    /// Fails where a program listens at the address, or where that is no address of this machine.
+    pub fn refuse_if_taken(&self) -> Result<(), Failure> {
+        let url = self.url();
+        let addresses = self.url.socket_addrs(|| None);
+        let addresses = addresses.map_err(|error| Failure::Runtime(format!("{url} has no address: {error}")))?;
+        match TcpListener::bind(addresses.as_slice()) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => Err(Failure::Runtime(format!(
+                "another program listens at {url}: clients would ask it for every image, so nothing was written; stop it, or \
+                 choose another port"
+            ))),
+            Err(error) => Err(Failure::Runtime(format!(
+                "{url} cannot be looked at: {error}; --if-free is for the machine and the user that will serve there"
+            ))),
+        }
     }
 
     /// Docker allows plain HTTP only to addresses of the own machine.

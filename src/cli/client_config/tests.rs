@@ -119,19 +119,25 @@ fn a_url_with_more_than_a_host_is_refused() {
     }
 }
 
+/// `entrepot client-config containerd --root FOLDER`, with more.
+fn below(root: &std::path::Path, url: Option<&str>, more: impl FnOnce(&mut ClientConfig)) -> Result<String, Failure> {
+    let mut wanted = ClientConfig {
+        client: Client::Containerd,
+        url: url.map(|url| url.parse().unwrap()),
+        root: Some(root.to_owned()),
+        force: false,
+        if_free: false,
+        remove: false,
+        output: Output { format: Format::Text },
+    };
+    more(&mut wanted);
+    run(&Source::new(None, std::iter::empty()), &wanted)
+}
+
 #[test]
 fn files_are_written_below_a_folder_and_not_over_others() {
     let folder = tempfile::tempdir().unwrap();
-    let write = |force| {
-        let wanted = ClientConfig {
-            client: Client::Containerd,
-            url: None,
-            root: Some(folder.path().to_owned()),
-            force,
-            output: Output { format: Format::Text },
-        };
-        run(&Source::new(None, std::iter::empty()), &wanted)
-    };
+    let write = |force| below(folder.path(), None, |wanted| wanted.force = force);
     assert_eq!(write(false).unwrap().lines().count(), 8);
     assert!(write(false).is_ok(), "the same content again is no conflict");
     let hosts = folder.path().join("etc/containerd/certs.d/quay.io/hosts.toml");
@@ -140,4 +146,51 @@ fn files_are_written_below_a_folder_and_not_over_others() {
     assert_eq!(std::fs::read_to_string(&hosts).unwrap(), "mine");
     write(true).unwrap();
     assert!(std::fs::read_to_string(&hosts).unwrap().contains("https://quay.io"));
+}
+
+/// What another program would be asked for is written only once nobody listens there.
+#[test]
+fn nm12_nothing_is_written_while_another_has_the_port() {
+    let folder = tempfile::tempdir().unwrap();
+    for address in ["127.0.0.1:0", "0.0.0.0:0"] {
+        let other = std::net::TcpListener::bind(address).unwrap();
+        let url = format!("http://127.0.0.1:{}", other.local_addr().unwrap().port());
+        let write = || below(folder.path(), Some(&url), |wanted| wanted.if_free = true);
+        let said = write().unwrap_err().to_string();
+        assert!(said.contains("another program listens at") && said.contains(&url), "{said}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        drop(other);
+        assert_eq!(write().unwrap().lines().count(), 8);
+        std::fs::remove_dir_all(folder.path().join("etc")).unwrap();
+    }
+    let foreign = below(folder.path(), Some("http://192.0.2.1:5000"), |wanted| wanted.if_free = true);
+    assert!(foreign.unwrap_err().to_string().contains("will serve there"));
+}
+
+/// A node is as it was; what somebody has changed is left and told.
+#[test]
+fn nm13_what_was_written_is_removed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = folder.path().join("etc/containerd/certs.d");
+    let remove = |force| {
+        below(folder.path(), None, |wanted| {
+            wanted.remove = true;
+            wanted.force = force;
+        })
+    };
+    assert_eq!(remove(false).unwrap(), "nothing was there\n");
+    below(folder.path(), None, |_| ()).unwrap();
+    std::fs::write(certificates.join("quay.io/hosts.toml"), "mine").unwrap();
+    std::fs::write(certificates.join("gcr.io/ca.pem"), "mine, too").unwrap();
+    std::fs::create_dir(certificates.join("other.example")).unwrap();
+    let said = remove(false).unwrap_err().to_string();
+    assert!(said.contains("quay.io/hosts.toml") && said.contains("--force") && !said.contains("docker.io"), "{said}");
+    let left = || {
+        let names = std::fs::read_dir(&certificates).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(left(), ["gcr.io", "other.example", "quay.io"].map(str::to_owned).into());
+    assert_eq!(remove(true).unwrap().lines().count(), 1);
+    assert_eq!(left(), ["gcr.io", "other.example"].map(str::to_owned).into());
+    assert_eq!(std::fs::read_dir(certificates.join("gcr.io")).unwrap().count(), 1);
 }

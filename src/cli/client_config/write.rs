@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::guide::{File, Guide};
 use crate::cli::failure::Failure;
+use crate::cli::output;
 
 /// Writes every file under `root`. Nothing is written if one is there that differs, unless `force`.
 pub(super) fn below(root: &Path, guide: &Guide, force: bool) -> Result<String, Failure> {
@@ -23,6 +24,38 @@ pub(super) fn below(root: &Path, guide: &Guide, force: bool) -> Result<String, F
         report.push_str(&format!("wrote {}\n", target.display()));
     }
     Ok(report)
+}
+
+/// Removes every file under `root` that is as it would be written, or any that is there if `force`; and its folder, if that is
+/// empty then. Others are told, and are a failure.
+pub(super) fn remove(root: &Path, guide: &Guide, force: bool) -> Result<String, Failure> {
+    let (mut report, mut kept) = (String::new(), Vec::new());
+    for file in &guide.files {
+        let target = root.join(file.path.trim_start_matches('/'));
+        let failed = |error| Failure::Runtime(format!("{} cannot be removed: {error}", target.display()));
+        match fs::read(&target) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(error)),
+            Ok(there) if there != file.content.as_bytes() && !force => {
+                kept.push(target.display().to_string());
+                continue;
+            }
+            Ok(_) => fs::remove_file(&target).map_err(failed)?,
+        }
+        report.push_str(&format!("removed {}\n", target.display()));
+        if let Some(folder) = target.parent() {
+            // It stays where something else is in it.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+    if kept.is_empty() {
+        return Ok(if report.is_empty() { "nothing was there\n".to_owned() } else { report });
+    }
+    output::print(&report)?;
+    Err(Failure::Runtime(format!(
+        "left alone, because the content is another; --force removes it: {}",
+        kept.join(", ")
+    )))
 }
 
 fn refuse_if_different(target: &Path, file: &File) -> Result<(), Failure> {
