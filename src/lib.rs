@@ -5,9 +5,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
-pub mod ecr;
-pub mod iam;
 pub mod oci;
+
+pub mod ecr;
+
+pub mod iam;
 
 pub mod action;
 
@@ -33,8 +35,9 @@ pub mod accounts;
 
 pub mod registry;
 
-pub mod http;
 mod jobs;
+
+pub mod http;
 
 pub mod app;
 

@@ -1,10 +1,13 @@
-//! The plan of the house, checked: the rooms are an order, and a room names only rooms above it.
+//! The plan of the house, checked: the rooms are an order, a room names only rooms above it, and what is cited is there.
 //!
 //! A new room or a new edge between rooms is a reviewed line in this file. The check reads the sources as tokens, with
 //! comments and literals taken out, so that a `crate::` path counts wherever it stands: in a `use`, in a group, in an
 //! expression, or behind a chain of `super`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+#[path = "architecture/citations.rs"]
+mod citations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

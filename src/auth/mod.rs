@@ -1,7 +1,7 @@
 //! Who is asking.
 //!
 //! An open listener does not want to know: credentials that dockerd and kubelet send because they know the original registry by
-//! another name are neither needed nor looked at (CLIENTS: moby#30880), so they can be neither logged nor forwarded. Elsewhere the
+//! another name are neither needed nor looked at, so they can be neither logged nor forwarded. Elsewhere the
 //! [`Authenticator`] finds out, by what [`proof`] makes of the request and by what the database knows of the principal.
 //!
 //! *Never* here: what anyone may do.

@@ -204,6 +204,24 @@ async fn c83_referrers_by_api_and_by_tag() {
     }
 }
 
+/// C84: a signature that is not there yet may be on its way.
+#[tokio::test]
+async fn c84_a_missing_signature_is_not_missing_for_long() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image("app", "1", 1, &[100]);
+    let mut setup = Setup::of(&upstream);
+    setup.hub().text("tag_ttl", "1d").text("stale_while_revalidate", "0s").text("negative_ttl", "0s");
+    let proxy = setup.start().await;
+    let path = format!("/v2/{HUB}/app/referrers/{}", image.manifest.digest);
+    let count = async || proxy.get(&path).await.json()["manifests"].as_array().expect("a list").len();
+    assert_eq!(count().await, 0);
+    upstream.artifact("app", "application/x-signature", &image.manifest, OCI_MANIFEST);
+    assert_eq!(count().await, 1);
+    // What is there is believed for the whole time.
+    upstream.artifact("app", "application/x-sbom", &image.manifest, OCI_MANIFEST);
+    assert_eq!(count().await, 1);
+}
+
 #[tokio::test]
 async fn no_referrers_is_an_empty_index() {
     for api in [true, false] {

@@ -1,7 +1,7 @@
 //! ECR's authorization token: the password that goes with the user name `AWS`.
 //!
 //! It speaks for a principal and names no repository; what the principal may do is asked at every request. It is sealed,
-//! so nothing has to be stored, and it has no colon, at which the AWS command line would break (ECR.md, 1.1).
+//! so nothing has to be stored, and it has no colon, at which the AWS command line would break.
 
 use std::time::Duration;
 

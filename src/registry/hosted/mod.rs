@@ -2,7 +2,7 @@
 //!
 //! Bytes of blobs are in the depot (files here, or a bucket), all facts are in `meta`; manifests are small and lie with the facts, so that a manifest, what
 //! it refers to and its tags change in one transaction. A blob is acknowledged when its file is durable and the database
-//! knows it, in this order (`uploads.rs`); it goes when nobody has needed it for a while (`reclaim.rs`).
+//! knows it, in this order (`uploads/`); it goes when nobody has needed it for a while (`reclaim.rs`).
 
 mod blobs;
 mod manifests;

@@ -1,4 +1,4 @@
-//! AWS Signature Version 4, the form with an `Authorization` header (ECR.md, 1.0).
+//! AWS Signature Version 4, the form with an `Authorization` header.
 //!
 //! Verifying takes two steps, because the secret is looked up between them: [`Claim::parse`] reads what a request says of
 //! itself and what of it is signed, [`Claim::verify`] recomputes the signature. [`Signer`] is the inverse. Requests whose
