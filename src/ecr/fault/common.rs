@@ -59,23 +59,6 @@ impl Fault {
         Self::new(Exception::MissingAuthenticationToken, "Missing Authentication Token")
     }
 
-    pub fn incomplete_signature(message: impl Into<String>) -> Self {
-        Self::new(Exception::IncompleteSignature, message)
-    }
-
-    /// Also for a signature that is too old: `message` says so.
-    pub fn invalid_signature(message: impl Into<String>) -> Self {
-        Self::new(Exception::InvalidSignature, message)
-    }
-
-    pub fn unrecognized_client() -> Self {
-        Self::new(Exception::UnrecognizedClient, "The security token included in the request is invalid.")
-    }
-
-    pub fn expired_token() -> Self {
-        Self::new(Exception::ExpiredToken, "The security token included in the request is expired")
-    }
-
     pub fn throttling() -> Self {
         Self::new(Exception::Throttling, "Rate exceeded")
     }

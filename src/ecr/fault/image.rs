@@ -70,18 +70,6 @@ impl Fault {
         )
     }
 
-    pub fn image_archived(message: impl Into<String>) -> Self {
-        Self::new(Exception::ImageArchived, message)
-    }
-
-    pub fn unable_to_get_upstream_image(message: impl Into<String>) -> Self {
-        Self::new(Exception::UnableToGetUpstreamImage, message)
-    }
-
-    pub fn unable_to_list_upstream_image_referrers(message: impl Into<String>) -> Self {
-        Self::new(Exception::UnableToListUpstreamImageReferrers, message)
-    }
-
     pub fn scan_not_found(name: &RepositoryName, registry: &AccountId) -> Self {
         Self::new(
             Exception::ScanNotFound,

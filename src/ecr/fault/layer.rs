@@ -84,8 +84,4 @@ impl Fault {
             ),
         )
     }
-
-    pub fn unable_to_get_upstream_layer(message: impl Into<String>) -> Self {
-        Self::new(Exception::UnableToGetUpstreamLayer, message)
-    }
 }

@@ -37,10 +37,6 @@ impl Fault {
         )
     }
 
-    pub fn invalid_repository_policy() -> Self {
-        Self::invalid_parameter("PolicyText", "Invalid repository policy provided")
-    }
-
     /// Without `force`, a policy under which its author could not set another.
     pub fn repository_policy_locks_out() -> Self {
         Self::invalid_parameter(

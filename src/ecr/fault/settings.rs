@@ -13,10 +13,6 @@ impl Fault {
         )
     }
 
-    pub fn invalid_registry_policy() -> Self {
-        Self::invalid_parameter("PolicyText", "Invalid registry policy provided")
-    }
-
     pub fn pull_through_cache_rule_not_found(prefix: &Prefix, registry: &AccountId) -> Self {
         Self::new(
             Exception::PullThroughCacheRuleNotFound,
