@@ -48,7 +48,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let (cache_settings, cache_metrics) = (settings.cache.clone(), metrics.clone());
     let cache =
         blocking(move || BlobCache::load(storage, &cache_settings, &uses, has_bucket, shared, cache_metrics)).await?;
-    tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "what earlier runs kept was read");
+    tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "opened the data folder");
     let keyring = identities::keyring(settings).await?;
     let certificates = Certificates::new(&settings.certificates, settings.auth.account)?;
     let authenticator =

@@ -1,5 +1,6 @@
 //! Why the program cannot start.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use crate::{config, http, meta, storage, upstream};
@@ -8,6 +9,8 @@ use crate::{config, http, meta, storage, upstream};
 pub enum Error {
     #[error(transparent)]
     Config(#[from] config::ConfigErrors),
+    #[error("the data folder {path:?} cannot be made: {source}")]
+    DataFolder { path: std::path::PathBuf, source: std::io::Error },
     #[error(transparent)]
     Storage(#[from] storage::Error),
     #[error(transparent)]
@@ -36,12 +39,53 @@ pub enum Error {
     FirstUser { path: std::path::PathBuf, source: std::io::Error },
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
-    #[error("cannot listen on {address}: {source}; is another program using it?")]
-    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot listen on {address} ({key}): {source}{}", hint(source, *address))]
+    Listen { key: &'static str, address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Tls(#[from] http::TlsError),
     #[error("metrics cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("the program cannot wait for signals: {0}")]
     Signals(#[source] std::io::Error),
+}
+
+fn hint(source: &std::io::Error, address: SocketAddr) -> &'static str {
+    match source.kind() {
+        ErrorKind::AddrInUse => {
+            "; another program uses it, or another instance of this one, which needs its own `listen` and `[admin] listen`"
+        }
+        ErrorKind::AddrNotAvailable => "; this machine has no such address",
+        ErrorKind::PermissionDenied if address.port() < 1024 => {
+            "; ports below 1024 need a right: choose another, or give the program CAP_NET_BIND_SERVICE"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d4_why_an_address_cannot_be_listened_on() {
+        for (kind, address, said) in [
+            (ErrorKind::AddrInUse, "127.0.0.1:5001", "(admin.listen)"),
+            (ErrorKind::AddrInUse, "127.0.0.1:5001", "needs its own `listen` and `[admin] listen`"),
+            (ErrorKind::AddrNotAvailable, "10.99.99.99:6701", "no such address"),
+            (ErrorKind::PermissionDenied, "127.0.0.1:80", "below 1024"),
+        ] {
+            let (source, address) = (std::io::Error::from(kind), address.parse().unwrap());
+            let text = Error::Listen { key: "admin.listen", address, source }.to_string();
+            assert!(
+                text.contains(said) && (kind == ErrorKind::AddrInUse || !text.contains("another program")),
+                "{text}"
+            );
+        }
+        let other = Error::Listen {
+            key: "listen",
+            address: "127.0.0.1:5000".parse().unwrap(),
+            source: std::io::Error::from(ErrorKind::PermissionDenied),
+        };
+        assert!(!other.to_string().contains("1024"), "{other}");
+    }
 }

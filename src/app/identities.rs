@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::error::Error;
 use crate::auth::{AccessKey, Enrolment, Keyring, load_keyring};
-use crate::config::{Access, Settings};
+use crate::config::{Access, CertificateGives, Settings};
 use crate::iam::ManagedPolicy;
 use crate::meta::Meta;
 use crate::policy::{Document, Kind};
@@ -51,8 +51,7 @@ pub(super) async fn declare(settings: &Settings, meta: &Meta, keyring: &Arc<Keyr
     enrolment.declare(&settings.users, &settings.roles, settings.ruled_roles()).await?;
     let is_required =
         settings.auth.required || settings.listen.iter().any(|listener| listener.auth == Some(Access::Required));
-    // Where ID tokens let somebody in, nobody needs a key.
-    if !is_required || !settings.oidc.is_empty() {
+    if !is_required || has_administrator_without_key(settings) {
         return Ok(());
     }
     if let Some(key) = enrolment.first_user(FIRST_USER, ManagedPolicy::Administrator.name()).await? {
@@ -62,6 +61,21 @@ pub(super) async fn declare(settings: &Settings, meta: &Meta, keyring: &Arc<Keyr
         tell(&path);
     }
     Ok(())
+}
+
+/// Whether ID tokens or certificates make somebody an administrator, who can then make the others.
+fn has_administrator_without_key(settings: &Settings) -> bool {
+    let administers = |policies: &[(String, String)]| {
+        policies.iter().any(|(name, _)| ManagedPolicy::named(name) == Some(ManagedPolicy::Administrator))
+    };
+    let is_named_by_certificate = |user: &str| {
+        settings
+            .certificates
+            .iter()
+            .any(|rule| matches!(&rule.gives, CertificateGives::User { user: named } if named == user))
+    };
+    settings.ruled_roles().any(|(_, policies)| administers(policies))
+        || settings.users.iter().any(|user| administers(&user.policies) && is_named_by_certificate(&user.name))
 }
 
 fn write_credentials(path: &Path, key: &AccessKey, region: &str) -> std::io::Result<()> {

@@ -4,6 +4,7 @@
 
 mod build;
 mod changes;
+mod data_folder;
 mod error;
 mod existing;
 mod identities;

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::build::{self, Core};
 use super::changes;
+use super::data_folder;
 use super::error::Error;
 use super::identities;
 use super::memory;
@@ -38,6 +39,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let _logs = Logs::start(&settings.telemetry);
     let places = open_files::raise(settings.http.max_connections, settings.listen.len());
     let readiness = Readiness::default();
+    data_folder::prepare(&settings)?;
     let core = build::core(&settings).await?;
     identities::declare(&settings, &core.meta, &core.keyring).await?;
 
@@ -55,7 +57,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     for listener in &settings.listen {
         let tls = listener.tls.as_ref().map(TlsListener::load).transpose()?;
         certificates.extend(tls.clone());
-        let bound = bind(listener.address, tls)?;
+        let bound = bind("listen", listener.address, tls)?;
         let usual = if settings.auth.required { Access::Required } else { Access::Open };
         let is_open = listener.auth.unwrap_or(usual) == Access::Open;
         let (authenticator, authorizer) = (core.authenticator.clone(), core.authorizer.clone());
@@ -89,7 +91,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
             let ops = ops.clone();
             async move { ops.call(&request).await }
         };
-        background.spawn(bind(*address, None)?.accept(operators.clone(), handler));
+        background.spawn(bind("admin.listen", *address, None)?.accept(operators.clone(), handler));
     }
     let (registry, stopped) = (core.registry.clone(), stop.clone());
     background.spawn(async move { registry.refresh_in_background(stopped).await });
@@ -165,8 +167,8 @@ async fn flush_pulls(hosted: Hosted, stop: CancellationToken) {
     }
 }
 
-fn bind(address: SocketAddr, tls: Option<TlsListener>) -> Result<Bound, Error> {
-    Bound::bind(address, tls).map_err(|source| Error::Listen { address, source })
+fn bind(key: &'static str, address: SocketAddr, tls: Option<TlsListener>) -> Result<Bound, Error> {
+    Bound::bind(address, tls).map_err(|source| Error::Listen { key, address, source })
 }
 
 /// systemd's `Type=notify`, where the environment has it.
@@ -184,6 +186,7 @@ fn say_hello(settings: &Settings) {
         version = env!("CARGO_PKG_VERSION"),
         commit = env!("ENTREPOT_COMMIT"),
         listen = addresses.join(", "),
+        admin = settings.admin.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         upstreams = names.join(", "),
         "serving"
     );

@@ -83,8 +83,7 @@ impl Identity {
     /// How it is called in histories and logs.
     pub fn name(&self) -> &str {
         match &self.who {
-            Who::Open { push: true } => "pusher",
-            Who::Open { push: false } | Who::Anonymous => "anonymous",
+            Who::Open { .. } | Who::Anonymous => "anonymous",
             Who::Known(known) => known.arn(),
         }
     }

@@ -35,7 +35,7 @@ Environment:
 #[derive(Debug, Parser)]
 #[command(name = "entrepot", version = VERSION, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// Configuration file in TOML
+    /// Configuration file in TOML, of the service and of commands about its registry
     #[arg(long, short, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -86,9 +86,21 @@ pub(super) enum Command {
     Demo(Demo),
     /// Print a completion script for a shell
     Completions {
+        /// The shell that reads the script
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+}
+
+impl Command {
+    /// The name of a command that would pass over `--config`.
+    pub(super) const fn without_settings(&self) -> Option<&'static str> {
+        match self {
+            Self::Demo(_) => Some("demo"),
+            Self::Completions { .. } => Some("completions"),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -121,6 +133,7 @@ pub struct ConfigInit {
 
 #[derive(Debug, Args)]
 pub struct ClientConfig {
+    /// The program that pulls
     #[arg(value_enum)]
     pub client: Client,
     /// How the client reaches this service [default: the first address it listens on]
@@ -129,9 +142,16 @@ pub struct ClientConfig {
     /// Write the files below this folder, under their full paths, instead of printing them
     #[arg(long, value_name = "FOLDER")]
     pub root: Option<PathBuf>,
-    /// Overwrite files that are there and differ
+    /// Overwrite files that are there and differ; with --remove, remove them
     #[arg(long, requires = "root")]
     pub force: bool,
+    /// Write nothing while another program listens at the URL, which the client would ask for every image; for the time before
+    /// this service starts, on its own machine
+    #[arg(long, requires = "root", conflicts_with = "remove")]
+    pub if_free: bool,
+    /// Remove the files below --root that are as they would be written
+    #[arg(long, requires = "root")]
+    pub remove: bool,
     #[command(flatten)]
     pub output: Output,
 }
@@ -230,6 +250,8 @@ mod tests {
             "entrepot config check -c file.toml --output json",
             "entrepot config init --file a.toml --force",
             "entrepot client-config k3s --url http://a:5000",
+            "entrepot client-config containerd --root / --if-free --force",
+            "entrepot client-config containerd --root / --remove",
             "entrepot healthcheck --ready --timeout 500ms",
             "entrepot completions zsh",
             "entrepot gc --dry-run -o json",
@@ -254,6 +276,9 @@ mod tests {
             "entrepot config init --force",
             "entrepot client-config rocket",
             "entrepot client-config docker --url nonsense",
+            "entrepot client-config docker --remove",
+            "entrepot client-config docker --if-free",
+            "entrepot client-config docker --root / --if-free --remove",
             "entrepot healthcheck --timeout 3",
             "entrepot serve --output json",
             "entrepot usage --by day",

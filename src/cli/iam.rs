@@ -48,7 +48,10 @@ pub enum Iam {
         output: Output,
     },
     /// Take an access key away
-    DeleteAccessKey { id: String },
+    DeleteAccessKey {
+        /// As `entrepot iam list` shows it
+        id: String,
+    },
     /// Set the password for `docker login`; it is read from standard input
     SetPassword {
         #[command(flatten)]
@@ -65,6 +68,7 @@ pub enum Iam {
     DeletePolicy {
         #[command(flatten)]
         user: User,
+        /// As `entrepot iam list` shows it
         policy: String,
     },
     /// Make every token and session that a user was given worthless
@@ -79,6 +83,7 @@ pub enum Iam {
 
 #[derive(Debug, Args)]
 pub struct User {
+    /// The user's name, without its path
     #[arg(value_name = "USER")]
     pub name: EntityName,
     /// The account that the user belongs to [default: the registry's own]
@@ -106,6 +111,7 @@ pub struct Explain {
     /// The account of the registry, `auth.account` unless it is given
     #[arg(long, value_name = "ACCOUNT")]
     pub registry: Option<AccountId>,
+    /// The tag that is pulled, pushed or deleted, where a policy looks at tags
     #[arg(long)]
     pub tag: Option<String>,
     /// The client's address

@@ -27,6 +27,9 @@ pub async fn run(arguments: Arguments) -> ExitCode {
 
 async fn dispatch(arguments: Arguments) -> Result<String, Failure> {
     let source = arguments.source();
+    if let (Some(_), Some(name)) = (&arguments.config, arguments.command.as_ref().and_then(Command::without_settings)) {
+        return Err(Failure::Usage(format!("{name} reads no configuration; leave --config out")));
+    }
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(source).await.map(|()| String::new()),
         Command::Config { command: ConfigCommand::Check { output } } => config_check::run(&source, output.format),
@@ -78,6 +81,8 @@ mod tests {
             (format!("entrepot serve -c {bad}"), 3),
             (format!("entrepot client-config k3s -c {bad}"), 3),
             (format!("entrepot usage -c {good} --since yesterday"), 2),
+            (format!("entrepot completions zsh -c {good}"), 2),
+            (format!("entrepot demo -c {good}"), 2),
             ("entrepot healthcheck --url http://127.0.0.1:1".to_owned(), 4),
         ] {
             assert_eq!(code_of(&line).await, code, "{line}");

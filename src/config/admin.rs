@@ -21,7 +21,8 @@ pub(super) static SECTION: Section = Section {
         name: "listen",
         kind: Kind::Addresses,
         fallback: Fallback::Value(r#"["127.0.0.1:5001"]"#),
-        meaning: "Addresses of metrics and health. An empty list turns them off.",
+        meaning: "Addresses of metrics and health. An empty list turns them off. There is no login: who reaches one sees who pulls what, \
+                  and may start jobs.",
     }],
 };
 

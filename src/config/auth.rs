@@ -279,10 +279,23 @@ pub(super) fn read_policies(reader: &Reader<'_>) -> Option<Vec<(String, String)>
             policies.push((name, String::new()));
             continue;
         }
-        let text = read_policy(reader, "policies", &reader.context().folder.join(&name))?;
+        let path = reader.context().folder.join(&name);
+        if !path.exists() {
+            reader.report("policies", no_policy(&name, &path));
+            return None;
+        }
+        let text = read_policy(reader, "policies", &path)?;
         policies.push((name, text));
     }
     Some(policies)
+}
+
+/// A name that is neither a policy of the program nor a file.
+fn no_policy(name: &str, path: &Path) -> String {
+    let close =
+        PRESETS.iter().find(|preset| strsim::damerau_levenshtein(&preset.to_lowercase(), &name.to_lowercase()) <= 2);
+    let hint = close.map(|preset| format!("; did you mean {preset}?")).unwrap_or_default();
+    format!("{name} is none of {}, and there is no file {}{hint}", PRESETS.join(", "), path.display())
 }
 
 /// The text of a file with a policy.

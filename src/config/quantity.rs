@@ -58,19 +58,43 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     while !rest.is_empty() {
         let (digits, after) = split_number(rest);
         let number = digits.parse::<u64>().map_err(|_| wrong())?;
+        // `1 day` has a unit, and no unit that is known.
+        let (spaces, after) = after.split_at(after.len() - after.trim_start().len());
         let unit_end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_end);
+        if !spaces.is_empty() && known_unit(unit) {
+            return Err(format!("{text:?} has a space in it: write \"{digits}{unit}\""));
+        }
         if unit.is_empty() {
             return Err(format!(
                 "{text:?} has no unit: write \"{text}s\" for seconds; the units are ms, s, m, h and d"
             ));
         }
-        let (_, milliseconds) = DURATION_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        let known = DURATION_UNITS.iter().find(|(name, _)| *name == unit);
+        let (_, milliseconds) =
+            known.ok_or_else(|| unknown_unit(text, &format!("{digits}{spaces}{unit}"), digits, unit))?;
         let part = number.checked_mul(*milliseconds).ok_or_else(|| format!("{text:?} is too long"))?;
         total = total.saturating_add(Duration::from_millis(part));
         rest = after.trim_start();
     }
     Ok(total)
+}
+
+fn known_unit(unit: &str) -> bool {
+    DURATION_UNITS.iter().any(|(name, _)| *name == unit)
+}
+
+/// `day`, `hours`, `min` and the like: what other programs write.
+fn unknown_unit(text: &str, part: &str, digits: &str, unit: &str) -> String {
+    let meant = match unit.to_ascii_lowercase().trim_end_matches('s') {
+        "day" | "d" => "d",
+        "hour" | "hr" | "h" => "h",
+        "minute" | "min" | "m" => "m",
+        "second" | "sec" | "" => "s",
+        "millisecond" | "milli" | "msec" => "ms",
+        _ => return format!("{text:?} has an unknown unit {unit:?}: the units are ms, s, m, h and d"),
+    };
+    format!("{text:?} has an unknown unit {unit:?}: write \"{}\"", text.replacen(part, &format!("{digits}{meant}"), 1))
 }
 
 fn split_number(text: &str) -> (&str, &str) {
@@ -134,5 +158,16 @@ mod tests {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert!(parse_duration("60").unwrap_err().contains("\"60s\""));
+        for (text, said) in [
+            ("1 day", "\"1 day\" has an unknown unit \"day\": write \"1d\""),
+            ("2hours", "write \"2h\""),
+            ("1h 5 minutes", "write \"1h 5m\""),
+            ("500msec", "write \"500ms\""),
+            ("1w", "the units are ms, s, m, h and d"),
+            ("5 m", "has a space in it: write \"5m\""),
+        ] {
+            let told = parse_duration(text).unwrap_err();
+            assert!(told.contains(said) && !told.contains("no unit"), "{told}");
+        }
     }
 }

@@ -14,8 +14,16 @@ use super::tree::{Node, Value};
 const MAX_WINDOW: Duration = Duration::from_secs(10 * 365 * 86_400);
 const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
 
-pub(super) fn text(_: &Key, value: &Value) -> Result<String, String> {
+/// What stands in place of a secret where settings are shown.
+pub(super) const REDACTED: &str = "(secret)";
+
+pub(super) fn text(key: &Key, value: &Value) -> Result<String, String> {
     match value {
+        Value::Text(text)
+            if matches!(key.kind, Kind::Secret) && (text == REDACTED || text.ends_with("://(secret)")) =>
+        {
+            Err(format!("is {text}, which `config show` prints in place of a secret: write the secret itself"))
+        }
         Value::Text(text) if text.is_empty() => Err("is empty".to_owned()),
         Value::Text(text) if text.contains('\0') => Err("holds a zero byte".to_owned()),
         Value::Text(text) => Ok(text.clone()),

@@ -91,5 +91,18 @@ pub(super) fn describe(error: &reqwest::Error) -> String {
         return if error.is_timeout() { "it timed out".to_owned() } else { "the connection failed".to_owned() };
     }
     let text = parts.join(": ");
-    if text.contains("UnknownIssuer") { format!("{text}; a private authority belongs into `ca`") } else { text }
+    explained(text)
+}
+
+/// With what to do, where rustls says it in words of its own.
+fn explained(text: String) -> String {
+    if text.contains("UnknownIssuer") {
+        return format!("{text}; a private authority belongs into `ca`");
+    }
+    if text.contains("CaUsedAsEndEntity") {
+        return "the server shows the certificate of an authority as its own, which is not trusted even where `ca` names it: give \
+                the server a certificate that the authority has signed (one with CA:FALSE)"
+            .to_owned();
+    }
+    text
 }

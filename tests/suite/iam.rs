@@ -707,6 +707,32 @@ async fn changes_and_refusals_are_written_down() {
     assert_eq!(lines[6]["means"], "session");
 }
 
+/// ID tokens that only pull or push let nobody in who can make others; those that administer do. A user without key and password
+/// is nobody yet.
+#[tokio::test]
+async fn c4_id_tokens_alone_administer_nothing() {
+    let upstream = FakeUpstream::start().await;
+    let rule = |policy: &str| {
+        format!(
+            "[[user]]\nname = \"ci\"\npolicies = [\"PowerUser\"]\n[[oidc]]\nissuer = \"https://issuer.example\"\n\
+             audience = \"registry\"\nrole = \"people\"\npolicies = [{policy:?}]\nclaims = [\"sub=*\"]\n"
+        )
+    };
+    for (policy, is_made) in [("PullOnly", true), ("PowerUser", true), ("Administrator", false)] {
+        let mut setup = Setup::of(&upstream);
+        setup.more = rule(policy);
+        let mut proxy = setup.start().await;
+        let file = proxy.data_path().join("admin-credentials");
+        assert_eq!(file.exists(), is_made, "{policy}");
+        // Once only: who has taken the key out is not given another.
+        if is_made {
+            std::fs::remove_file(&file).unwrap();
+            proxy.restart().await;
+            assert!(!file.exists());
+        }
+    }
+}
+
 /// Somebody has to be able to make the others.
 #[tokio::test]
 async fn the_first_user_makes_the_others() {

@@ -109,7 +109,7 @@ async fn what_is_pushed_and_pulled() {
     assert_counts(line(&report, "repository", REPO), &first);
     assert_counts(&report["total"], &first);
     assert_eq!(report["lines"].as_array().unwrap().len(), 1, "{report}");
-    assert_counts(line(&cli(&proxy, &["--by", "principal"]), "principal", "pusher"), &first[..6]);
+    assert_counts(line(&cli(&proxy, &["--by", "principal"]), "principal", "anonymous"), &first[..6]);
     assert!(cli(&proxy, &["--repository", "other/*"])["lines"].as_array().unwrap().is_empty());
     // Another process adds to it.
     proxy.start().await;
@@ -210,7 +210,7 @@ async fn a_cold_blob_for_two() {
     assert_counts(line(&report, "repository", &format!("{HUB}/{REPO}")), &expected);
     let principals = cli(&proxy, &["--by", "principal"]);
     assert_counts(line(&principals, "principal", "-"), &[("requests", 0), ("fetched_bytes", once), ("sent_bytes", 0)]);
-    assert_counts(line(&principals, "principal", "pusher"), &[("fetched_bytes", 0), ("sent_bytes", 2 * once)]);
+    assert_counts(line(&principals, "principal", "anonymous"), &[("fetched_bytes", 0), ("sent_bytes", 2 * once)]);
     assert_eq!(principals["lines"][0]["saved_bytes"], Value::Null);
     // Warm, everything is saved, whichever way the repository is named.
     proxy.start().await;

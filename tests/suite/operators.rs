@@ -1,5 +1,6 @@
 //! Operators' commands beside the service: which registry they are about, and that they make none.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -128,6 +129,36 @@ async fn nh4_commands_work_on_the_registry_of_the_file() {
         }
     }
     assert_eq!(entries(elsewhere.path()), 0);
+}
+
+/// Other users of the machine read neither images nor the database.
+#[tokio::test]
+async fn d4_the_data_folder_is_for_its_owner() {
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    setup.cache.text("disk", "900TiB");
+    let proxy = setup.start().await;
+    assert_eq!(std::fs::metadata(proxy.data_path()).unwrap().permissions().mode() & 0o777, 0o700);
+    let log = proxy.log();
+    assert!(log.contains("cache.disk is more than the whole file system holds"), "{log}");
+    assert!(log.contains("opened the data folder") && log.contains("admin=127."), "{log}");
+}
+
+/// A second instance says which key makes it meet the first.
+#[tokio::test]
+async fn y09_a_second_instance_is_told_what_to_change() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = Setup::of(&upstream).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (_, admin) = proxy.setup.addresses();
+    let file = folder.path().join("entrepot.toml");
+    let text = format!("listen = \"127.0.0.1:0\"\ndata = \"data\"\n[admin]\nlisten = \"{admin}\"\n");
+    std::fs::write(&file, text).unwrap();
+    let output = run(&["serve", "--config", file.to_str().unwrap()], folder.path(), &[]).await;
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("cannot listen on {admin} (admin.listen)")), "{said}");
+    assert!(said.contains("needs its own `listen` and `[admin] listen`"), "{said}");
 }
 
 /// A second `create-user` gives no second key behind anybody's back.

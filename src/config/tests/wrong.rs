@@ -21,6 +21,26 @@ fn upstream_refused(lines: &str, expected: &[&str]) {
 }
 
 #[test]
+fn d4_a_policy_that_is_none_is_told_with_its_neighbour() {
+    let errors = parse("[[user]]\nname = \"ci\"\npolicies = [\"PowerUsers\"]\n").unwrap_err().to_string();
+    assert!(errors.contains("PowerUsers is none of Administrator, FullAccess, PowerUser"), "{errors}");
+    assert!(errors.contains("there is no file PowerUsers; did you mean PowerUser?"), "{errors}");
+}
+
+/// The output of `config show`, saved as a file, has no secrets: the word in their place is none.
+#[test]
+fn d4_the_word_for_a_secret_is_no_secret() {
+    for text in [
+        "[[upstream]]\nname = \"docker.io\"\nusername = \"me\"\npassword = \"(secret)\"\n",
+        "[[user]]\nname = \"ci\"\npassword = \"(secret)\"\n",
+        "[meta]\nurl = \"postgres://(secret)\"\n",
+    ] {
+        let errors = parse(text).unwrap_err().to_string();
+        assert!(errors.contains("`config show` prints in place of a secret"), "{errors}");
+    }
+}
+
+#[test]
 fn everything_at_once() {
     refused(
         r#"

@@ -138,7 +138,8 @@ impl Setup {
         Proxy::new(self)
     }
 
-    pub(super) fn addresses(&self) -> (SocketAddr, SocketAddr) {
+    /// Of clients, and of operators.
+    pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
         (self.listen, self.admin)
     }
 
