@@ -33,6 +33,8 @@ pub enum Error {
     Accounts(#[from] crate::accounts::Error),
     #[error("no registry is here: there is no {}; {hint}. A new registry is made by `entrepot serve` alone", .path.display())]
     NotThere { path: std::path::PathBuf, hint: String },
+    #[error("{} cannot be looked at: {source}; the data belongs to the user that the service runs as, and to root", .path.display())]
+    NotReadable { path: std::path::PathBuf, source: std::io::Error },
     #[error("there is no {0}; `entrepot iam list` shows all")]
     NoPrincipal(String),
     #[error("the first user's key cannot be written to {path:?}: {source}")]

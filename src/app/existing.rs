@@ -3,6 +3,7 @@
 //! Only `entrepot serve` makes a data folder, a database or keys. A command that made them would answer from a registry that
 //! nobody serves, because it was typed in another folder or without `--config`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,13 +34,22 @@ impl Existing {
     /// Makes nothing. `file` is the configuration file that the settings are of.
     pub fn find(settings: Settings, file: Option<&Path>) -> Result<Self, Error> {
         let existing = Self { settings, file: file.map(Path::to_owned) };
-        let database = existing.database();
         // The database itself says whether it is empty when it is a server's.
-        let has_content = || std::fs::metadata(&database).is_ok_and(|found| found.len() > 0);
-        if existing.settings.meta.url.is_none() && !has_content() {
-            return Err(existing.missing(&database));
+        if existing.settings.meta.url.is_none() {
+            existing.look_for(&existing.database())?;
         }
         Ok(existing)
+    }
+
+    /// A file that is there and is not empty.
+    fn look_for(&self, path: &Path) -> Result<(), Error> {
+        match std::fs::metadata(path) {
+            Ok(found) if found.len() > 0 => Ok(()),
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                Err(Error::NotReadable { path: absolute(path), source })
+            }
+            _ => Err(self.missing(path)),
+        }
     }
 
     pub(super) const fn settings(&self) -> &Settings {
@@ -54,8 +64,8 @@ impl Existing {
     }
 
     pub(super) async fn keyring(&self) -> Result<Arc<Keyring>, Error> {
-        let keys = identities::key_file(&self.settings);
-        if keys.exists() { identities::keyring(&self.settings).await } else { Err(self.missing(&keys)) }
+        self.look_for(&identities::key_file(&self.settings))?;
+        identities::keyring(&self.settings).await
     }
 
     /// Everything that serving needs, for work on the bytes.

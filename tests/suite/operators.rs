@@ -72,6 +72,11 @@ async fn nh4_commands_make_no_registry() {
         assert!(said.contains("entrepot.toml says so; is it the file of the service?"), "{said}");
         assert_eq!(entries(&data), 0, "{arguments:?}");
     }
+    // What cannot be looked at is not told as missing.
+    std::fs::write(&file, "data = \"entrepot.toml/data\"\n[admin]\nlisten = []\n").unwrap();
+    let output = run(&["iam", "list", "--config", file.to_str().unwrap()], folder.path(), &[]).await;
+    assert!(said(&output).contains("cannot be looked at"), "{}", said(&output));
+    std::fs::write(&file, "data = \"data\"\n[admin]\nlisten = []\n").unwrap();
     // An empty file is no database that anything served from.
     std::fs::write(data.join("entrepot.db"), "").unwrap();
     std::fs::write(data.join("keys"), "").unwrap();
