@@ -23,9 +23,6 @@ use crate::cli::arguments::Format;
 use crate::cli::failure::Failure;
 use crate::oci::{Digest, MediaType, Reference, RepositoryName, Tag};
 
-/// Manifests of one image with all that refers to it; a registry that tells of more and more is not followed.
-const MAX_MANIFESTS: usize = 10_000;
-
 /// Chunks of a blob that wait to be written.
 const WAITING_CHUNKS: usize = 16;
 
@@ -228,9 +225,9 @@ impl Exporter<'_> {
     /// Adds what refers to the plan's manifests, and what refers to that.
     async fn referrers(&self, repository: &RepositoryName, plan: &mut Plan) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
-        let mut asked = BTreeSet::new();
-        while let Some(subject) = plan.manifests.iter().map(|it| it.digest).find(|it| !asked.contains(it)) {
-            asked.insert(subject);
+        let mut at = 0;
+        while let Some(subject) = plan.manifests.get(at).map(|document| document.digest) {
+            at += 1;
             for referrer in self.registry.referrers(repository, &subject).await? {
                 if plan.has(&referrer.digest) {
                     continue;
@@ -248,10 +245,6 @@ impl Exporter<'_> {
                 if !plan.has(&document.digest) {
                     self.walk(repository, document, plan, 0).await?;
                 }
-            }
-            if plan.manifests.len() > MAX_MANIFESTS {
-                let detail = format!("more than {MAX_MANIFESTS} manifests belong to the image and refer to it");
-                return Err(Error::wrong(repository, detail));
             }
         }
         Ok(entries)

@@ -1,6 +1,6 @@
 //! What a manifest makes us move, and in which order. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -10,6 +10,9 @@ use crate::oci::{Descriptor, Digest, Manifest, MediaType};
 
 /// Indexes within indexes go no deeper than this; deeper is an attack or a mistake.
 pub(super) const MAX_DEPTH: usize = 8;
+
+/// Manifests of one image, with all that refers to it. A registry that tells of more and more is not followed.
+const MAX_MANIFESTS: usize = 10_000;
 
 /// A document with its type, verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub(super) struct Plan {
     pub(super) blobs: BTreeMap<Digest, u64>,
     /// Some children of an index are left out.
     pub(super) is_sparse: bool,
+    /// The digests of `manifests`.
+    seen: BTreeSet<Digest>,
 }
 
 #[derive(Deserialize)]
@@ -100,14 +105,18 @@ impl Plan {
             }
         }
         self.is_sparse |= below.left_out > 0;
-        if !self.has(&document.digest) {
+        if self.seen.insert(document.digest) {
+            if self.manifests.len() >= MAX_MANIFESTS {
+                let detail = format!("more than {MAX_MANIFESTS} manifests belong to one image or refer to it");
+                return Err(Error::wrong(document.digest, detail));
+            }
             self.manifests.push(document);
         }
         Ok(())
     }
 
     pub(super) fn has(&self, digest: &Digest) -> bool {
-        self.manifests.iter().any(|document| document.digest == *digest)
+        self.seen.contains(digest)
     }
 
     /// The bytes of all blobs and manifests.
@@ -181,6 +190,19 @@ pub(super) mod tests {
         });
         assert_eq!((plan.manifests.len(), plan.is_sparse), (1, false));
         assert_eq!(plan.bytes(), 14 + image.bytes.len() as u64);
+    }
+
+    #[test]
+    fn a_registry_that_tells_of_more_and_more() {
+        let mut plan = Plan::default();
+        let numbered = |n: usize| document(&json!({ "mediaType": "m", "annotations": { "n": n.to_string() } }));
+        for n in 0..MAX_MANIFESTS {
+            plan.add(numbered(n), Below::default()).unwrap();
+        }
+        plan.add(numbered(0), Below::default()).unwrap();
+        let error = plan.add(numbered(MAX_MANIFESTS), Below::default()).unwrap_err().to_string();
+        assert!(error.contains("more than 10000 manifests"), "{error}");
+        assert_eq!(plan.manifests.len(), MAX_MANIFESTS);
     }
 
     #[test]
