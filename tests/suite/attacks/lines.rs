@@ -35,9 +35,9 @@ async fn p06_clients_and_upstreams_write_no_fields_of_the_log() {
         "plain/1.0",
     ];
     for agent in agents {
-        let path = format!("{}?x=1&status=500%20error%3D\"disk\"&y=a=b", manifest("app", "1"));
+        let path = format!("{}?x=1&status=500%20error%3D%22disk%22&y=a=b", manifest("app", "1"));
         proxy.client().request("GET", &path, &[("User-Agent", agent)]).await.assert_status(200);
-        let odd = format!("/v2/{HUB}/app/manifests/1\"=%0astatus=500");
+        let odd = format!("/v2/{HUB}/app/manifests/1%22=%0astatus=500");
         proxy.client().request("GET", &odd, &[("User-Agent", agent)]).await;
     }
     // What an upstream says comes into messages and errors.
