@@ -710,7 +710,7 @@ async fn changes_and_refusals_are_written_down() {
 /// ID tokens that only pull or push let nobody in who can make others; those that administer do. A user without key and password
 /// is nobody yet.
 #[tokio::test]
-async fn c4_id_tokens_alone_administer_nothing() {
+async fn id_tokens_alone_administer_nothing() {
     let upstream = FakeUpstream::start().await;
     let rule = |policy: &str| {
         format!(

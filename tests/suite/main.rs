@@ -1,6 +1,6 @@
 //! The program from outside: the real binary, a fake upstream that misbehaves, and clients that look closely.
 //!
-//! A test whose name begins with `c` and a number is that row of docs/cases.md. Nothing here asserts a duration: what must
+//! A test whose name begins with `c` and two digits is that row of docs/cases.md. Nothing here asserts a duration: what must
 //! come before what is said with gates and events, and every wait ends after [`bound::BOUND`].
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
