@@ -119,7 +119,7 @@ fn varint(bytes: &mut &[u8]) -> u64 {
     unreachable!()
 }
 
-fn each<'a>(message: &'a [u8], field: u64) -> impl Iterator<Item = &'a [u8]> {
+fn each(message: &[u8], field: u64) -> impl Iterator<Item = &[u8]> {
     fields(message).into_iter().filter(move |(number, ..)| *number == field).map(|(_, content, _)| content)
 }
 
