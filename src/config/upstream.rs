@@ -29,8 +29,11 @@ pub struct UpstreamSettings {
     /// Hosts, with a port where they have one, by which `?ns=`, `OCI-Namespace` and the `Host` header name this upstream.
     /// Lower case. Default: the name.
     pub ns: Vec<String>,
-    /// Base URLs without `/v2/`, tried in order; several are mirrors of each other.
-    #[serde(rename = "url", serialize_with = "show::urls")]
+    /// Nothing is asked there: its repositories are those of the registry below its name, and what was kept of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub offline: bool,
+    /// Base URLs without `/v2/`, tried in order; several are mirrors of each other. None of an offline one.
+    #[serde(rename = "url", serialize_with = "show::urls", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<Url>,
     /// The requests that name no upstream and are answered from here. At most one upstream has any.
     pub default: DefaultFor,
@@ -169,17 +172,25 @@ pub(super) static SECTION: Section = Section {
             "Hosts by which `?ns=`, `OCI-Namespace` and the `Host` header name this upstream.",
         ),
         key(
+            "offline",
+            Kind::Flag,
+            Fallback::Value("false"),
+            "Nothing is asked there, as in a site without a line to it: every way to name this upstream means the registry's own repositories \
+             below its name, to which images are imported and pushed, and then what was kept of it before. `url`, limits of time and \
+             credentials have no meaning.",
+        ),
+        key(
             "url",
             Kind::Urls,
-            Fallback::Required,
+            Fallback::Follows("that of a well-known registry, or of none if `offline`; else it is required"),
             "Base URLs without `/v2/`, tried in order; several are mirrors of each other. One may be written without the list.",
         ),
         key(
             "default",
             Kind::Choice(default_for::WORDS),
             Fallback::Follows(
-                "`\"none\"`; for `docker.io`, where no other upstream is a default, `\"all\"` if no listener takes pushes, else \
-                 `\"library\"`",
+                "`\"none\"`; for `docker.io`, where no other upstream is a default, `\"all\"` if no listener takes pushes or it is \
+                 `offline`, else `\"library\"`",
             ),
             "Which requests that name no upstream are answered from here: `\"library\"`, the official images, as dockerd asks its mirrors for \
              them; `\"all\"`, every name that is no repository of one's own and does not begin with a host: then whoever has a name at this \
@@ -295,6 +306,23 @@ pub(super) static SECTION: Section = Section {
 };
 
 impl UpstreamSettings {
+    /// The upstream as it is known here when nothing can be asked any more: what a tag meant last, it means for good.
+    #[must_use]
+    pub fn without_asking(self) -> Self {
+        Self {
+            offline: true,
+            urls: Vec::new(),
+            tag_ttl: value::MAX_WINDOW,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            negative_ttl: Duration::ZERO,
+            on_not_found: OnNotFound::Keep,
+            realms: Vec::new(),
+            credential: Credential::Anonymous,
+            ..self
+        }
+    }
+
     /// An upstream with every default.
     pub fn new(name: UpstreamName, url: Url) -> Option<Self> {
         let context = Context::new(PathBuf::new(), BTreeMap::new());
@@ -373,10 +401,13 @@ fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSetti
     let credential = credential::read(reader);
     let name = reader.get("name", |key, value| upstream_name(&value::text(key, value)?));
     let ns = reader.list("ns", value::host);
-    let urls = read_urls(reader);
+    let offline = reader.get("offline", value::flag);
+    let urls = if offline == Some(true) { Some(Vec::new()) } else { read_urls(reader) };
     let library = reader.optional("library", |key, value| library(&value::text_or_empty(key, value)?));
+    // Where nothing is asked, no name can come from the wrong place.
+    let is_mirror = !takes_pushes || offline == Some(true);
     let default =
-        read_default(reader, takes_pushes, library.as_ref().is_some_and(|library| matches!(library, Some(Some(_)))));
+        read_default(reader, is_mirror, library.as_ref().is_some_and(|library| matches!(library, Some(Some(_)))));
     let tag_ttl = reader.get("tag_ttl", value::duration);
     let stale_while_revalidate = reader.get("stale_while_revalidate", value::duration);
     let stale_if_error = reader.get("stale_if_error", value::duration);
@@ -394,12 +425,13 @@ fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSetti
     let max_fetches = reader.get("max_fetches", value::count);
     let queue_timeout = reader.get("queue_timeout", value::duration);
     let name = name?;
-    Some(UpstreamSettings {
+    let settings = UpstreamSettings {
         ns: match ns? {
             Some(hosts) => hosts.into_iter().map(|(_, host)| host).collect(),
             None => host::parse_host(name.as_str()).into_iter().collect(),
         },
         name,
+        offline: offline?,
         urls: urls?,
         default: default?,
         library: library?.flatten(),
@@ -422,15 +454,16 @@ fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSetti
         max_fetches: usize::try_from(max_fetches?).ok()?,
         queue_timeout: queue_timeout?,
         credential: credential?,
-    })
+    };
+    Some(if settings.offline { settings.without_asking() } else { settings })
 }
 
 /// What nobody wrote is filled in for Docker Hub as the narrower choice; a mirror that takes no pushes has no names of its own to keep.
-fn read_default(reader: &Reader<'_>, takes_pushes: bool, has_library: bool) -> Option<DefaultFor> {
+fn read_default(reader: &Reader<'_>, is_mirror: bool, has_library: bool) -> Option<DefaultFor> {
     let default = reader.optional("default", default_for::read)?.unwrap_or_default();
     let is_built_in = *reader.place("default") == Place::BuiltIn;
     match default {
-        DefaultFor::Library if is_built_in && !takes_pushes => Some(DefaultFor::All),
+        DefaultFor::Library if is_built_in && is_mirror => Some(DefaultFor::All),
         DefaultFor::Library if is_built_in && !has_library => Some(DefaultFor::None),
         DefaultFor::Library if !has_library => {
             reader.report("default", "is \"library\", which needs `library`: the first component of official images");

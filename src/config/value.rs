@@ -11,7 +11,7 @@ use super::quantity::{format_size, parse_duration, parse_size};
 use super::tree::{Node, Value};
 
 /// A window may be this long: ten years. It keeps sums with the clock in range.
-const MAX_WINDOW: Duration = Duration::from_secs(10 * 365 * 86_400);
+pub(super) const MAX_WINDOW: Duration = Duration::from_secs(10 * 365 * 86_400);
 const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
 
 /// What stands in place of a secret where settings are shown.

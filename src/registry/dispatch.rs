@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::account_settings::is_mounting_enabled;
 use super::answer::{Answer, Body};
-use super::error::Error;
+use super::error::{Error, Object};
 use super::hosted::{Hosted, PulledManifest, Repository as HostedRepository, no_referrers};
 use super::incoming::Incoming;
 use super::names::{NameError, Named};
@@ -98,6 +98,11 @@ impl Registry {
                 self.list_repositories(self.registry_of(None, host.as_deref())?, &page, viewer).await
             }
             Action::ListTags { name, page } => match self.find(&name).await? {
+                Place::PullThrough(repository) if repository.upstream.settings().offline => {
+                    let row = self.shared.meta.repository_row(&repository.own).await?;
+                    let row = row.ok_or_else(|| Error::Unknown(Object::Tags(repository.local.clone())))?;
+                    hosted.list_tags(&HostedRepository::of_row(repository.own.account, &row), &page).await
+                }
                 Place::PullThrough(repository) => pull_through.list_tags(repository, &name, &page).await,
                 Place::Hosted(repository) => hosted.list_tags(&repository, &page).await,
             },
@@ -193,10 +198,13 @@ impl Registry {
             Ok(Named::Upstream(repository)) if self.is_for(&repository) => {
                 pulled.forget_image(pull_through, &repository, digest).await
             }
-            _ => {
-                pulled.forget_written();
-                Ok(())
-            }
+            _ => match self.kept_of_deleted_rule(name).await? {
+                Some(repository) => pulled.forget_image(pull_through, &repository, digest).await,
+                None => {
+                    pulled.forget_written();
+                    Ok(())
+                }
+            },
         }
     }
 
@@ -209,6 +217,9 @@ impl Registry {
         let Shared { pull_through, pulled, .. } = &*self.shared;
         let repository = match self.resolve(&requested(name)) {
             Ok(Named::Upstream(repository)) if self.is_for(&repository) => Some(repository),
+            Ok(Named::Own { .. }) => {
+                row.upstream.as_deref().and_then(|upstream| self.shared.upstreams.gone(name, upstream))
+            }
             _ => None,
         };
         pulled.forget_repository(pull_through, repository.as_ref(), row).await
@@ -238,6 +249,10 @@ impl Registry {
         };
         let exists = self.shared.hosted.repository(&name).await?.is_some();
         match otherwise {
+            // Nothing is brought from an upstream that is not asked.
+            Some(repository) if !writes && !exists && repository.upstream.settings().offline => {
+                Ok(own(repository.own, true))
+            }
             Some(repository) if !writes && !exists => Ok(of_upstream(repository)),
             _ => Ok(own(name, exists)),
         }
@@ -330,11 +345,29 @@ impl Registry {
             Named::Upstream(repository) => return Ok(Place::PullThrough(repository)),
             Named::Own { name, otherwise } => (name, otherwise),
         };
-        match (self.shared.hosted.repository(&own).await?, otherwise) {
-            (Some(repository), _) => Ok(Place::Hosted(repository)),
-            (None, Some(repository)) => Ok(Place::PullThrough(repository)),
-            (None, None) => Err(NameError::Unknown(own.name).into()),
+        let hosted = &self.shared.hosted;
+        if let Some(repository) = hosted.repository(&own).await? {
+            return Ok(Place::Hosted(repository));
         }
+        match otherwise {
+            // Images of an offline upstream lie in the registry's own repositories below its name.
+            Some(repository) if repository.upstream.settings().offline && repository.own != own => {
+                let imported = hosted.repository(&repository.own).await?;
+                Ok(imported.map_or(Place::PullThrough(repository), Place::Hosted))
+            }
+            Some(repository) => Ok(Place::PullThrough(repository)),
+            None => match self.kept_of_deleted_rule(&own).await? {
+                Some(repository) => Ok(Place::PullThrough(repository)),
+                None => Err(NameError::Unknown(own.name).into()),
+            },
+        }
+    }
+
+    /// A repository that was pulled through by a rule that is gone: as in ECR it stays, and what is kept of it is served.
+    async fn kept_of_deleted_rule(&self, own: &QualifiedName) -> Result<Option<names::Repository>, crate::meta::Error> {
+        let row = self.shared.meta.repository_row(own).await?;
+        let Some(upstream) = row.and_then(|row| row.upstream) else { return Ok(None) };
+        Ok(self.shared.upstreams.gone(own, &upstream))
     }
 
     /// A name that may be written to.

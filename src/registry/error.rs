@@ -27,6 +27,11 @@ pub enum Error {
         "{repository} is cached from upstream {upstream}: it can be read, but nothing can be pushed to it or deleted"
     )]
     ReadOnly { repository: RepositoryName, upstream: String },
+    #[error(
+        "{repository} holds what was pulled through from {upstream}, which is not asked any more: it can be read; to push to this name, \
+         delete the repository first"
+    )]
+    Leftover { repository: RepositoryName, upstream: String },
     #[error("{object} cannot be had: {source}")]
     Upstream { object: Object, source: upstream::Error },
     #[error("{object} cannot be had: {source}")]

@@ -30,7 +30,7 @@ pub struct Repository {
 /// What a name means.
 pub enum Named {
     Upstream(Repository),
-    /// A repository of one's own; where there is none of this name, the default upstream's.
+    /// A repository of one's own; where there is none of this name, the default upstream's, or an offline one's.
     Own {
         name: QualifiedName,
         otherwise: Option<Repository>,
@@ -88,36 +88,41 @@ impl Names {
         if let Some(namespace) = &name.namespace {
             let known = self.by_host(namespace);
             let upstream = known.ok_or_else(|| NameError::UnknownNamespace(namespace.clone()))?;
-            return Ok(Named::Upstream(self.repository(upstream, name.path.as_str(), &name.path)?));
+            return self.named(upstream, name.path.as_str(), &name.path);
         }
         if let Some(upstream) = name.host.as_deref().and_then(|host| self.by_virtual_host(host)) {
-            return Ok(Named::Upstream(self.repository(upstream, name.path.as_str(), &name.path)?));
+            return self.named(upstream, name.path.as_str(), &name.path);
         }
         let path = name.path.as_str();
         let ends = path.match_indices('/').map(|(at, _)| at).take(self.longest_prefix).collect::<Vec<_>>();
         for end in ends.into_iter().rev() {
             let (prefix, rest) = path.split_at(end);
             if let Some(upstream) = self.by_prefix.get(prefix) {
-                return Ok(Named::Upstream(self.repository(upstream, rest.trim_start_matches('/'), &name.path)?));
+                return self.named(upstream, rest.trim_start_matches('/'), &name.path);
             }
         }
         if self.by_prefix.contains_key(path) {
             return Err(NameError::NoRepository(name.path.clone()));
         }
-        let otherwise = match &self.default {
-            Some(upstream) if is_default_for(upstream.settings(), path) => {
-                Some((upstream, self.repository(upstream, path, &name.path)?))
-            }
-            _ => None,
-        };
-        match otherwise {
+        let own = QualifiedName::new(self.account, name.path.clone());
+        match &self.default {
             // Nobody may put something of their own in the place of the default upstream's official images.
-            Some((upstream, repository)) if is_official(upstream.settings(), path) => Ok(Named::Upstream(repository)),
-            otherwise => {
-                let own = QualifiedName::new(self.account, name.path.clone());
-                Ok(Named::Own { name: own, otherwise: otherwise.map(|(_, repository)| repository) })
+            Some(upstream) if is_official(upstream.settings(), path) => self.named(upstream, path, &name.path),
+            Some(upstream) if is_default_for(upstream.settings(), path) => {
+                Ok(Named::Own { name: own, otherwise: Some(self.repository(upstream, path, &name.path)?) })
             }
+            _ => Ok(Named::Own { name: own, otherwise: None }),
         }
+    }
+
+    /// What a name means that says which upstream it is of.
+    fn named(&self, upstream: &Arc<Upstream>, path: &str, whole: &RepositoryName) -> Result<Named, NameError> {
+        let repository = self.repository(upstream, path, whole)?;
+        Ok(if upstream.settings().offline {
+            Named::Own { name: repository.own.clone(), otherwise: Some(repository) }
+        } else {
+            Named::Upstream(repository)
+        })
     }
 
     /// The port that a client came to is this registry's own, unless an upstream is named with it.

@@ -135,6 +135,10 @@ impl Upstream {
     where
         F: Future<Output = Result<T, ErrorKind>>,
     {
+        // An offline upstream has no endpoints: what is not kept of it is not there.
+        if self.settings.offline {
+            return Err(self.error(ErrorKind::NotFound));
+        }
         let mut verdict = Verdict::default();
         let turns = self.endpoints.iter().enumerate().cycle().skip(first).take(self.endpoints.len());
         for (at, (index, endpoint)) in turns.enumerate() {

@@ -28,6 +28,7 @@ mod metering;
 mod model;
 mod names;
 mod operators;
+mod offline;
 mod push;
 mod range;
 mod reading;

@@ -61,7 +61,9 @@ impl From<Error> for Failure {
                 | NameError::NoRepository(_),
             ) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
             Error::Unknown(object) | Error::NotOurs { object, .. } => (StatusCode::NOT_FOUND, unknown(object), None),
-            Error::ReadOnly { .. } => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None),
+            Error::ReadOnly { .. } | Error::Leftover { .. } => {
+                (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None)
+            }
             Error::Upstream { object, source } | Error::Cache { object, source: cache::Error::Upstream(source) } => {
                 upstream_failure(object, source)
             }

@@ -47,4 +47,32 @@ impl Meta {
         writing.announce(Change::Pulled).await?;
         writing.commit().await
     }
+
+    /// All repositories whose names are below `prefix`: another upstream has the prefix now.
+    pub async fn forget_upstream(&self, prefix: &str) -> Result<(), Error> {
+        // Not LIKE, to which an underscore of the prefix would be any character.
+        const BELOW: &str = "substr(name, 1, $2) = $1";
+        let below = format!("{prefix}/");
+        let length = i32::try_from(below.chars().count()).unwrap_or(i32::MAX);
+        let mut writing = self.write().await?;
+        // Who adds to one of them takes turns at its row.
+        let lock = format!("SELECT id FROM upstream_repository WHERE {BELOW} ORDER BY id{}", self.for_update());
+        let mut statements = vec![lock];
+        for table in ["upstream_tag", "upstream_link", "upstream_listing"] {
+            statements.push(format!(
+                "DELETE FROM {table} WHERE repository_id IN (SELECT id FROM upstream_repository WHERE {BELOW})"
+            ));
+        }
+        statements.push(format!("DELETE FROM upstream_repository WHERE {BELOW}"));
+        for statement in statements {
+            sqlx::query(sqlx::AssertSqlSafe(statement))
+                .bind(&below)
+                .bind(length)
+                .execute(writing.connection())
+                .await
+                .map_err(Error::Query)?;
+        }
+        writing.announce(Change::Pulled).await?;
+        writing.commit().await
+    }
 }

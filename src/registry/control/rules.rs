@@ -41,13 +41,20 @@ impl Control<'_> {
             .await
             .map_err(|error| secret(&rule, error))?;
         let address = &rule.said.upstream_registry_url;
-        self.registry
+        let upstream = self
+            .registry
             .sources()
             .upstream(self.endpoint.account, &rule, credential)
             .map_err(|_| Fault::unsupported_upstream_registry(address))?;
         if self.meta.count_documents(self.endpoint.account, KIND).await.map_err(failed)? >= u64::from(MAX_RULES) {
             return Err(Fault::limit_exceeded(format!("there are {MAX_RULES} pull through cache rules already")));
         }
+        if self.meta.document(self.endpoint.account, KIND, rule.key()).await.map_err(failed)?.is_some() {
+            return Err(self.exists(&rule.said.rule.prefix));
+        }
+        // An earlier rule of this prefix may have been for another registry: its tags and its rights to blobs are not this one's.
+        self.meta.forget_upstream(upstream.name.as_str()).await.map_err(failed)?;
+        self.registry.forget_pulled();
         let described = PullThroughCacheRule { updated_at: None, ..self.describe_rule(&rule) };
         if !self
             .meta

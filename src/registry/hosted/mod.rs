@@ -152,7 +152,7 @@ impl Hosted {
                 Ok(Repository { id, account: name.account, name: name.name })
             }
             Some(RepositoryRow { upstream: Some(upstream), .. }) => {
-                Err(Error::ReadOnly { repository: name.name, upstream })
+                Err(Error::Leftover { repository: name.name, upstream })
             }
             None => Err(Error::NotCreated(name.name)),
         }

@@ -15,14 +15,17 @@ use crate::config::{Credential, DefaultFor, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
 use crate::meta::{Change, Changes, DocumentKind, Error, Meta};
 use crate::metering::Meter;
-use crate::oci::AccountId;
-use crate::registry::names::Names;
+use crate::oci::{AccountId, QualifiedName, RepositoryName};
+use crate::registry::names::{Names, Repository};
 use crate::registry::registries::Registries;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 
 /// A secret that changed, and a rule whose change was not announced, are seen after this.
 const FOLLOW_EVERY: Duration = Duration::from_secs(5);
+
+/// Upstreams of deleted rules in memory.
+const MAX_GONE: u64 = 1_000;
 
 pub struct Upstreams {
     accounts: Arc<Registries>,
@@ -40,6 +43,8 @@ pub struct Upstreams {
     meter: Meter,
     /// When what is declared was read first.
     started_at_ms: i64,
+    /// Upstreams of rules that were deleted, for what is kept of them.
+    gone: moka::sync::Cache<UpstreamName, Option<Arc<Upstream>>>,
 }
 
 #[derive(Default)]
@@ -86,6 +91,7 @@ impl Upstreams {
             metrics,
             meter: Meter::default(),
             started_at_ms: crate::meta::now_ms(),
+            gone: moka::sync::Cache::new(MAX_GONE),
         }
     }
 
@@ -234,6 +240,20 @@ impl Upstreams {
     /// One that is not in place.
     pub(in crate::registry) fn make(&self, settings: UpstreamSettings) -> Result<Arc<Upstream>, String> {
         Upstream::metered(settings, self.metrics.clone(), self.meter.clone()).map_err(|error| error.to_string())
+    }
+
+    /// A repository of an upstream that is no more, by the name that the database has for it. Nobody is asked for it.
+    pub(in crate::registry) fn gone(&self, own: &QualifiedName, upstream: &str) -> Option<Repository> {
+        let account = self.unless_home(own.account);
+        // A URL is needed to make settings, and dropped with all else that asking needs.
+        let mut settings = UpstreamSettings::new(UpstreamName::new(upstream), "http://localhost/".parse().ok()?)?;
+        settings.registry = account;
+        let known = self.gone.get_with(UpstreamName::new(upstream), || self.make(settings.without_asking()).ok())?;
+        let local = match account {
+            Some(account) => RepositoryName::under(account.as_str(), &own.name),
+            None => own.name.clone(),
+        };
+        Some(Repository { upstream: known, remote: own.name.clone(), local, own: own.clone() })
     }
 
     fn put_in_place(&self, known: &Known) {
