@@ -25,12 +25,26 @@ pub(super) fn guide(service: &Service) -> Guide {
     if !service.is_plain_http() {
         guide.note("If the certificate is of a private authority, add ca = \"/path/to/ca.pem\" below capabilities.");
     }
+    guide.note_access(
+        service,
+        "Put the result of `printf %s NAME:PASSWORD | base64` into each file where it says so; the user needs the rights of PullOnly. The \
+         files then hold a secret: chmod 0600.",
+        "Put the paths of the certificate and its key into each file where it says so.",
+    );
     guide.note_names_without_host(service);
+    let mut access = String::new();
+    if service.wanted.certificate {
+        access.push_str("  # client = [[\"/path/to/client.pem\", \"/path/to/client.key\"]]\n");
+    }
+    if service.wanted.login {
+        access
+            .push_str(&format!("  # [host.\"{}\".header]\n  #   Authorization = [\"Basic BASE64\"]\n", service.url()));
+    }
     for registry in &service.registries {
         guide.file(
             format!("{FOLDER}/{}/hosts.toml", registry.host),
             format!(
-                "server = \"{}\"\n\n[host.\"{}\"]\n  capabilities = [\"pull\", \"resolve\"]\n  dial_timeout = \"1s\"\n",
+                "server = \"{}\"\n\n[host.\"{}\"]\n  capabilities = [\"pull\", \"resolve\"]\n  dial_timeout = \"1s\"\n{access}",
                 registry.origin,
                 service.url()
             ),

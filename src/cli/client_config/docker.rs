@@ -17,6 +17,19 @@ pub(super) fn guide(service: &Service) -> Guide {
         others.push_str(&format!("\n    docker pull {}/{}/<image>", service.address(), registry.name));
     }
     guide.note(others);
+    guide.note_access(
+        service,
+        &format!(
+            "Docker sends no credentials to a mirror. Let everybody pull what it asks for, with [[repository]] name = \"docker.io/*\" and \
+             public = true, or leave the mirror out, log in with docker login {address}, and name images in full: docker pull \
+             {address}/docker.io/library/<image>",
+            address = service.address()
+        ),
+        &format!(
+            "Put it at /etc/docker/certs.d/{0}/client.cert and its key at /etc/docker/certs.d/{0}/client.key.",
+            service.address()
+        ),
+    );
     guide.note_names_without_host(service);
     match &service.default {
         Some((host, DefaultFor::All)) if host == "docker.io" => {}

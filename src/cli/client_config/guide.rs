@@ -47,6 +47,18 @@ impl Guide {
         }
     }
 
+    /// What a client needs so that it is not refused, which it does not tell: it goes to the registry itself. `login` and `certificate` say
+    /// how this client shows one.
+    pub fn note_access(&mut self, service: &Service, login: &str, certificate: &str) {
+        let refused = "A client that is refused goes to the registry itself and says nothing.";
+        if service.wanted.login {
+            self.note(format!("Take care: this service wants a login. {refused} {login}"));
+        }
+        if service.wanted.certificate {
+            self.note(format!("Take care: this service wants a certificate of its client. {refused} {certificate}"));
+        }
+    }
+
     /// Notes and paths as comments between the files.
     pub fn to_text(&self) -> String {
         let mut text = String::new();

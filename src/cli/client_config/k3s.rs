@@ -13,18 +13,35 @@ pub(super) fn guide(service: &Service) -> Guide {
         "When this service does not answer, the registry itself is asked. To forbid that, start k3s with \
          --disable-default-registry-endpoint.",
     );
+    guide.note_access(
+        service,
+        "Fill in the name and the password of a user with the rights of PullOnly below `configs`; the file then holds a secret: chmod 0600.",
+        "Put the paths of the certificate and its key below `configs`.",
+    );
     guide.note_names_without_host(service);
     let mut content = String::from("mirrors:\n");
     for registry in &service.registries {
         content.push_str(&format!("  \"{}\":\n    endpoint:\n      - \"{}\"\n", registry.host, service.url()));
     }
-    if !service.is_plain_http() {
-        content.push_str(&format!(
-            "# Where the certificate is of a private authority:\n# configs:\n#   \"{}\":\n#     tls:\n#       ca_file: \
-             /path/to/ca.pem\n",
-            service.address()
-        ));
-    }
+    content.push_str(&configs(service));
     guide.file("/etc/rancher/k3s/registries.yaml", content);
     guide
+}
+
+/// What the service needs beside its address, to be filled in; nothing where it needs nothing.
+fn configs(service: &Service) -> String {
+    let mut lines = String::new();
+    if service.wanted.login {
+        lines.push_str("#     auth:\n#       username: NAME\n#       password: PASSWORD\n");
+    }
+    if !service.is_plain_http() {
+        lines.push_str("#     tls:\n#       # Where the service's certificate is of a private authority:\n#       ca_file: /path/to/ca.pem\n");
+        if service.wanted.certificate {
+            lines.push_str("#       cert_file: /path/to/client.pem\n#       key_file: /path/to/client.key\n");
+        }
+    }
+    if lines.is_empty() {
+        return lines;
+    }
+    format!("# configs:\n#   \"{}\":\n{lines}", service.address())
 }

@@ -19,11 +19,31 @@ pub(super) fn guide(service: &Service) -> Guide {
             service.address()
         ));
     }
+    guide.note_access(
+        service,
+        &format!(
+            "podman login {}, as the user that pulls; CRI-O reads the file of its `global_auth_file`, which podman login --authfile writes.",
+            service.address()
+        ),
+        &format!(
+            "Put it at /etc/containers/certs.d/{0}/client.cert and its key at /etc/containers/certs.d/{0}/client.key.",
+            service.address()
+        ),
+    );
     guide.note_names_without_host(service);
     let mut content = String::new();
     for registry in &service.registries {
         let separator = if content.is_empty() { "" } else { "\n" };
         let insecure = if service.is_plain_http() { "insecure = true\n" } else { "" };
+        if registry.offline {
+            content.push_str(&format!(
+                "{separator}[[registry]]\nprefix = \"{}\"\nlocation = \"{}/{}\"\n{insecure}",
+                registry.host,
+                service.address(),
+                registry.name
+            ));
+            continue;
+        }
         content.push_str(&format!(
             "{separator}[[registry]]\nprefix = \"{host}\"\nlocation = \"{host}\"\n\n[[registry.mirror]]\nlocation = \
              \"{address}/{name}\"\n{insecure}",

@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use crate::cli::failure::Failure;
 use crate::cli::healthcheck::reachable;
-use crate::config::{DefaultFor, Settings};
+use crate::config::{Access, ClientCertificate, DefaultFor, Settings};
 
 pub(super) struct Service {
     url: Url,
@@ -16,6 +16,7 @@ pub(super) struct Service {
     pub without_host: Vec<String>,
     /// The host of the default upstream, and which requests that name no upstream it answers.
     pub default: Option<(String, DefaultFor)>,
+    pub wanted: Wanted,
 }
 
 /// A registry as image names have it.
@@ -24,8 +25,19 @@ pub(super) struct Registry {
     pub host: String,
     /// The prefix under which the service has it.
     pub name: String,
-    /// Where a client asks when the service does not answer.
+    /// Where a client asks when the service does not answer; the service itself where nothing else can be asked.
     pub origin: String,
+    /// Whether the registry's images lie in the service itself.
+    pub offline: bool,
+}
+
+/// What a client has to show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// A name and a password, except for what is public.
+    pub login: bool,
+    /// A certificate in the TLS handshake, of the listener's `client_ca`.
+    pub certificate: bool,
 }
 
 /// Other names of docker.io, which clients write as docker.io before they look for a mirror.
@@ -37,7 +49,8 @@ impl Service {
             Some(url) => checked(url)?,
             None => first_listener(settings)?,
         };
-        let mut service = Self { url, registries: Vec::new(), without_host: Vec::new(), default: None };
+        let wanted = wanted(settings, &url);
+        let mut service = Self { url, registries: Vec::new(), without_host: Vec::new(), default: None, wanted };
         for upstream in &settings.upstreams {
             let is_hub = upstream.ns.iter().any(|host| host == "docker.io");
             let hosts = upstream.ns.iter().filter(|host| !(is_hub && DOCKER_HUB_ALIASES.contains(&host.as_str())));
@@ -48,11 +61,20 @@ impl Service {
             if upstream.default != DefaultFor::None {
                 service.default = hosts.first().map(|host| ((*host).clone(), upstream.default));
             }
+            let this = service.url().to_owned();
             service.registries.extend(hosts.into_iter().map(|host| Registry {
                 host: host.clone(),
                 name: upstream.name.to_string(),
-                origin: origin(host, &upstream.urls),
+                origin: if upstream.offline { this.clone() } else { origin(host, &upstream.urls) },
+                offline: upstream.offline,
             }));
+        }
+        if service.registries.is_empty() {
+            return Err(Failure::Runtime(
+                "no upstream of the configuration stands for a registry, so there is nothing for a client to be told: add an [[upstream]] \
+                 with the registry's host as name, with `offline = true` where its images are imported and nothing is asked"
+                    .to_owned(),
+            ));
         }
         Ok(service)
     }
@@ -103,6 +125,18 @@ fn checked(url: &Url) -> Result<Url, Failure> {
         return Err(Failure::Usage(message.to_owned()));
     }
     Ok(url.clone())
+}
+
+/// By the listener of the URL's port; behind another port, whatever stands there is taken for the first one.
+fn wanted(settings: &Settings, url: &Url) -> Wanted {
+    let listeners = &settings.listen;
+    let by_port = listeners.iter().find(|listener| Some(listener.address.port()) == url.port_or_known_default());
+    let Some(listener) = by_port.or(listeners.first()) else { return Wanted::default() };
+    let login = listener.auth.map_or(settings.auth.required, |access| access == Access::Required);
+    let asks = listener.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    let insists =
+        asks && listener.tls.as_ref().is_some_and(|tls| tls.client_certificate == ClientCertificate::Required);
+    Wanted { login: login && !insists, certificate: insists }
 }
 
 fn first_listener(settings: &Settings) -> Result<Url, Failure> {

@@ -22,8 +22,13 @@ pub(super) fn guide(service: &Service) -> Guide {
     if !service.is_plain_http() {
         guide.note("If the certificate is of a private authority, add a RegistryTLSConfig document with its `ca`.");
     }
+    guide.note_access(
+        service,
+        "Fill in the name and the password of a user with the rights of PullOnly in the last document.",
+        "Fill in the certificate and its key in the last document.",
+    );
     guide.note_names_without_host(service);
-    let documents: Vec<_> = service
+    let mut documents: Vec<_> = service
         .registries
         .iter()
         .map(|registry| {
@@ -34,6 +39,18 @@ pub(super) fn guide(service: &Service) -> Guide {
             )
         })
         .collect();
+    if service.wanted.login {
+        documents.push(format!(
+            "# apiVersion: v1alpha1\n# kind: RegistryAuthConfig\n# name: \"{}\"\n# username: NAME\n# password: PASSWORD\n",
+            service.address()
+        ));
+    }
+    if service.wanted.certificate {
+        documents.push(format!(
+            "# apiVersion: v1alpha1\n# kind: RegistryTLSConfig\n# name: \"{}\"\n# clientIdentity:\n#   cert: ...\n#   key: ...\n",
+            service.address()
+        ));
+    }
     guide.file("registry-mirrors.yaml", documents.join("---\n"));
     guide
 }

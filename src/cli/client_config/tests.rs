@@ -110,6 +110,72 @@ fn every_client_explains_and_becomes_json() {
     }
 }
 
+const CLIENTS: [Client; 6] =
+    [Client::Containerd, Client::Docker, Client::Podman, Client::Buildkit, Client::K3s, Client::Talos];
+
+fn text(config: &str, client: Client) -> String {
+    guide(client, &Service::new(&parse(config).unwrap(), None).unwrap()).to_text()
+}
+
+/// A site that imports its images: clients ask the service for them and nothing else.
+#[test]
+fn nh2_an_offline_upstream_has_files() {
+    let site = "listen = \"10.0.0.1:5000\"\n[[upstream]]\nname = \"docker.io\"\noffline = true\n\
+                [[upstream]]\nname = \"registry.example\"\noffline = true\n";
+    for client in CLIENTS {
+        let text = text(site, client);
+        assert!(text.contains("http://10.0.0.1:5000") || text.contains("10.0.0.1:5000/docker.io"), "{client:?} {text}");
+        assert!(
+            !text.contains("registry-1.docker.io") && !text.contains("https://registry.example"),
+            "{client:?} {text}"
+        );
+    }
+    let podman: toml::Table = text(site, Client::Podman).parse().unwrap();
+    assert_eq!(podman["registry"][0]["location"].as_str(), Some("10.0.0.1:5000/docker.io"));
+    assert_eq!(podman["registry"][0]["insecure"].as_bool(), Some(true));
+    assert!(podman["registry"][0].get("mirror").is_none());
+    assert!(!text(site, Client::Docker).contains("Take care"));
+}
+
+#[test]
+fn nh2_nothing_to_print_is_a_failure() {
+    for config in ["well_known_upstreams = false\n", "[[upstream]]\nname = \"team\"\nurl = \"https://a.example\"\n"] {
+        let Err(failure) = Service::new(&parse(config).unwrap(), None) else { panic!("{config}") };
+        assert!(failure.exit_code() != 0 && failure.to_string().contains("offline = true"), "{failure}");
+    }
+}
+
+/// A client that is refused goes past its mirror in silence, so it is told what the service wants.
+#[test]
+fn nm1_clients_are_told_of_logins_and_certificates() {
+    let login = format!("{UPSTREAMS}[auth]\nrequired = true\n");
+    for (client, says) in [
+        (Client::Containerd, "Authorization = [\"Basic BASE64\"]"),
+        (Client::Docker, "Docker sends no credentials to a mirror"),
+        (Client::Podman, "podman login 127.0.0.1:5000"),
+        (Client::Buildkit, "docker login 127.0.0.1:5000"),
+        (Client::K3s, "#       password: PASSWORD"),
+        (Client::Talos, "kind: RegistryAuthConfig"),
+    ] {
+        let told = text(&login, client);
+        assert!(told.contains("wants a login") && told.contains(says), "{client:?} {told}");
+        assert!(!text(UPSTREAMS, client).contains("wants a login"), "{client:?}");
+    }
+    // What is written is TOML with the lines as comments, and without them.
+    let containerd = guide(Client::Containerd, &Service::new(&parse(&login).unwrap(), None).unwrap());
+    let filled = containerd.files[0].content.replace("  # [", "[").replace("  #   A", "A");
+    let filled: toml::Table = filled.parse().unwrap();
+    let header = &filled["host"]["http://127.0.0.1:5000"]["header"]["Authorization"];
+    assert_eq!(header[0].as_str(), Some("Basic BASE64"));
+    // Of several listeners it is the one of the URL that counts.
+    let two = "listen = [{ address = \"0.0.0.0:5000\", auth = \"open\" }, { address = \"0.0.0.0:6000\", auth = \"required\" }]\n";
+    let wants = |url: &str| {
+        let url: Url = url.parse().unwrap();
+        Service::new(&parse(two).unwrap(), Some(&url)).unwrap().wanted.login
+    };
+    assert!(!wants("http://a.example:5000") && wants("http://a.example:6000") && !wants("https://a.example"));
+}
+
 #[test]
 fn a_url_with_more_than_a_host_is_refused() {
     for bad in ["http://a/path", "ftp://a", "http://me@a", "http://a?x"] {
