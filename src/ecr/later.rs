@@ -1,5 +1,6 @@
 //! What the operations answer that this registry knows by name only: what ECR answers where nothing of the kind was ever set. That is a
-//! document where ECR has one, and else the exception that ECR has for what is not there; what would set something is refused.
+//! document where ECR has one, and else the exception that ECR has for what is not there; what would set something is refused, unless it
+//! sets what holds anyway.
 
 use super::fault::Fault;
 use super::input::LaterOperation;
@@ -7,7 +8,8 @@ use super::operation_name::OperationName as Name;
 use super::output::{
     BatchGetRepositoryScanningConfigurationOutput, DescribeImageReplicationStatusOutput,
     DescribeImageSigningStatusOutput, GetRegistryScanningConfigurationOutput, ListReplicationBackfillsOutput, Output,
-    RegistryScanningConfiguration, RepositoryScanningConfiguration, RepositoryScanningConfigurationFailure,
+    PutRegistryScanningConfigurationOutput, PutReplicationConfigurationOutput, RegistryScanningConfiguration,
+    RepositoryScanningConfiguration, RepositoryScanningConfigurationFailure,
 };
 use crate::oci::{AccountId, RepositoryName};
 
@@ -67,6 +69,14 @@ impl LaterOperation {
                 let scanning_configuration = RegistryScanningConfiguration::default();
                 let output = GetRegistryScanningConfigurationOutput { registry_id: registry, scanning_configuration };
                 Ok(Output::GetRegistryScanningConfiguration(output))
+            }
+            Name::PutReplicationConfiguration if self.sets_nothing => {
+                let output = PutReplicationConfigurationOutput::default();
+                Ok(Output::PutReplicationConfiguration(output))
+            }
+            Name::PutRegistryScanningConfiguration if self.sets_nothing => {
+                let output = PutRegistryScanningConfigurationOutput::default();
+                Ok(Output::PutRegistryScanningConfiguration(output))
             }
             Name::ListReplicationBackfills => {
                 let output = ListReplicationBackfillsOutput { registry_id: registry, backfills: [] };

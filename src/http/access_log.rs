@@ -40,10 +40,18 @@ pub struct Record {
     trace: TraceSpan,
 }
 
+/// RFC 9562 section 5.4: AWS's clients and those who read their logs expect a request's id in this form.
+fn uuid(random: u128) -> String {
+    let bits = random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{bits:032x}");
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range).unwrap_or_default());
+    parts.join("-")
+}
+
 impl Record {
     pub fn begin<B>(request: &Request<B>, metrics: Metrics, metered: Metered, log: bool, started: Instant) -> Self {
         metrics.http_in_flight.inc();
-        let request_id = format!("{:016x}", fastrand::u64(..));
+        let request_id = uuid(fastrand::u128(..));
         let trace = TraceSpan::begin(request.method(), request.uri().path(), request.headers(), oci::template);
         trace.is_request(&request_id);
         let user_agent = request.headers().get(http::header::USER_AGENT).filter(|_| log);
@@ -199,5 +207,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Logged<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c8_request_ids_are_uuids() {
+        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
     }
 }

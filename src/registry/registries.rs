@@ -9,6 +9,8 @@ use super::names::NameError;
 use crate::config::{AccountSettings, AuthSettings};
 use crate::oci::AccountId;
 
+const AWS_DOMAINS: [&str; 2] = [".amazonaws.com", ".amazonaws.com.cn"];
+
 /// The registries of this process.
 pub struct Registries {
     home: AccountId,
@@ -59,12 +61,22 @@ impl Registries {
 
     /// What the `Host` that a client came to says; `None` where it is no name of a registry.
     pub fn chosen_by(&self, host: Option<&str>) -> Result<Option<Chosen>, NameError> {
-        let Some(host) = host.filter(|_| self.domain.is_some() || !self.by_host.is_empty()) else { return Ok(None) };
+        let Some(host) = host.filter(|_| self.domain.is_some() || !self.by_host.is_empty() || self.all.len() > 1)
+        else {
+            return Ok(None);
+        };
         let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
         let name = if port.bytes().all(|c| c.is_ascii_digit()) { name } else { host };
+        // The final dot says that the name is whole.
         let name = name.to_ascii_lowercase();
-        if let Some(account) = self.by_host.get(&name) {
+        let name = name.strip_suffix('.').unwrap_or(&name);
+        if let Some(account) = self.by_host.get(name) {
             return Ok(Some(Chosen { account: *account, region: None }));
+        }
+        // AWS's own name of a registry that is here, which a client was made to resolve to us.
+        let of_aws = AWS_DOMAINS.iter().find_map(|domain| name.strip_suffix(domain)).and_then(of_ecr);
+        if let Some((account, region)) = of_aws.filter(|(account, _)| self.has(*account)) {
+            return Ok(Some(Chosen { account, region: Some(region.to_owned()) }));
         }
         let below = self.domain.as_deref().and_then(|domain| name.strip_suffix(domain));
         let Some((account, region)) = below.and_then(of_ecr) else { return Ok(None) };
@@ -125,6 +137,13 @@ mod tests {
             ("222222222222.dkr.ecr.a.b.registry.example", "home"),
             ("22222222222.dkr.ecr.a.registry.example", "home"),
             ("x.team.example", "home"),
+            ("team.example.", "222222222222 "),
+            ("team.example.:5000", "222222222222 "),
+            ("333333333333.dkr.ecr.local.registry.example.", "333333333333 local"),
+            // C8: a registry that is here, by the name that it has at AWS; others' names are not ours to answer for.
+            ("222222222222.dkr.ecr.eu-central-1.amazonaws.com", "222222222222 eu-central-1"),
+            ("222222222222.dkr.ecr.cn-north-1.amazonaws.com.cn", "222222222222 cn-north-1"),
+            ("999999999999.dkr.ecr.eu-central-1.amazonaws.com", "home"),
         ] {
             assert_eq!(chosen(host), expected, "{host}");
         }

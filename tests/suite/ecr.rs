@@ -272,3 +272,42 @@ async fn what_is_not_configured() {
     let denied = api(&client, "nobody", "GetRegistryScanningConfiguration", json!({})).await;
     assert_fault(&denied, "AccessDeniedException");
 }
+
+/// A tag key that policies guard is not overwritten by another spelling of it, which conditions would take for it.
+#[tokio::test]
+async fn s4_a_guarded_tag_key_has_one_spelling() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    let (client, arn) = (proxy.client(), "arn:aws:ecr:eu-west-1:000000000000:repository/team/app");
+    let new = json!({ "repositoryName": "team/app", "tags": [{ "Key": "team", "Value": "a" }] });
+    api(&client, "root", "CreateRepository", new).await.assert_status(200);
+    let tag = async |user: &str, key: &str, value: &str| {
+        let tags = json!([{ "Key": key, "Value": value }]);
+        api(&client, user, "TagResource", json!({ "resourceArn": arn, "tags": tags })).await
+    };
+    let policy = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Principal": "*", "Action": "ecr:TagResource" },
+        { "Effect": "Deny", "Principal": "*", "Action": "ecr:TagResource",
+          "Condition": { "ForAnyValue:StringEquals": { "aws:TagKeys": "team" } } },
+    ] });
+    let set = json!({ "repositoryName": "team/app", "policyText": policy.to_string() });
+    api(&client, "root", "SetRepositoryPolicy", set).await.assert_status(200);
+    assert_fault(&tag("reader", "team", "b").await, "AccessDeniedException");
+    for key in ["TEAM", "Team"] {
+        assert_fault(&tag("reader", key, "b").await, "InvalidTagParameterException");
+    }
+    tag("reader", "Other", "b").await.assert_status(200);
+    let tags = api(&client, "root", "ListTagsForResource", json!({ "resourceArn": arn })).await.json();
+    let expected = json!([{ "Key": "Other", "Value": "b" }, { "Key": "team", "Value": "a" }]);
+    assert_eq!(tags["tags"], expected);
+}
+
+/// ECR says which policy is wrong.
+#[tokio::test]
+async fn c8_the_registry_policy_is_called_so() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    let answer = api(&proxy.client(), "root", "PutRegistryPolicy", json!({ "policyText": "{}" })).await;
+    assert_fault(&answer, "InvalidParameterException");
+    assert!(answer.text().contains("Invalid registry policy provided"), "{}", answer.text());
+}

@@ -54,7 +54,9 @@ async fn nh2_imported_images_are_pulled_whichever_way_clients_name_them() {
     let tags = proxy.get("/v2/library/nginx/tags/list?ns=docker.io").await;
     assert_eq!(tags.json()["tags"], json!(["1"]));
     // What was not imported is not there, at once.
-    for to in ["/v2/library/redis/manifests/1?ns=docker.io", "/v2/library/redis/manifests/1", "/v2/docker.io/a/b/manifests/1"] {
+    for to in
+        ["/v2/library/redis/manifests/1?ns=docker.io", "/v2/library/redis/manifests/1", "/v2/docker.io/a/b/manifests/1"]
+    {
         proxy.get(to).await.assert_status(404);
     }
     let absent = format!("/v2/library/nginx/blobs/{}?ns=docker.io", tool.layer().digest);

@@ -33,6 +33,11 @@ impl Fault {
     pub fn unknown_operation(target: &str) -> Self {
         const SHOWN_CHARS: usize = 200;
         let target: String = target.chars().take(SHOWN_CHARS).collect();
+        if target.starts_with("SpencerFrontendService.") {
+            let message = "This registry has the API of ecr and not that of ecr-public: use `aws ecr`, and a policy for \"Principal\": \"*\" on \
+                           repositories that everybody may pull from";
+            return Self::new(Exception::UnknownOperation, message);
+        }
         Self::new(Exception::UnknownOperation, format!("There is no operation {target:?}"))
     }
 

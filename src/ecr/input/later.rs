@@ -5,6 +5,7 @@
 use super::super::fault::Fault;
 use super::super::image::RequestedImage;
 use super::super::operation_name::OperationName;
+use super::item::Item;
 use super::members::Members;
 use super::shape;
 use crate::oci::{AccountId, RepositoryName};
@@ -19,6 +20,8 @@ pub struct LaterOperation {
     pub image: Option<RequestedImage>,
     /// Whether a lifecycle policy comes with the request, so that none need be set.
     pub brings_policy: bool,
+    /// Whether what it would set is what holds anyway: no replication, or basic scanning without rules.
+    pub sets_nothing: bool,
 }
 
 impl LaterOperation {
@@ -49,6 +52,22 @@ impl LaterOperation {
             _ => None,
         };
         let policy = members.optional("lifecyclePolicyText", |item| item.text_within(100..=30_720))?;
-        Ok(Self { name, registry_id, repositories, image, brings_policy: policy.is_some() })
+        let sets_nothing = match name {
+            OperationName::PutReplicationConfiguration => {
+                members.optional("replicationConfiguration", |item| has_no_rules(&mut item.object()?))? == Some(true)
+            }
+            OperationName::PutRegistryScanningConfiguration => {
+                let kind = members.optional("scanType", Item::text)?;
+                kind.is_none_or(|kind| kind == "BASIC") && has_no_rules(members)?
+            }
+            _ => false,
+        };
+        Ok(Self { name, registry_id, repositories, image, brings_policy: policy.is_some(), sets_nothing })
     }
+}
+
+/// Rules are not looked into: any would be refused.
+fn has_no_rules(members: &mut Members) -> Result<bool, Fault> {
+    let rules = members.optional("rules", |item| item.list(0..=25, |_| Ok(())))?;
+    Ok(rules.is_none_or(|rules| rules.is_empty()))
 }

@@ -10,6 +10,7 @@ use super::image::{
 use super::later::{
     BatchGetRepositoryScanningConfigurationOutput, DescribeImageReplicationStatusOutput,
     DescribeImageSigningStatusOutput, GetRegistryScanningConfigurationOutput, ListReplicationBackfillsOutput,
+    PutRegistryScanningConfigurationOutput, PutReplicationConfigurationOutput,
 };
 use super::layer::{
     BatchCheckLayerAvailabilityOutput, CompleteLayerUploadOutput, GetDownloadUrlForLayerOutput,
@@ -75,8 +76,10 @@ pub enum Output {
     Exclusion(ExclusionOutput),
     ListPullTimeUpdateExclusions(ListPullTimeUpdateExclusionsOutput),
 
+    PutRegistryScanningConfiguration(PutRegistryScanningConfigurationOutput),
     GetRegistryScanningConfiguration(GetRegistryScanningConfigurationOutput),
     BatchGetRepositoryScanningConfiguration(BatchGetRepositoryScanningConfigurationOutput),
+    PutReplicationConfiguration(PutReplicationConfigurationOutput),
     ListReplicationBackfills(ListReplicationBackfillsOutput),
     DescribeImageReplicationStatus(DescribeImageReplicationStatusOutput),
     DescribeImageSigningStatus(DescribeImageSigningStatusOutput),

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::super::arn::RepositoryArn;
 use super::super::image::RequestedImage;
+use super::registry::ReplicationConfiguration;
 use super::text;
 use crate::oci::{AccountId, RepositoryName};
 
@@ -15,6 +16,18 @@ pub type Nothing = [(); 0];
 pub struct GetRegistryScanningConfigurationOutput {
     pub registry_id: AccountId,
     pub scanning_configuration: RegistryScanningConfiguration,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PutRegistryScanningConfigurationOutput {
+    registry_scanning_configuration: RegistryScanningConfiguration,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PutReplicationConfigurationOutput {
+    replication_configuration: ReplicationConfiguration,
 }
 
 /// What a registry of ECR has before anything is set.

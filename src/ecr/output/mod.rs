@@ -27,7 +27,8 @@ pub use image::{
 pub use later::{
     BatchGetRepositoryScanningConfigurationOutput, DescribeImageReplicationStatusOutput,
     DescribeImageSigningStatusOutput, GetRegistryScanningConfigurationOutput, ListReplicationBackfillsOutput,
-    RegistryScanningConfiguration, RepositoryScanningConfiguration, RepositoryScanningConfigurationFailure,
+    PutRegistryScanningConfigurationOutput, PutReplicationConfigurationOutput, RegistryScanningConfiguration,
+    RepositoryScanningConfiguration, RepositoryScanningConfigurationFailure,
 };
 pub use layer::{
     BatchCheckLayerAvailabilityOutput, CompleteLayerUploadOutput, GetDownloadUrlForLayerOutput,

@@ -135,7 +135,10 @@ fn later_operations_answer_what_ecr_answers_where_nothing_is_set() {
         ("DeleteLifecyclePolicy", refused("LifecyclePolicyNotFoundException")),
         ("StartLifecyclePolicyPreview", refused("LifecyclePolicyNotFoundException")),
         ("GetLifecyclePolicyPreview", refused("LifecyclePolicyPreviewNotFoundException")),
-        ("PutRegistryScanningConfiguration", unsupported()),
+        (
+            "PutRegistryScanningConfiguration",
+            json!({"registryScanningConfiguration": {"scanType": "BASIC", "rules": []}}),
+        ),
         (
             "GetRegistryScanningConfiguration",
             json!({"registryId": ACCOUNT, "scanningConfiguration": {"scanType": "BASIC", "rules": []}}),
@@ -184,6 +187,25 @@ fn later_operations_answer_what_ecr_answers_where_nothing_is_set() {
     let mut tried = later_body();
     tried["lifecyclePolicyText"] = json!("x".repeat(100));
     assert_eq!(later_answer("StartLifecyclePolicyPreview", &tried, false), unsupported());
+    // What holds anyway can be set: Terraform and the CDK write it down.
+    let rule = json!({"scanFrequency": "SCAN_ON_PUSH", "repositoryFilters": []});
+    for (name, body, expected) in [
+        (
+            "PutReplicationConfiguration",
+            json!({"replicationConfiguration": {"rules": []}}),
+            json!({"replicationConfiguration": {"rules": []}}),
+        ),
+        ("PutReplicationConfiguration", json!({"replicationConfiguration": {"rules": [{}]}}), unsupported()),
+        (
+            "PutRegistryScanningConfiguration",
+            json!({"scanType": "BASIC", "rules": []}),
+            json!({"registryScanningConfiguration": {"scanType": "BASIC", "rules": []}}),
+        ),
+        ("PutRegistryScanningConfiguration", json!({"scanType": "BASIC", "rules": [rule]}), unsupported()),
+        ("PutRegistryScanningConfiguration", json!({"scanType": "ENHANCED"}), unsupported()),
+    ] {
+        assert_eq!(later_answer(name, &body, false), expected, "{name} {body}");
+    }
     for image in [json!({}), json!({"imageDigest": "x"}), json!({"imageTag": "-x"})] {
         let body = json!({"repositoryName": "team/app", "imageId": image});
         assert_eq!(refusal("DescribeImageScanFindings", &body), Some(Exception::InvalidParameter));

@@ -17,7 +17,8 @@ impl Control<'_> {
     pub(super) async fn set_repository_policy(&self, input: SetRepositoryPolicy) -> Result<Output, Fault> {
         let name = input.repository.name;
         let row = self.row(&name).await?;
-        let document = Document::parse(Kind::Repository, &input.policy_text, MAX_BYTES).map_err(|e| refused(&e))?;
+        let document =
+            Document::parse(Kind::Repository, &input.policy_text, MAX_BYTES).map_err(|e| refused("repository", &e))?;
         if !input.force && self.locks_out(&name, &document) {
             return Err(Fault::repository_policy_locks_out());
         }
@@ -46,7 +47,7 @@ impl Control<'_> {
     }
 
     pub(super) async fn put_registry_policy(&self, input: PutRegistryPolicy) -> Result<Output, Fault> {
-        Document::parse(Kind::Registry, &input.policy_text, MAX_BYTES).map_err(|e| refused(&e))?;
+        Document::parse(Kind::Registry, &input.policy_text, MAX_BYTES).map_err(|e| refused("registry", &e))?;
         let put = self.meta.put_document(
             self.endpoint.account,
             DocumentKind::RegistryPolicy,
@@ -97,6 +98,7 @@ impl Control<'_> {
     }
 }
 
-fn refused(error: &DocumentError) -> Fault {
-    Fault::invalid_parameter("policyText", &format!("Invalid repository policy provided: {error}"))
+/// `of` is what the policy is of, as ECR says it.
+fn refused(of: &str, error: &DocumentError) -> Fault {
+    Fault::invalid_parameter("policyText", &format!("Invalid {of} policy provided: {error}"))
 }

@@ -11,8 +11,17 @@ impl Control<'_> {
     pub(super) async fn tag_resource(&self, input: TagResource) -> Result<Output, Fault> {
         let row = self.row(&input.resource.name).await?;
         let mut tags = row.settings.resource_tags;
-        // Conditions do not tell capitals apart: a key is one, however it is spelled.
-        tags.retain(|key, _| !input.tags.iter().any(|tag| tag.key.eq_ignore_ascii_case(key)));
+        // Conditions do not tell capitals apart, so a key has one spelling. Another one is refused: policies were asked about the key as it
+        // was written, and a key that they guard must not be overwritten by it.
+        for (at, tag) in (1_usize..).zip(&input.tags) {
+            let other = |key: &&String| **key != tag.key && key.eq_ignore_ascii_case(&tag.key);
+            if let Some(there) = tags.keys().find(other) {
+                let detail = format!(
+                    "The repository has the tag key '{there}', which differs in capitals only: write it so, or remove it first"
+                );
+                return Err(Fault::invalid_tag_parameter(&format!("tags.{at}.member.key"), &detail));
+            }
+        }
         tags.extend(input.tags.into_iter().map(|tag| (tag.key, tag.value)));
         if tags.len() > MAX_RESOURCE_TAGS {
             return Err(Fault::too_many_tags(MAX_RESOURCE_TAGS));
