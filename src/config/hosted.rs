@@ -29,6 +29,12 @@ pub struct HostedSettings {
     pub tag_mutability: TagMutability,
     /// Tags for which the other holds: names, with `*` for anything.
     pub tag_mutability_except: Vec<String>,
+    /// Bytes of manifests that images which were pulled through have in the database. Default 1 GiB.
+    #[serde(serialize_with = "show::size")]
+    pub pulled_bytes: u64,
+    /// An image that nobody pulled through for this long leaves the list. Default 90 d.
+    #[serde(serialize_with = "show::duration")]
+    pub pulled_ttl: Duration,
     /// What nobody has needed for this long may be removed. Default 24 h.
     #[serde(serialize_with = "show::duration")]
     pub grace: Duration,
@@ -108,6 +114,19 @@ pub(super) static SECTION: Section = Section {
             meaning: "Tags for which the opposite of `tag_mutability` holds; `*` stands for anything, as in `\"dev-*\"`.",
         },
         Key {
+            name: "pulled_bytes",
+            kind: Kind::Size { min: 16 << 20, max: 1 << 40 },
+            fallback: Fallback::Value(r#""1GiB""#),
+            meaning: "Bytes of manifests that images which were pulled through have in the database, so that they are listed: those that were \
+                      pulled longest ago leave the list first. What is served does not depend on it.",
+        },
+        Key {
+            name: "pulled_ttl",
+            kind: Kind::Window,
+            fallback: Fallback::Value(r#""90d""#),
+            meaning: "An image that was pulled through leaves the list when nobody pulled it for this long.",
+        },
+        Key {
             name: "grace",
             kind: Kind::Timeout,
             fallback: Fallback::Value(r#""24h""#),
@@ -144,6 +163,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<HostedSettings> {
     let upload_ttl = reader.get("upload_ttl", value::duration);
     let tag_mutability = reader.get("tag_mutability", value::choice);
     let except = reader.list("tag_mutability_except", value::element);
+    let pulled_bytes = reader.get("pulled_bytes", value::size);
+    let pulled_ttl = reader.get("pulled_ttl", value::duration);
     let grace = reader.get("grace", value::duration);
     let reclaim_every = reader.get("reclaim_every", value::duration);
     let scrub_every = reader.get("scrub_every", value::duration);
@@ -157,6 +178,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<HostedSettings> {
         upload_ttl: upload_ttl?,
         tag_mutability: if tag_mutability? == "immutable" { TagMutability::Immutable } else { TagMutability::Mutable },
         tag_mutability_except: except?.unwrap_or_default().into_iter().map(|(_, pattern)| pattern).collect(),
+        pulled_bytes: pulled_bytes?,
+        pulled_ttl: pulled_ttl?,
         grace: grace?,
         reclaim_every: reclaim_every?,
         scrub_every: scrub_every?,

@@ -169,12 +169,21 @@ impl Registry {
     ) -> Result<Answer, Error> {
         let Shared { pull_through, pulled, .. } = &*self.shared;
         let answer = pull_through.read_manifest(repository.clone(), reference.clone(), accept, want).await?;
-        if let Body::Manifest { digest, media_type, bytes: Some(content), .. } = &answer.body {
-            let (digest, media_type, content) = (*digest, media_type.clone(), content.clone());
-            // An upstream may give each set of types another manifest; the list has what most clients are given.
-            let reference = if accept == AcceptSet::current() { reference } else { Reference::Digest(digest) };
-            let manifest = PulledManifest { reference, digest, media_type, content };
-            pulled.note(&repository, manifest, principal).await;
+        // An upstream may give each set of types another manifest; the list has what most clients are given.
+        let tag = reference.tag().filter(|_| accept == AcceptSet::current());
+        match &answer.body {
+            Body::Manifest { digest, media_type, bytes: Some(content), .. } => {
+                let (digest, media_type, content) = (*digest, media_type.clone(), content.clone());
+                let manifest = PulledManifest { tags: tag.into_iter().cloned().collect(), digest, media_type, content };
+                pulled.note(&repository, manifest, principal).await;
+            }
+            // Most clients ask for a tag's digest, and then for the manifest by it.
+            Body::Manifest { digest, bytes: None, .. } => {
+                if let Some(tag) = tag {
+                    pulled.note_meaning(&repository, tag, *digest);
+                }
+            }
+            _ => {}
         }
         Ok(answer)
     }

@@ -10,12 +10,15 @@ use super::hosted::{Hosted, PulledManifest};
 use super::names;
 use super::pull_through::PullThrough;
 use crate::meta::{Meta, RepositoryId, RepositoryRow};
-use crate::oci::{Digest, QualifiedName, Reference};
+use crate::oci::{AcceptSet, Digest, QualifiedName, Reference, Tag};
 
 /// What was written down a moment ago. Another process may have deleted it since.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 const MAX_REMEMBERED: u64 = 100_000;
+
+/// Tags of one image that are written down with it.
+const MAX_TAGS: u32 = 100;
 
 /// How long a client waits for it.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,8 +38,9 @@ impl Pulled {
 
     /// Writes an image down, if it is not, and that it was pulled. A client gets its answer whatever comes of this.
     pub(super) async fn note(&self, repository: &names::Repository, manifest: PulledManifest, principal: &str) {
-        let key = (repository.own.clone(), manifest.reference.clone());
         let digest = manifest.digest;
+        let reference = manifest.tags.first().map_or(Reference::Digest(digest), |tag| Reference::Tag(tag.clone()));
+        let key = (repository.own.clone(), reference);
         let id = match self.written.get(&key) {
             Some((written, id)) if written == digest => id,
             _ => {
@@ -50,7 +54,40 @@ impl Pulled {
         }
     }
 
+    /// A client was told what a tag means. If it gets the manifest by its digest next, the image has the tag.
+    pub(super) fn note_meaning(&self, repository: &names::Repository, tag: &Tag, digest: Digest) {
+        let by_tag = (repository.own.clone(), Reference::Tag(tag.clone()));
+        if self.written.get(&by_tag).is_none_or(|(written, _)| written != digest) {
+            self.written.invalidate(&(repository.own.clone(), Reference::Digest(digest)));
+        }
+    }
+
     async fn write(
+        &self,
+        repository: &names::Repository,
+        mut manifest: PulledManifest,
+        principal: &str,
+    ) -> Option<RepositoryId> {
+        if manifest.tags.is_empty() {
+            manifest.tags = self.tags_of(repository, &manifest.digest).await;
+        }
+        let (own, digest, tags) = (&repository.own, manifest.digest, manifest.tags.clone());
+        let id = self.keep(repository, manifest, principal).await;
+        for tag in tags {
+            self.written.insert((own.clone(), Reference::Tag(tag)), (digest, id));
+        }
+        id
+    }
+
+    async fn tags_of(&self, repository: &names::Repository, digest: &Digest) -> Vec<Tag> {
+        let tags = self.meta.tags_of(&repository.local, digest, AcceptSet::current(), MAX_TAGS).await;
+        tags.unwrap_or_else(|error| {
+            tracing::warn!(%error, repository = %repository.own, "the tags of what was pulled cannot be read; it is listed without");
+            Vec::new()
+        })
+    }
+
+    async fn keep(
         &self,
         repository: &names::Repository,
         manifest: PulledManifest,

@@ -6,7 +6,7 @@ use crate::client::{Answer, Client};
 use crate::edge::{SECRET, USERS, api, as_user, assert_fault, basic, push_as};
 use crate::proxy::{HUB, Proxy, Setup, blob, manifest};
 use crate::push::{an_image, path};
-use crate::upstream::FakeUpstream;
+use crate::upstream::{FakeUpstream, Image, OCI_INDEX};
 
 const REPO: &str = "team/app";
 
@@ -273,6 +273,82 @@ async fn what_is_pulled_is_an_image_of_the_registry() {
         assert_eq!(one["imageTags"].as_array().is_some_and(|tags| !tags.is_empty()), is_new, "{one}");
     }
     assert!(!proxy.log().contains(SECRET));
+}
+
+/// docker and containerd ask what a tag means, and get the manifest by its digest: the image is listed with the tag all the same, and its
+/// size is that of all its parts, in the home registry and in another.
+#[tokio::test]
+async fn c3_what_clients_pull_is_listed_with_tags_and_whole_sizes() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[1000, 3000]);
+    let other = upstream.untagged_image(REPO, 2, &[50_000]);
+    let index = upstream.index(REPO, "multi", OCI_INDEX, &[&image, &other]);
+    let proxy = two_registries(&upstream).await;
+    let (home, theirs) = (proxy.client(), proxy.client().as_host("team.example"));
+    let (root, others) = (basic("root"), basic("other"));
+    let whole = |image: &Image| {
+        let parts = image.layers.iter().chain([&image.config, &image.manifest]);
+        parts.map(|part| part.bytes.len() as u64).sum::<u64>()
+    };
+    for (client, user, who) in [(&home, "root", &root), (&theirs, "other", &others)] {
+        let pull = async |tag: &str, digest: &str| {
+            with(client, who, "HEAD", &manifest(REPO, tag)).await.assert_status(200);
+            with(client, who, "GET", &manifest(REPO, digest)).await.assert_status(200);
+        };
+        let listed = async || {
+            let local = format!("{HUB}/{REPO}");
+            let answer = api(client, user, "DescribeImages", json!({ "repositoryName": local })).await;
+            answer.assert_status(200);
+            answer.json()["imageDetails"].as_array().unwrap().clone()
+        };
+        pull("latest", &image.manifest.digest).await;
+        let found = listed().await;
+        assert_eq!(found.len(), 1);
+        assert!(found[0]["imageTags"].as_array().unwrap().contains(&json!("latest")), "{}", found[0]);
+        assert_eq!(found[0]["imageSizeInBytes"], whole(&image), "{}", found[0]);
+        // Another tag of the same image, whose digest the client has already.
+        upstream.manifest(REPO, Some("stable"), image.media_type, image.manifest.bytes.clone());
+        pull("stable", &image.manifest.digest).await;
+        assert_eq!(listed().await[0]["imageTags"], json!(["latest", "stable"]));
+        // Of an index it is the largest child that was pulled.
+        pull("multi", &index.digest).await;
+        for child in [&image, &other] {
+            with(client, who, "GET", &manifest(REPO, &child.manifest.digest)).await.assert_status(200);
+        }
+        let found = listed().await;
+        let of_index = found.iter().find(|one| one["imageDigest"] == json!(index.digest)).unwrap();
+        assert_eq!(of_index["imageTags"], json!(["multi"]));
+        assert_eq!(of_index["imageSizeInBytes"], whole(&other), "{of_index}");
+    }
+}
+
+/// Whoever may pull fills the database with manifests up to a limit; what is served does not depend on it.
+#[tokio::test]
+async fn t22_what_is_pulled_through_is_listed_up_to_a_limit() {
+    const LIMIT: u64 = 16 << 20;
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
+    setup.hosted.set("pulled_bytes", LIMIT);
+    let proxy = setup.start().await;
+    let digests: Vec<String> = (0..10)
+        .map(|seed| {
+            let filler = format!("{seed}{}", "x".repeat(3 << 20));
+            let manifest = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [], "annotations": { "filler": filler } });
+            upstream.manifest(REPO, Some(&format!("v{seed}")), OCI_INDEX, manifest.to_string())
+        })
+        .collect();
+    for seed in 0..digests.len() {
+        as_user(&proxy, "reader", "GET", &manifest(REPO, &format!("v{seed}"))).await.assert_status(200);
+        let listed = images(&proxy, &format!("{HUB}/{REPO}")).await;
+        let bytes: u64 = listed.iter().map(|image| image["imageSizeInBytes"].as_u64().unwrap()).sum();
+        assert!(bytes <= LIMIT, "{bytes} bytes are listed");
+        assert!(listed.iter().any(|image| image["imageTags"] == json!([format!("v{seed}")])), "the last one is listed");
+    }
+    upstream.refuse();
+    for digest in &digests {
+        as_user(&proxy, "reader", "GET", &manifest(REPO, digest)).await.assert_status(200);
+    }
 }
 
 /// What is deleted is forgotten: upstream is asked again, and what comes is an image again.

@@ -204,10 +204,15 @@ impl Meta {
     }
 }
 
+/// A repository that is pulled through has no blobs of its own: their sizes are those that its manifests say.
 fn select() -> String {
+    let told = "SELECT MAX(link.size) FROM upstream_link AS link \
+                JOIN upstream_repository AS source ON source.id = link.repository_id \
+                JOIN repository ON repository.id = part.repository_id AND repository.upstream IS NOT NULL \
+                WHERE source.name IN (repository.name, repository.account || '/' || repository.name) AND link.digest = part.target";
     let blobs = |of: &str| {
         format!(
-            "COALESCE((SELECT SUM(blob_link.size) FROM manifest_reference AS part JOIN blob_link \
+            "COALESCE((SELECT SUM(COALESCE(blob_link.size, ({told}), 0)) FROM manifest_reference AS part LEFT JOIN blob_link \
              ON blob_link.repository_id = part.repository_id AND blob_link.digest = part.target \
              WHERE part.repository_id = {of}.repository_id AND part.digest = {of}.digest AND part.kind = 'blob'), 0)"
         )

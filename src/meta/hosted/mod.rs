@@ -7,6 +7,7 @@ mod manifests;
 mod reclaim;
 mod repositories;
 mod tags;
+mod trim;
 mod uploads;
 
 pub use blobs::{BlobLink, StoredBlobRow, Unlinked};

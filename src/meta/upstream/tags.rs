@@ -41,6 +41,29 @@ impl Meta {
         }))
     }
 
+    /// Tags that mean the manifest, as far as upstream was asked; at most `limit`.
+    pub async fn tags_of(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        accept: AcceptSet,
+        limit: u32,
+    ) -> Result<Vec<Tag>, Error> {
+        let names: Vec<String> = sqlx::query_scalar(
+            "SELECT tag.name FROM upstream_tag AS tag JOIN upstream_repository AS repository \
+             ON repository.id = tag.repository_id \
+             WHERE repository.name = $1 AND tag.digest = $2 AND tag.accept = $3 ORDER BY tag.name LIMIT $4",
+        )
+        .bind(repository.as_str())
+        .bind(digest.to_string())
+        .bind(i64::from(accept.bits()))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        names.into_iter().map(|text| text.parse().map_err(|_| Error::Malformed { what: "a tag", text })).collect()
+    }
+
     pub async fn put_tag(
         &self,
         repository: &RepositoryName,

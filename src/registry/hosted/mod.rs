@@ -8,6 +8,7 @@ mod blobs;
 mod manifests;
 mod mutability;
 mod pulled;
+mod pulled_room;
 mod pulls;
 mod quota;
 mod reclaim;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::task::TaskTracker;
 
+use self::pulled_room::PulledRoom;
 use self::pulls::Pulls;
 use self::quota::{Quotas, Taken};
 use self::remembered::Remembered;
@@ -61,6 +63,7 @@ struct Inner {
     /// Uploads that this process has written to.
     uploads: Mutex<HashMap<UploadId, Arc<Session>>>,
     pulls: Pulls,
+    pulled_room: PulledRoom,
     quotas: Quotas,
     tasks: TaskTracker,
 }
@@ -104,6 +107,7 @@ impl Hosted {
             remembered,
             uploads: Mutex::default(),
             pulls: Pulls::new(),
+            pulled_room: PulledRoom::new(),
             quotas,
             tasks: TaskTracker::new(),
         };

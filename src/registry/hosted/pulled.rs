@@ -6,12 +6,13 @@ use super::manifests::read;
 use super::{Hosted, templates};
 use crate::ecr::AppliedFor;
 use crate::meta::{Put, RepositoryId, RepositoryRow, TagWrite, now_ms};
-use crate::oci::{Digest, MediaType, QualifiedName, Reference};
+use crate::oci::{Digest, MediaType, QualifiedName, Reference, Tag};
 use crate::registry::Error;
 
 /// A manifest that a client got from an upstream's repository.
 pub(in crate::registry) struct PulledManifest {
-    pub reference: Reference,
+    /// Those that are known to mean it.
+    pub tags: Vec<Tag>,
     pub digest: Digest,
     pub media_type: MediaType,
     pub content: Bytes,
@@ -30,15 +31,16 @@ impl Hosted {
         let (this, name, upstream, principal) = (self.clone(), name.clone(), upstream.to_owned(), principal.to_owned());
         self.carry_out(async move {
             let Some(id) = this.make_pulled(&name, &upstream).await? else { return Ok(None) };
-            let kept = this.inner.meta.manifest(id, &manifest.reference).await?;
-            if kept.is_some_and(|kept| kept.digest == manifest.digest) {
+            if this.is_kept(id, &manifest).await? {
                 return Ok(Some(id));
             }
-            let PulledManifest { reference, digest, media_type, content } = manifest;
+            if !this.has_pulled_room(manifest.content.len() as u64).await? {
+                return Ok(None);
+            }
+            let PulledManifest { tags, digest, media_type, content } = manifest;
             let Ok(manifest) = read(digest, Some(media_type), content, false) else { return Ok(None) };
             // Upstream decides what its tags mean.
-            let tags: Vec<_> =
-                reference.tag().map(|tag| TagWrite { tag: tag.clone(), immutable: false }).into_iter().collect();
+            let tags: Vec<_> = tags.into_iter().map(|tag| TagWrite { tag, immutable: false }).collect();
             let put = this.inner.meta.put_manifest(id, &manifest, &tags, &principal, now_ms()).await?;
             this.inner.remembered.changed(id);
             if put == Put::Stored {
@@ -48,6 +50,17 @@ impl Hosted {
             Ok(None)
         })
         .await
+    }
+
+    async fn is_kept(&self, id: RepositoryId, manifest: &PulledManifest) -> Result<bool, Error> {
+        let meta = &self.inner.meta;
+        for tag in &manifest.tags {
+            if meta.tag_digest(id, tag).await? != Some(manifest.digest) {
+                return Ok(false);
+            }
+        }
+        let is_tagged = !manifest.tags.is_empty();
+        Ok(is_tagged || meta.manifest(id, &Reference::Digest(manifest.digest)).await?.is_some())
     }
 
     /// The repository, made if it is missing. A template says how it is set up.
