@@ -62,7 +62,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let declared = declared(&settings.upstreams, &metrics, &meter)?;
     let registries = Arc::new(Registries::new(&settings.auth, &settings.accounts));
     let upstreams = Upstreams::new(registries, declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
-    let upstreams = upstreams.metered_by(meter.clone());
+    let upstreams = upstreams.metered_by(meter.clone()).ruled_by(settings.rules.clone());
     upstreams.read_rules().await?;
     let registry = Registry::new(
         upstreams,

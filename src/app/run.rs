@@ -97,6 +97,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     background.spawn(async move { registry.refresh_in_background(stopped).await });
     let (registry, stopped) = (core.registry.clone(), stop.clone());
     background.spawn(async move { registry.follow_rules(stopped).await });
+    let (registry, stopped) = (core.registry.clone(), stop.clone());
+    background.spawn(async move { registry.probe_upstreams(stopped).await });
     background.spawn(changes::follow(&core, stop.clone()));
     background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
     background.spawn(memory::give_back(stop.clone()));

@@ -23,6 +23,7 @@ mod metering;
 mod oidc;
 mod repository;
 mod role;
+mod rules;
 mod storage;
 mod telemetry;
 
@@ -66,12 +67,13 @@ pub use quantity::parse_duration;
 pub use reference::reference;
 pub use repository::RepositorySettings;
 pub use role::RoleSettings;
+pub use rules::RulesSettings;
 pub use settings::Settings;
 pub use source::{Source, load, parse};
 pub use starter::starter_file;
 pub use storage::{BucketSettings, Encryption, StorageSettings};
 pub use telemetry::{LogFormat, TelemetrySettings};
-pub use upstream::{OnNotFound, UpstreamName, UpstreamSettings};
+pub use upstream::{OnNotFound, ProxySetting, UpstreamName, UpstreamSettings};
 pub use watch::{Trigger, Watch};
 pub use well_known::upstream_for_rule;
 

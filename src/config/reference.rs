@@ -43,7 +43,7 @@ alone.
 ## Changes while it runs
 
 The file and the files that it names (certificates, authorities, passwords) are looked at every two seconds, and at once
-on SIGHUP. A change of upstreams or of the cache's limits holds from then on. `listen`, `data`, `[http]`, `[admin]`, `[metering]` and
+on SIGHUP. A change of upstreams or of the cache's limits holds from then on. `listen`, `data`, `[http]`, `[admin]`, `[metering]`, `[rules]` and
 `[log]` need a restart, which the log says. A file with a mistake is refused as a whole, and the old settings keep serving.
 ";
 

@@ -17,6 +17,7 @@ use super::problem::Place;
 use super::reader::{Context, Reader};
 use super::repository::{self, RepositorySettings};
 use super::role::{self, RoleSettings};
+use super::rules::{self, RulesSettings};
 use super::storage::{self, StorageSettings};
 use super::telemetry::{self, TelemetrySettings};
 use super::tree::{Entry, Node, Table, Value};
@@ -37,6 +38,7 @@ pub struct Settings {
     pub storage: StorageSettings,
     pub meta: MetaSettings,
     pub metering: MeteringSettings,
+    pub rules: RulesSettings,
     pub auth: AuthSettings,
     /// `[[account]]`, in the order of the file.
     pub accounts: Vec<AccountSettings>,
@@ -121,6 +123,12 @@ pub(super) static SECTION: Section = Section {
             fallback: Fallback::Unset,
             meaning: "Who uses how much.",
         },
+        Key {
+            name: "rules",
+            kind: Kind::Table(&rules::SECTION),
+            fallback: Fallback::Unset,
+            meaning: "What pull-through rules may name.",
+        },
         Key { name: "auth", kind: Kind::Table(&auth::SECTION), fallback: Fallback::Unset, meaning: "Who may come in." },
         Key {
             name: "account",
@@ -174,6 +182,7 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
         &storage::SECTION,
         &meta::SECTION,
         &metering::SECTION,
+        &rules::SECTION,
         &auth::SECTION,
         &account::SECTION,
         &repository::SECTION,
@@ -205,6 +214,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let storage = reader.table("storage", &storage::SECTION).and_then(|reader| storage::read(&reader));
     let meta = reader.table("meta", &meta::SECTION).and_then(|reader| meta::read(&reader));
     let metering = reader.table("metering", &metering::SECTION).and_then(|reader| metering::read(&reader));
+    let rules = reader.table("rules", &rules::SECTION).and_then(|reader| rules::read(&reader));
     let telemetry = reader.table("log", &telemetry::SECTION).and_then(|reader| telemetry::read(&reader));
     let upstreams = nodes(&mut reader, "upstream");
     let accounts = nodes(&mut reader, "account").and_then(|nodes| account::read(nodes, context));
@@ -239,6 +249,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         storage: storage?,
         meta: meta?,
         metering: metering?,
+        rules: rules?,
         auth: auth?,
         accounts: accounts?,
         repositories: repositories?,
@@ -322,6 +333,7 @@ impl Settings {
             ("storage", self.storage == new.storage),
             ("meta", self.meta == new.meta),
             ("metering", self.metering == new.metering),
+            ("rules", self.rules == new.rules),
             ("auth", self.auth == new.auth),
             ("account", self.accounts == new.accounts),
             ("repository", self.repositories == new.repositories),

@@ -22,10 +22,12 @@ use super::oidc::OidcSettings;
 use super::quantity::{format_duration, format_size};
 use super::repository::RepositorySettings;
 use super::role::RoleSettings;
+use super::rules::RulesSettings;
 use super::settings::Settings;
 use super::storage::{Encryption, StorageSettings};
 use super::telemetry::TelemetrySettings;
-use super::upstream::UpstreamSettings;
+use super::upstream::{ProxySetting, UpstreamSettings};
+use crate::oci::RepositoryName;
 
 /// The file that says the same as the settings. Every upstream is in it, so that none is to be added.
 #[derive(Serialize)]
@@ -40,6 +42,7 @@ struct Document<'a> {
     storage: &'a StorageSettings,
     meta: &'a MetaSettings,
     metering: &'a MeteringSettings,
+    rules: &'a RulesSettings,
     auth: &'a AuthSettings,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     user: &'a [UserSettings],
@@ -96,6 +99,7 @@ impl Settings {
             storage: &self.storage,
             meta: &self.meta,
             metering: &self.metering,
+            rules: &self.rules,
             auth: &self.auth,
             user: &self.users,
             account: &self.accounts,
@@ -135,6 +139,18 @@ pub(super) fn names<S: Serializer>(named: &[(String, String)], serializer: S) ->
 
 pub(super) fn level<S: Serializer>(level: &LevelFilter, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&level.to_string())
+}
+
+pub(super) fn networks<S: Serializer>(networks: &[ipnet::IpNet], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(networks.iter().map(ToString::to_string))
+}
+
+pub(super) fn proxy<S: Serializer>(proxy: &ProxySetting, serializer: S) -> Result<S::Ok, S::Error> {
+    match proxy {
+        ProxySetting::Environment => serializer.serialize_none(),
+        ProxySetting::None => serializer.serialize_str("none"),
+        ProxySetting::Url(url) => serializer.serialize_str(url.as_str()),
+    }
 }
 
 pub(super) fn urls<S: Serializer>(urls: &[Url], serializer: S) -> Result<S::Ok, S::Error> {
@@ -178,6 +194,10 @@ pub(super) fn encryption<S: Serializer>(encryption: &Option<Encryption>, seriali
 
 pub(super) fn library<S: Serializer>(library: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(library.as_deref().unwrap_or(""))
+}
+
+pub(super) fn prefix<S: Serializer>(prefix: &Option<RepositoryName>, serializer: S) -> Result<S::Ok, S::Error> {
+    prefix.as_ref().map(RepositoryName::as_str).serialize(serializer)
 }
 
 pub(super) fn client_certificate<S: Serializer>(

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use reqwest::Url;
 use serde::{Serialize, Serializer};
 
@@ -14,6 +16,7 @@ use super::default_for::{self, DefaultFor};
 use super::key::{Fallback, Key, Kind, Section};
 use super::problem::Place;
 use super::reader::{Context, Reader};
+use super::rules::RulesSettings;
 use super::tree::{Node, Table};
 use super::{host, pem, show, value};
 use crate::oci::{AccountId, RepositoryName};
@@ -40,9 +43,12 @@ pub struct UpstreamSettings {
     /// One-component repository names get this first component (Docker Hub: `library`).
     #[serde(serialize_with = "show::library")]
     pub library: Option<String>,
-    /// What stands before every repository's name at upstream and not in ours. Only a pull-through rule has one.
-    #[serde(skip)]
+    /// What stands before every repository's name at upstream and not in ours, as at Harbor or Artifactory.
+    #[serde(rename = "prefix", serialize_with = "show::prefix")]
     pub repository_prefix: Option<RepositoryName>,
+    /// Set where a pull-through rule declares it, and not the file.
+    #[serde(skip)]
+    pub rule: Option<RulesSettings>,
     /// The registry whose rule it is, where that is not the home registry. Then its name begins with the account.
     #[serde(skip)]
     pub registry: Option<AccountId>,
@@ -62,6 +68,12 @@ pub struct UpstreamSettings {
     pub on_not_found: OnNotFound,
     /// Hosts besides the URLs' own that may issue tokens: they receive the credential.
     pub realms: Vec<String>,
+    /// Networks of addresses that are not public to which redirects may lead all the same.
+    #[serde(serialize_with = "show::networks")]
+    pub private_redirects: Vec<IpNet>,
+    /// The proxy through which it is asked.
+    #[serde(serialize_with = "show::proxy", skip_serializing_if = "ProxySetting::is_default")]
+    pub proxy: ProxySetting,
     /// PEM file with certificate authorities to trust besides the usual ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
@@ -104,7 +116,42 @@ pub enum OnNotFound {
     Keep,
 }
 
+/// By which proxy an upstream is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxySetting {
+    /// By what `HTTPS_PROXY` and its kin say.
+    Environment,
+    None,
+    Url(Url),
+}
+
+impl ProxySetting {
+    fn is_default(&self) -> bool {
+        *self == Self::Environment
+    }
+}
+
 impl UpstreamSettings {
+    /// The namespace that requests to `url` name with `?ns=`, as a mirror of several registries needs it (distribution-spec,
+    /// "Registry Proxying"). `None` where the URL is the registry's own, where its prefix says whose repository is meant, or where
+    /// the upstream goes by no registry's host.
+    pub fn namespace_at(&self, url: &Url) -> Option<&str> {
+        let host = url.host_str()?;
+        let with_port = format!("{host}:{}", url.port_or_known_default()?);
+        let is_own = self.registry_hosts().any(|own| own == host || own == with_port);
+        let is_hub = DOCKER_HUB_HOSTS.contains(&host) && self.registry_hosts().any(|own| own == "docker.io");
+        if is_own || is_hub || self.repository_prefix.is_some() {
+            return None;
+        }
+        self.registry_hosts().next()
+    }
+
+    /// Of `ns`, what can be a registry's host: clients take a name without dot and port for a repository's.
+    pub fn registry_hosts(&self) -> impl Iterator<Item = &str> {
+        let is_registry = |host: &&str| host.contains(['.', ':']) || *host == "localhost";
+        self.ns.iter().map(String::as_str).filter(is_registry)
+    }
+
     /// The prefix by which its registry names it.
     pub fn known_as(&self) -> &str {
         let name = self.name.as_str();
@@ -146,6 +193,9 @@ impl Serialize for UpstreamName {
         serializer.serialize_str(&self.0)
     }
 }
+
+/// Docker Hub's own registry goes by more names than its images.
+const DOCKER_HUB_HOSTS: [&str; 2] = ["registry-1.docker.io", "index.docker.io"];
 
 /// Upstreams of one process. Each has its own gauges, so their number has a bound.
 const MAX_UPSTREAMS: usize = 256;
@@ -203,6 +253,14 @@ pub(super) static SECTION: Section = Section {
             Fallback::Unset,
             "One-component repository names get this first component; empty for none. `docker.io` has `library`.",
         ),
+        key(
+            "prefix",
+            Kind::Text,
+            Fallback::Unset,
+            "What stands before every repository's name at this upstream and not here, as at a mirror of several registries: with \
+             `prefix = \"ghcr-proxy\"`, `org/tool` is asked for as `ghcr-proxy/org/tool`. Without it, a mirror is told by `?ns=` which \
+             registry is meant.",
+        ),
         key("tag_ttl", Kind::Window, Fallback::Value(r#""60s""#), "How long a tag is served without asking upstream."),
         key(
             "stale_while_revalidate",
@@ -254,6 +312,19 @@ pub(super) static SECTION: Section = Section {
             Kind::Hosts,
             Fallback::Value("[]"),
             "Hosts besides the URLs' own that may issue tokens: they receive the credential.",
+        ),
+        key(
+            "private_redirects",
+            Kind::Texts,
+            Fallback::Value("[]"),
+            "Networks to which redirects may lead though their addresses are not public, such as `\"10.0.0.0/8\"`. Without it they may \
+             lead to public addresses, and to those of the kind that the redirecting server has: loopback, private or link-local.",
+        ),
+        key(
+            "proxy",
+            Kind::Text,
+            Fallback::Follows("`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment"),
+            "The URL of the proxy through which it is asked, or `\"none\"`. Names are then resolved by the proxy.",
         ),
         key("ca", Kind::Path, Fallback::Unset, "PEM file of certificate authorities to trust besides the usual ones."),
         key(
@@ -347,10 +418,21 @@ pub(super) fn read(nodes: Vec<Node>, takes_pushes: bool, context: &Context) -> O
         .map(|(index, node)| {
             let mut reader = Reader::of_node(&SECTION, format!("upstream[{index}]"), node, context)?;
             taken.claim(&reader);
-            read_one(&mut reader, takes_pushes)
+            let settings = read_one(&mut reader, takes_pushes)?;
+            taken.claim_addresses(&reader, &settings);
+            Some(settings)
         })
         .collect();
     upstreams.into_iter().collect()
+}
+
+/// All that an upstream is told about which repository is meant, besides its name: two that are told the same get the same.
+#[derive(PartialEq)]
+struct Address {
+    url: Url,
+    prefix: Option<RepositoryName>,
+    namespace: Option<String>,
+    credential: Credential,
 }
 
 /// What only one upstream may have, and where it was written first.
@@ -359,9 +441,31 @@ struct Taken {
     names: BTreeMap<String, Place>,
     hosts: BTreeMap<String, Place>,
     default: Option<Place>,
+    addresses: Vec<(Address, UpstreamName)>,
 }
 
 impl Taken {
+    /// Two upstreams that send the same requests would serve each other's images under their own names.
+    fn claim_addresses(&mut self, reader: &Reader<'_>, settings: &UpstreamSettings) {
+        let address = |url: &Url| Address {
+            url: url.clone(),
+            prefix: settings.repository_prefix.clone(),
+            namespace: settings.namespace_at(url).map(str::to_owned),
+            credential: settings.credential.clone(),
+        };
+        for address in settings.urls.iter().map(address) {
+            if let Some((same, other)) = self.addresses.iter().find(|(taken, _)| *taken == address) {
+                let message = format!(
+                    "{} is asked for {other}, too, and is not told which of the two is meant: give each its `prefix` there, or \
+                     the host of its registry in `ns`",
+                    same.url
+                );
+                reader.report("url", message);
+            }
+            self.addresses.push((address, settings.name.clone()));
+        }
+    }
+
     fn claim(&mut self, reader: &Reader<'_>) {
         // Values that are wrong are told when the upstream is read.
         let Some(name) = reader.peek("name") else { return };
@@ -408,12 +512,15 @@ fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSetti
     let is_mirror = !takes_pushes || offline == Some(true);
     let default =
         read_default(reader, is_mirror, library.as_ref().is_some_and(|library| matches!(library, Some(Some(_)))));
+    let prefix = reader.optional("prefix", |key, value| repository_prefix(&value::text(key, value)?));
     let tag_ttl = reader.get("tag_ttl", value::duration);
     let stale_while_revalidate = reader.get("stale_while_revalidate", value::duration);
     let stale_if_error = reader.get("stale_if_error", value::duration);
     let negative_ttl = reader.get("negative_ttl", value::duration);
     let on_not_found = reader.get("on_not_found", value::choice);
     let realms = reader.list("realms", value::host);
+    let private_redirects = reader.list("private_redirects", network);
+    let proxy = reader.optional("proxy", |key, value| proxy(&value::text(key, value)?));
     let ca = read_ca(reader);
     let client_certificate = read_client_certificate(reader);
     let connect_timeout = reader.get("connect_timeout", value::duration);
@@ -435,7 +542,8 @@ fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSetti
         urls: urls?,
         default: default?,
         library: library?.flatten(),
-        repository_prefix: None,
+        repository_prefix: prefix?,
+        rule: None,
         registry: None,
         tag_ttl: tag_ttl?,
         stale_while_revalidate: stale_while_revalidate?,
@@ -443,6 +551,8 @@ fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSetti
         negative_ttl: negative_ttl?,
         on_not_found: if on_not_found? == "keep" { OnNotFound::Keep } else { OnNotFound::Tell },
         realms: realms?.unwrap_or_default().into_iter().map(|(_, host)| host).collect(),
+        private_redirects: private_redirects?.unwrap_or_default().into_iter().map(|(_, network)| network).collect(),
+        proxy: proxy?.unwrap_or(ProxySetting::Environment),
         ca: ca?,
         client_certificate: client_certificate?,
         connect_timeout: connect_timeout?,
@@ -483,6 +593,25 @@ fn upstream_name(text: &str) -> Result<UpstreamName, String> {
             "{text:?} cannot be a path prefix because of the colon: choose a name without, and put the host with its port into `ns`"
         )),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+fn repository_prefix(text: &str) -> Result<RepositoryName, String> {
+    text.parse::<RepositoryName>().map_err(|error| error.to_string())
+}
+
+fn network(key: &Key, node: &Node) -> Result<IpNet, String> {
+    let text = value::element(key, node)?;
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse()
+        .or_else(|_| address())
+        .map_err(|_| format!("{text:?} is no network: write for instance \"10.0.0.0/8\""))
+}
+
+fn proxy(text: &str) -> Result<ProxySetting, String> {
+    match text {
+        "none" => Ok(ProxySetting::None),
+        text => Ok(ProxySetting::Url(host::parse_url(text)?)),
     }
 }
 

@@ -286,8 +286,22 @@ impl Registry {
     }
 
     /// Puts other upstreams of the configuration in place. Requests under way end with those that they began with.
+    /// What a changed upstream has refused is asked again: it may have been mended.
     pub fn declare(&self, upstreams: Vec<Arc<Upstream>>) {
+        let present = self.shared.upstreams.declared();
+        let is_new = upstreams.iter().any(|new| !present.iter().any(|old| Arc::ptr_eq(old, new)));
         self.shared.upstreams.declare(upstreams);
+        if is_new {
+            self.shared.pull_through.forget_all();
+        }
+    }
+
+    /// Finds out when upstreams work again that failed, until `stop`.
+    pub async fn probe_upstreams(&self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = crate::upstream::probe(|| self.upstreams()) => {}
+        }
     }
 
     /// Sees the pull-through rules that other processes make, until `stop`.

@@ -115,6 +115,7 @@ metrics! {
     upstream_received_bytes: IntCounterVec "entrepot_upstream_received_bytes_total" ["upstream"] "Body bytes received from upstream.";
     upstream_retries: IntCounterVec "entrepot_upstream_retries_total" ["upstream"] "Requests that were sent again.";
     upstream_available: IntGaugeVec "entrepot_upstream_available" ["upstream", "endpoint"] "1 while the circuit of this endpoint (its place in the list of URLs) is closed.";
+    upstream_login_failures: IntCounterVec "entrepot_upstream_login_failures_total" ["upstream"] "Logins that an upstream or its token service refused, or that failed.";
     upstream_fetches_waiting: IntGaugeVec "entrepot_upstream_fetches_waiting" ["upstream"] "Fetches that wait for a place below max_fetches.";
     upstream_rate_limit: IntGaugeVec "entrepot_upstream_rate_limit" ["upstream"] "Pulls that upstream allows in its window.";
     upstream_rate_limit_remaining: IntGaugeVec "entrepot_upstream_rate_limit_remaining" ["upstream"] "Pulls left in that window.";

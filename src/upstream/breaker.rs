@@ -11,11 +11,16 @@ const FAILURES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// A failure that took less cost nobody anything, such as a connection that is refused: it is tried again after the first pause.
+const CHEAP: Duration = Duration::from_millis(500);
+
 /// What a try showed of the endpoint's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
     /// It answered, be it with 404.
     Alive,
+    /// No connection, and it was told at once.
+    Refusing,
     /// No connection, no answer in time, or a status that says that it is broken.
     Failing,
     /// The try says nothing of it, such as one that was given up.
@@ -52,6 +57,13 @@ pub(super) struct Try<'a> {
     probe: bool,
 }
 
+impl Health {
+    /// Of an endpoint to which no connection came about.
+    pub(super) fn unreachable(elapsed: Duration) -> Self {
+        if elapsed < CHEAP { Self::Refusing } else { Self::Failing }
+    }
+}
+
 impl Circuit {
     fn admit(&mut self, now: Instant) -> Admission {
         match *self {
@@ -66,13 +78,15 @@ impl Circuit {
         }
     }
 
-    /// `jitter` is in 0..1; it spreads the probes of many processes.
+    /// `jitter` is in 0..1; it spreads the probes of many processes, and never makes a pause longer.
     fn settle(&mut self, health: Health, probe: bool, now: Instant, jitter: f64) {
-        let open = |pause: Duration| Self::Open { until: now + pause.mul_f64(0.75 + jitter / 2.0), pause };
+        let open = |pause: Duration| Self::Open { until: now + pause.mul_f64(1.0 - jitter / 4.0), pause };
+        let fails = matches!(health, Health::Failing | Health::Refusing);
         match (health, &*self) {
             (Health::Alive, _) => *self = Self::Closed { failures: 0 },
-            (Health::Failing, Self::Closed { failures }) if failures + 1 >= FAILURES => *self = open(FIRST_PAUSE),
-            (Health::Failing, Self::Closed { failures }) => *self = Self::Closed { failures: failures + 1 },
+            (_, Self::Closed { failures }) if fails && failures + 1 >= FAILURES => *self = open(FIRST_PAUSE),
+            (_, Self::Closed { failures }) if fails => *self = Self::Closed { failures: failures + 1 },
+            (Health::Refusing, Self::Probing { .. }) if probe => *self = open(FIRST_PAUSE),
             (Health::Failing, Self::Probing { pause, .. }) if probe => *self = open((*pause * 2).min(LONGEST_PAUSE)),
             (Health::Unknown, Self::Probing { pause, .. }) if probe => *self = Self::Open { until: now, pause: *pause },
             _ => {}
@@ -94,6 +108,11 @@ impl Breaker {
             Admission::Wait(pause) => return Err(pause),
         };
         Ok(Try { breaker: self, health: Health::Unknown, probe })
+    }
+
+    /// Whether the pause of an open circuit is over, and nobody has probed yet.
+    pub(super) fn is_due(&self) -> bool {
+        matches!(*self.circuit(), Circuit::Open { until, .. } if until <= Instant::now())
     }
 
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
@@ -123,7 +142,7 @@ mod tests {
         let mut circuit = Circuit::Closed { failures: 0 };
         for _ in 0..FAILURES {
             assert_eq!(circuit.admit(now), Admission::Go);
-            circuit.settle(Health::Failing, false, now, 0.5);
+            circuit.settle(Health::Failing, false, now, 0.0);
         }
         circuit
     }
@@ -134,11 +153,11 @@ mod tests {
         let mut circuit = Circuit::Closed { failures: 0 };
         for _ in 0..3 {
             for _ in 0..FAILURES - 1 {
-                circuit.settle(Health::Failing, false, now, 0.5);
+                circuit.settle(Health::Failing, false, now, 0.0);
             }
-            circuit.settle(Health::Unknown, false, now, 0.5);
+            circuit.settle(Health::Unknown, false, now, 0.0);
             assert_eq!(circuit.admit(now), Admission::Go);
-            circuit.settle(Health::Alive, false, now, 0.5);
+            circuit.settle(Health::Alive, false, now, 0.0);
         }
     }
 
@@ -152,13 +171,29 @@ mod tests {
             now += pause;
             assert_eq!(circuit.admit(now), Admission::Probe);
             assert!(matches!(circuit.admit(now), Admission::Wait(_)));
-            circuit.settle(Health::Failing, true, now, 0.5);
+            circuit.settle(Health::Failing, true, now, 0.0);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         now += pause;
         assert_eq!(circuit.admit(now), Admission::Probe);
-        circuit.settle(Health::Alive, true, now, 0.5);
+        circuit.settle(Health::Alive, true, now, 0.0);
         assert_eq!(circuit.admit(now), Admission::Go);
+    }
+
+    /// Where connecting is refused, a probe costs nothing: it is never waited for longer than the first pause.
+    #[test]
+    fn p3_refused_connections_are_tried_again_soon() {
+        let mut now = Instant::now();
+        let mut circuit = open_circuit(now);
+        for _ in 0..10 {
+            assert_eq!(circuit.admit(now), Admission::Wait(FIRST_PAUSE));
+            now += FIRST_PAUSE;
+            assert_eq!(circuit.admit(now), Admission::Probe);
+            circuit.settle(Health::unreachable(Duration::from_millis(1)), true, now, 0.0);
+        }
+        let mut circuit = open_circuit(now);
+        circuit.settle(Health::Refusing, false, now, 0.999);
+        assert!(matches!(circuit.admit(now), Admission::Wait(pause) if pause <= FIRST_PAUSE));
     }
 
     #[test]
@@ -167,7 +202,7 @@ mod tests {
         let mut circuit = open_circuit(now);
         now += FIRST_PAUSE;
         assert_eq!(circuit.admit(now), Admission::Probe);
-        circuit.settle(Health::Unknown, true, now, 0.5);
+        circuit.settle(Health::Unknown, true, now, 0.0);
         assert_eq!(circuit.admit(now), Admission::Probe);
     }
 
@@ -175,7 +210,7 @@ mod tests {
     fn late_failures_of_earlier_requests_do_not_prolong_it() {
         let now = Instant::now();
         let mut circuit = open_circuit(now);
-        circuit.settle(Health::Failing, false, now + Duration::from_secs(4), 0.5);
+        circuit.settle(Health::Failing, false, now + Duration::from_secs(4), 0.0);
         assert_eq!(circuit.admit(now), Admission::Wait(FIRST_PAUSE));
     }
 

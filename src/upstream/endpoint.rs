@@ -7,27 +7,35 @@ use reqwest::Url;
 
 use super::breaker::Breaker;
 use super::pass::Wanted;
+use super::reach;
 
 pub(super) struct Endpoint {
     base: Url,
     /// With the port, where the URL has one.
     host: String,
+    /// Named by every request, where the host is a mirror of several registries.
+    namespace: Option<String>,
     pub(super) breaker: Breaker,
     wanted: RwLock<Option<Wanted>>,
 }
 
 impl Endpoint {
-    pub(super) fn new(base: Url, available: IntGauge) -> Self {
-        let name = base.host_str().unwrap_or_default();
-        let host = base.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
-        Self { base, host, breaker: Breaker::new(available), wanted: RwLock::new(None) }
+    pub(super) fn new(base: Url, namespace: Option<&str>, available: IntGauge) -> Self {
+        let (host, namespace) = (reach::host(&base), namespace.map(str::to_owned));
+        Self { base, host, namespace, breaker: Breaker::new(available), wanted: RwLock::new(None) }
     }
 
-    /// `path` is what follows `/v2/`.
+    /// `path` is what follows `/v2/`. A query that comes from a link may name the namespace already.
     pub(super) fn url(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/v2/{path}", self.base.path().trim_end_matches('/')));
-        url.set_query(query);
+        let named = |pair: &&str| pair.split('=').next() == Some("ns");
+        let namespace = self.namespace.as_ref().map(|namespace| format!("ns={namespace}"));
+        let pairs = query.into_iter().flat_map(|query| query.split('&'));
+        let pairs: Vec<&str> =
+            pairs.filter(|pair| namespace.is_none() || !named(pair)).chain(namespace.as_deref()).collect();
+        let query = pairs.join("&");
+        url.set_query(Some(query.as_str()).filter(|query| !query.is_empty()));
         url
     }
 
@@ -58,7 +66,22 @@ mod tests {
     use super::*;
 
     fn endpoint(base: &str) -> Endpoint {
-        Endpoint::new(base.parse().unwrap(), IntGauge::new("a", "b").unwrap())
+        Endpoint::new(base.parse().unwrap(), None, IntGauge::new("a", "b").unwrap())
+    }
+
+    #[test]
+    fn nh0_the_namespace_is_said_once() {
+        let gauge = IntGauge::new("a", "b").unwrap();
+        let mirror = Endpoint::new("http://central:5000".parse().unwrap(), Some("ghcr.io"), gauge);
+        for (query, expected) in [
+            (None, "ns=ghcr.io"),
+            (Some("n=2"), "n=2&ns=ghcr.io"),
+            (Some("last=b&ns=docker.io&n=2"), "last=b&n=2&ns=ghcr.io"),
+            (Some("nsx=1"), "nsx=1&ns=ghcr.io"),
+        ] {
+            assert_eq!(mirror.url("a/tags/list", query).query(), Some(expected));
+        }
+        assert_eq!(endpoint("http://host").url("a/tags/list", Some("ns=x")).query(), Some("ns=x"));
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub enum ErrorKind {
     RateLimited { retry_after: Option<Duration> },
     #[error("it cannot be reached: {detail}")]
     Unreachable { detail: String },
+    /// Not asked, because it has failed again and again.
+    #[error("{host} has failed repeatedly and is asked again in {} s", pause.as_secs())]
+    LeftAlone { host: String, pause: Duration },
     /// Not asked at all: fetches from it hold all the places that there are.
     #[error(
         "as many blobs are being fetched from it as `max_fetches` allows, and none of them ended within {} s",
@@ -48,6 +51,22 @@ pub enum ErrorKind {
     Misbehaved { detail: String },
     #[error("the body broke off: {detail}")]
     BrokenBody { detail: String },
+}
+
+impl ErrorKind {
+    /// The same without what it tells of a host, where it does.
+    pub(super) fn coarse(&self) -> Option<Self> {
+        let detail = || "the log of this registry says why".to_owned();
+        match self {
+            Self::Unreachable { .. } => Some(Self::Unreachable { detail: detail() }),
+            Self::Misbehaved { .. } => Some(Self::Misbehaved { detail: detail() }),
+            Self::BrokenBody { .. } => Some(Self::BrokenBody { detail: detail() }),
+            Self::LoginFailed { retry_after, .. } => {
+                Some(Self::LoginFailed { detail: detail(), retry_after: *retry_after })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Error {

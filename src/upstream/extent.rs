@@ -54,6 +54,18 @@ impl Head {
         }
     }
 
+    /// Where a redirect led, an answer to a question for a part is of the blob only if it says how long that is: ranges cannot be
+    /// verified, and anything else may be there that says 200.
+    pub(super) fn check_whole(&self, known: u64, host: &str) -> Result<(), String> {
+        let total = if self.status == 200 { self.content_length } else { self.total() };
+        if matches!(self.status, 200 | 206) && total != Some(known) {
+            return Err(format!(
+                "it redirects to {host}, which sends something else than the {known} bytes of the blob"
+            ));
+        }
+        Ok(())
+    }
+
     /// The blob's size, if the answer tells it.
     pub(super) fn total(&self) -> Option<u64> {
         match self.status {

@@ -29,7 +29,9 @@ mod remote;
 
 mod breaker;
 mod endpoint;
+mod probe;
 mod retry;
+mod seldom;
 
 mod body;
 mod request;
@@ -46,6 +48,8 @@ mod token;
 mod token_request;
 
 mod client;
+mod proxy;
+mod reach;
 mod tls;
 
 #[cfg(test)]
@@ -55,6 +59,7 @@ pub use challenge::{Challenge, parse_challenges};
 pub use error::{Error, ErrorKind};
 pub use manifest::{ManifestBody, ManifestHead};
 pub use places::Asker;
+pub use probe::probe;
 pub use remote::Upstream;
 pub use source::Source;
 pub use stream::Stream;

@@ -26,6 +26,13 @@ pub(super) struct Pass {
     token: Option<Token>,
 }
 
+impl Pass {
+    /// The registry itself was shown a username and a password.
+    pub(super) fn is_password(&self) -> bool {
+        matches!(self.wanted, Wanted::Basic)
+    }
+}
+
 impl Upstream {
     /// What goes with a request before anyone asks for it: the endpoint has challenged us earlier.
     pub(super) async fn known_pass(

@@ -13,6 +13,7 @@ use super::error::{Error, ErrorKind};
 use super::grant::Realms;
 use super::places::Places;
 use super::retry::{self, Next, Verdict};
+use super::seldom::Seldom;
 use super::source::Source;
 use super::token::Tokens;
 use crate::config::{UpstreamName, UpstreamSettings};
@@ -32,6 +33,8 @@ pub struct Upstream {
     pub(super) tokens: Arc<Tokens>,
     pub(super) realms: Realms,
     pub(super) metrics: Metrics,
+    pub(super) login_failures_told: Seldom,
+    failures_told: Seldom,
     pub(super) meter: Meter,
     pub(super) received_bytes: IntCounter,
     /// Below `max_fetches`.
@@ -75,10 +78,15 @@ impl Upstream {
         let name = settings.name.as_str();
         let endpoints = settings.urls.iter().enumerate().map(|(at, url)| {
             let available = metrics.upstream_available.with_label_values(&[name, &at.to_string()]);
-            Endpoint::new(url.clone(), available)
+            Endpoint::new(url.clone(), settings.namespace_at(url), available)
         });
         let own_hosts = settings.urls.iter().filter_map(|url| url.host_str()).map(str::to_owned).collect();
-        let api = clients.of(Channel::Api).clone();
+        let api = clients.first().of(Channel::Api).clone();
+        for url in &settings.urls {
+            if let Some(proxy) = clients.proxy_of(url) {
+                tracing::info!(upstream = name, %url, proxy, "this upstream is asked through a proxy");
+            }
+        }
         let waiting = metrics.upstream_fetches_waiting.with_label_values(&[name]);
         Ok(Arc::new(Self {
             endpoints: endpoints.collect(),
@@ -88,6 +96,8 @@ impl Upstream {
             received_bytes: metrics.upstream_received_bytes.with_label_values(&[name]),
             places: Places::new(settings.max_fetches, settings.queue_timeout, waiting),
             distrusted: moka::sync::Cache::builder().max_capacity(MAX_DISTRUSTED).time_to_live(DISTRUST).build(),
+            login_failures_told: Seldom::default(),
+            failures_told: Seldom::default(),
             metrics,
             meter,
             settings,
@@ -106,8 +116,18 @@ impl Upstream {
         Source::new(self.clone(), repository, digest)
     }
 
+    pub(super) fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Whoever may make rules is not told how a host answers that they have named: it would be a way to look around in the
+    /// network of this machine. The log has it.
     pub(super) fn error(&self, kind: ErrorKind) -> Error {
-        Error { upstream: self.settings.name.clone(), kind }
+        let coarse = self.settings.rule.as_ref().map_or_else(|| None, |_| kind.coarse());
+        if coarse.is_some() && self.failures_told.is_due() {
+            tracing::warn!(upstream = %self.name(), error = %kind, "the upstream of a pull-through rule gives no answer");
+        }
+        Error { upstream: self.settings.name.clone(), kind: coarse.unwrap_or(kind) }
     }
 
     /// Puts a question to the endpoints in order, again where that may help, until one answers.
@@ -196,7 +216,7 @@ impl Upstream {
     }
 }
 
+/// In whole seconds, rounded up.
 fn left_alone(endpoint: &Endpoint, pause: Duration) -> ErrorKind {
-    let detail = format!("{} has failed repeatedly and is asked again in {} s", endpoint.host(), pause.as_secs() + 1);
-    ErrorKind::Unreachable { detail }
+    ErrorKind::LeftAlone { host: endpoint.host().to_owned(), pause: Duration::from_secs(pause.as_secs() + 1) }
 }

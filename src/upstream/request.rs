@@ -6,12 +6,13 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, Hea
 use reqwest::{Method, StatusCode, Url};
 
 use super::body;
-use super::client::{self, Channel};
+use super::client::{Channel, Pair};
 use super::endpoint::Endpoint;
 use super::error::ErrorKind;
 use super::pass::Pass;
 use super::remote::{Turn, Upstream};
 use super::status;
+use crate::config::Credential;
 use crate::oci::{MediaType, RepositoryName};
 
 const MAX_REDIRECTS: usize = 5;
@@ -34,7 +35,7 @@ pub(super) struct Ask {
 pub(super) struct Reply {
     pub(super) response: reqwest::Response,
     /// The host that a redirect led to, where it is not the endpoint.
-    elsewhere: Option<String>,
+    pub(super) elsewhere: Option<String>,
 }
 
 impl Ask {
@@ -52,7 +53,7 @@ impl Upstream {
         ask: &Ask,
     ) -> Result<Reply, ErrorKind> {
         let endpoint = turn.endpoint;
-        let mut pass = turn.login(self.known_pass(endpoint, repository)).await?;
+        let mut pass = self.logged_in(endpoint, turn.login(self.known_pass(endpoint, repository)).await)?;
         loop {
             let reply = self.follow(endpoint, ask, pass.as_ref()).await?;
             let code = reply.response.status();
@@ -62,13 +63,19 @@ impl Upstream {
             let next = match (code.as_u16(), &pass) {
                 (401, refused) if may_renew => {
                     let headers = reply.response.headers();
-                    turn.login(self.challenged_pass(endpoint, repository, headers, refused.as_ref())).await?
+                    let asked = self.challenged_pass(endpoint, repository, headers, refused.as_ref());
+                    self.logged_in(endpoint, turn.login(asked).await)?
                 }
                 // ECR says 400 or 403 to a token that has expired (C57).
                 (400 | 403, Some(refused)) if may_renew => {
-                    turn.login(self.renewed_pass(endpoint, repository, refused)).await?
+                    self.logged_in(endpoint, turn.login(self.renewed_pass(endpoint, repository, refused)).await)?
                 }
-                _ => return reply.accepted(ask),
+                (code, pass) => {
+                    if code == 401 && pass.as_ref().is_some_and(Pass::is_password) {
+                        self.login_failed(endpoint, &"it answers 401 to the username and the password");
+                    }
+                    return reply.accepted(ask);
+                }
             };
             if next.is_none() {
                 return reply.accepted(ask);
@@ -78,13 +85,21 @@ impl Upstream {
         }
     }
 
+    /// As `send`, without a login: a 401 is an answer like any other.
+    pub(super) async fn ask_unsigned(&self, endpoint: &Endpoint, ask: &Ask) -> Result<(), ErrorKind> {
+        self.follow(endpoint, ask, None).await?.accepted(ask).map(drop)
+    }
+
     /// Redirects are followed here and not by the client, so that the credential stays with the endpoint (C58). Where they
     /// led is not remembered: their signatures expire (C59).
     async fn follow(&self, endpoint: &Endpoint, ask: &Ask, pass: Option<&Pass>) -> Result<Reply, ErrorKind> {
         let mut url = endpoint.url(&ask.path, ask.query.as_deref());
+        let mut clients = self.clients.first();
         for _ in 0..=MAX_REDIRECTS {
             let at_home = endpoint.is_home_of(&url);
-            let response = self.exchange(&url, ask, pass.filter(|_| at_home)).await?;
+            clients.reach.check(&url).map_err(|forbidden| self.clients.refusal(&url, &forbidden))?;
+            let response = self.exchange(clients, &url, ask, pass.filter(|_| at_home)).await?;
+            self.check_namespace(response.headers())?;
             if at_home {
                 self.note_rate_limit(response.headers());
             }
@@ -92,12 +107,40 @@ impl Upstream {
                 let elsewhere = (!at_home).then(|| url.host_str().unwrap_or_default().to_owned());
                 return Ok(Reply { response, elsewhere });
             }
-            url = next_hop(&url, response.headers()).map_err(|detail| ErrorKind::Misbehaved { detail })?;
+            let next = next_hop(&url, response.headers()).map_err(|detail| ErrorKind::Misbehaved { detail })?;
+            clients = self.clients.onward(&url, &response)?;
+            url = next;
         }
         Err(ErrorKind::Misbehaved { detail: format!("it redirects more than {MAX_REDIRECTS} times") })
     }
 
-    async fn exchange(&self, url: &Url, ask: &Ask, pass: Option<&Pass>) -> Result<reqwest::Response, ErrorKind> {
+    /// A mirror of several registries says which one it has answered for (distribution-spec, "Registry Proxying").
+    fn check_namespace(&self, headers: &HeaderMap) -> Result<(), ErrorKind> {
+        let Some(told) = headers.get("oci-namespace").and_then(|value| value.to_str().ok()) else { return Ok(()) };
+        let mut own = self.settings().registry_hosts().peekable();
+        // With a prefix the repository's name has said it.
+        if own.peek().is_none() || self.settings().repository_prefix.is_some() {
+            return Ok(());
+        }
+        if own.any(|host| host.eq_ignore_ascii_case(told)) {
+            return Ok(());
+        }
+        Err(ErrorKind::Misbehaved {
+            detail: format!(
+                "it answers for the registry {told:?}; if that is what `{}` means here, write it into `ns` of this upstream, or \
+                 give its `prefix` there",
+                self.name()
+            ),
+        })
+    }
+
+    async fn exchange(
+        &self,
+        clients: &Pair,
+        url: &Url,
+        ask: &Ask,
+        pass: Option<&Pass>,
+    ) -> Result<reqwest::Response, ErrorKind> {
         let mut request = reqwest::Request::new(ask.method.clone(), url.clone());
         let headers = request.headers_mut();
         for (name, value) in [(ACCEPT, &ask.accept), (RANGE, &ask.range)] {
@@ -108,10 +151,10 @@ impl Upstream {
         if let Some(pass) = pass {
             headers.insert(AUTHORIZATION, pass.header.clone());
         }
-        let sent = self.clients.of(ask.channel).execute(request);
+        let sent = clients.of(ask.channel).execute(request);
         let result = match tokio::time::timeout(self.settings().header_timeout, sent).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(client::failure(&error)),
+            Ok(Err(error)) => Err(self.clients.failure(url, &error)),
             Err(_) => Err(ErrorKind::TimedOut),
         };
         let code = result.as_ref().map_or("error", |response| status::label(response.status()));
@@ -120,6 +163,30 @@ impl Upstream {
             upstream = %self.name(), host = url.host_str(), method = %ask.method, path = ask.path, code, "asked"
         );
         result
+    }
+
+    /// Notes a login that came to nothing, and gives it back.
+    fn logged_in<T>(&self, endpoint: &Endpoint, login: Result<T, ErrorKind>) -> Result<T, ErrorKind> {
+        match &login {
+            Err(kind @ ErrorKind::LoginFailed { .. }) => self.login_failed(endpoint, kind),
+            // Without a credential it may be the answer for a repository that does not exist (C50).
+            Err(ErrorKind::Unauthorized) if self.settings().credential != Credential::Anonymous => {
+                self.login_failed(endpoint, &"its token service answers 401 to the credential");
+            }
+            _ => {}
+        }
+        login
+    }
+
+    fn login_failed(&self, endpoint: &Endpoint, reason: &dyn std::fmt::Display) {
+        let name = self.name();
+        self.metrics.upstream_login_failures.with_label_values(&[name.as_str()]).inc();
+        if self.login_failures_told.is_due() {
+            tracing::warn!(
+                upstream = %name, endpoint = endpoint.host(), %reason,
+                "the login at an upstream fails; check its username and password, or give it some"
+            );
+        }
     }
 
     fn note_rate_limit(&self, headers: &HeaderMap) {

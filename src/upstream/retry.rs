@@ -45,11 +45,14 @@ pub(super) fn after(kind: &ErrorKind, tries: u32, jitter: f64) -> Next {
 /// What a failed try that took `elapsed` says of the endpoint.
 pub(super) fn health(kind: &ErrorKind, elapsed: Duration) -> Health {
     match kind {
-        ErrorKind::Unreachable { .. } | ErrorKind::Failed { status: 408 | 500.., .. } => Health::Failing,
+        ErrorKind::Unreachable { .. } => Health::unreachable(elapsed),
+        ErrorKind::Failed { status: 408 | 500.., .. } => Health::Failing,
         ErrorKind::TimedOut if elapsed >= FAIR_WAIT => Health::Failing,
-        ErrorKind::TimedOut | ErrorKind::BrokenBody { .. } | ErrorKind::LoginFailed { .. } | ErrorKind::Busy { .. } => {
-            Health::Unknown
-        }
+        ErrorKind::TimedOut
+        | ErrorKind::BrokenBody { .. }
+        | ErrorKind::LoginFailed { .. }
+        | ErrorKind::LeftAlone { .. }
+        | ErrorKind::Busy { .. } => Health::Unknown,
         ErrorKind::NotFound
         | ErrorKind::Unauthorized
         | ErrorKind::Denied
@@ -134,7 +137,8 @@ mod tests {
     fn health_table() {
         let second = Duration::from_secs(1);
         for (kind, elapsed, expected) in [
-            (unreachable(), Duration::ZERO, Health::Failing),
+            (unreachable(), Duration::ZERO, Health::Refusing),
+            (unreachable(), second, Health::Failing),
             (failed(502, None), Duration::ZERO, Health::Failing),
             (failed(400, None), Duration::ZERO, Health::Alive),
             (ErrorKind::TimedOut, second, Health::Failing),

@@ -1,7 +1,7 @@
 //! Where a blob can be had, and how it is opened.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use reqwest::Method;
 use tokio::time::Instant;
@@ -28,6 +28,8 @@ pub struct Source {
     first: Arc<AtomicUsize>,
     /// Index of the endpoint that sent the last body.
     opened: Arc<AtomicUsize>,
+    /// Bytes of the blob, as told first. Shared by all clones.
+    total: Arc<OnceLock<u64>>,
     /// Of all bodies that are opened. Shared by all clones.
     pace: Arc<arrival::Pace>,
 }
@@ -80,6 +82,7 @@ impl Source {
             asker: Asker::default(),
             first: Arc::new(AtomicUsize::new(first)),
             opened: Arc::default(),
+            total: Arc::default(),
             pace,
         }
     }
@@ -124,7 +127,11 @@ impl Source {
 
     /// Opens one range only, at the pace of the client that reads it. The stream brings exactly the bytes of the range.
     pub async fn open_range(&self, range: ByteRange) -> Result<Stream, Error> {
-        self.open_in(Pace::Readers, Wanted { start: range.start, end: Some(range.end), total: None }).await
+        self.open_in(
+            Pace::Readers,
+            Wanted { start: range.start, end: Some(range.end), total: self.total.get().copied() },
+        )
+        .await
     }
 
     async fn open_in(&self, pace: Pace, wanted: Wanted) -> Result<Stream, Error> {
@@ -147,7 +154,16 @@ impl Source {
         let reply = self.upstream.send(turn, &self.repository, ask).await?;
         refuse_page(&reply)?;
         reply.check_encoding()?;
-        let extent = wanted.extent(&Head::of(&reply)).map_err(|detail| ErrorKind::Misbehaved { detail })?;
+        let head = Head::of(&reply);
+        if ask.range.is_some()
+            && let (Some(host), Some(known)) = (&reply.elsewhere, self.total.get())
+        {
+            head.check_whole(*known, host).map_err(|detail| ErrorKind::Misbehaved { detail })?;
+        }
+        let extent = wanted.extent(&head).map_err(|detail| ErrorKind::Misbehaved { detail })?;
+        if let Some(total) = extent.total.or(wanted.total) {
+            let _ = self.total.set(total);
+        }
         Ok((turn.index, reply, extent))
     }
 

@@ -150,7 +150,8 @@ fn login_failure(grant: &Grant, kind: ErrorKind) -> ErrorKind {
     let host = grant.realm.host_str().unwrap_or_default();
     let failed = |detail: String, retry_after| ErrorKind::LoginFailed { detail, retry_after };
     match kind {
-        ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::LoginFailed { .. } | ErrorKind::Busy { .. } => kind,
+        ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::LoginFailed { .. } => kind,
+        ErrorKind::Busy { .. } | ErrorKind::LeftAlone { .. } => failed(kind.to_string(), None),
         ErrorKind::NotFound => failed(format!("{host} answered 404"), None),
         ErrorKind::RateLimited { retry_after } => failed(format!("{host} limits our rate (429)"), retry_after),
         ErrorKind::Failed { status, retry_after } => failed(format!("{host} answered {status}"), retry_after),

@@ -405,3 +405,92 @@ async fn negative_answers_are_remembered_for_seconds() {
     })
     .await;
 }
+
+/// Nobody asks, and yet it is seen when upstream works again.
+#[tokio::test]
+async fn nm3_an_open_circuit_is_probed() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[10]);
+    let proxy = Setup::of(&upstream).impatient().fresh_tags().start().await;
+    upstream.refuse();
+    for at in 0..5 {
+        proxy.get(&manifest(REPO, &format!("t{at}"))).await.assert_status(502);
+    }
+    let available = async || proxy.metrics().await.with("entrepot_upstream_available", &[("upstream", HUB)]);
+    assert_eq!(available().await, 0.0);
+    // A circuit that is open for refused connections is never left alone for longer than five seconds.
+    let refused = proxy.get(&manifest(REPO, "latest")).await;
+    refused.assert_status(502);
+    let told: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=5).contains(&told), "{told}");
+    upstream.accept().await;
+    crate::bound::until_async("the circuit closes by itself", async || available().await == 1.0).await;
+    assert_eq!(upstream.count("*", "/manifests/latest"), 0);
+    proxy.get(&manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
+}
+
+/// A password that upstream does not take is told to the operator, and forgotten once it is mended.
+#[tokio::test]
+async fn nm2_a_wrong_password_is_told_and_forgotten() {
+    for by_token in [false, true] {
+        let upstream = FakeUpstream::start().await;
+        let image = upstream.image(REPO, "latest", 1, &[10]);
+        if by_token {
+            let tokens =
+                TokenService::new(TokenRules { credential: Some(("robot", "right")), ..TokenRules::default() });
+            upstream.require_tokens(&tokens, upstream.realm());
+            upstream.host_tokens(&tokens);
+        } else {
+            upstream.require_basic("robot", "right");
+        }
+        let mut setup = Setup::of(&upstream);
+        setup.hub().text("username", "robot").text("password", "wrong").text("negative_ttl", "1h");
+        let mut proxy = setup.start().await;
+        for _ in 0..3 {
+            proxy.get(&manifest(REPO, "latest")).await.assert_status(401);
+        }
+        assert!(proxy.metrics().await.with("entrepot_upstream_login_failures_total", &[("upstream", HUB)]) >= 1.0);
+        let log = proxy.log();
+        assert_eq!(log.matches("the login at an upstream fails").count(), 1, "once a minute: {log}");
+        proxy.setup.hub().text("password", "right");
+        proxy.reload().await;
+        proxy.get(&manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
+    }
+}
+
+/// A proxy from the environment is told at the start and in errors, by its address and without its login.
+#[tokio::test]
+async fn nm16_a_proxy_from_the_environment_is_told() {
+    let upstream = FakeUpstream::start().await;
+    upstream.image(REPO, "latest", 1, &[10]);
+    let dead = FakeUpstream::start().await;
+    dead.refuse();
+    let mut setup = Setup::of(&upstream);
+    setup.environment.insert("HTTP_PROXY".to_owned(), format!("http://user:secret@{}", dead.host()));
+    let proxy = setup.start().await;
+    let answer = proxy.get(&manifest(REPO, "latest")).await;
+    answer.assert_status(502);
+    for part in [upstream.host(), format!("http://{}", dead.host()), "from the environment".to_owned()] {
+        assert!(answer.text().contains(&part), "{part}: {}", answer.text());
+    }
+    assert!(proxy.log().contains("this upstream is asked through a proxy"));
+    assert!(!proxy.log().contains("secret") && !answer.text().contains("secret"));
+}
+
+/// The key goes before the environment.
+#[tokio::test]
+async fn nm16_a_proxy_for_each_upstream() {
+    let (upstream, dead) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let image = upstream.image(REPO, "latest", 1, &[10]);
+    dead.refuse();
+    let mut setup = Setup::of(&upstream);
+    setup.hub().text("proxy", "none");
+    setup.add("beyond", "http://registry.example").text("proxy", upstream.url());
+    setup.environment.insert("HTTP_PROXY".to_owned(), dead.url());
+    let proxy = setup.start().await;
+    proxy.get(&manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
+    let beyond = proxy.get(&format!("/v2/beyond/{REPO}/manifests/latest")).await;
+    beyond.assert_body(&image.manifest.bytes);
+    let asked = upstream.asked("*", "/manifests/latest");
+    assert_eq!(asked.last().unwrap().header("host"), Some("registry.example"));
+}

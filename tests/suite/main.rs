@@ -15,6 +15,7 @@ mod attacks;
 mod auth;
 mod bucket;
 mod certificates;
+mod chain;
 mod chaos;
 mod ecr;
 mod edge;

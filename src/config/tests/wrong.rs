@@ -63,7 +63,7 @@ name = "a"
         &[
             r#"2:11: listen[0]: "localhost:5000" is not an address to listen on: did you mean "127.0.0.1:5000"?"#,
             r#"2:29: listen[1]: ":5000" is not an address to listen on: did you mean "0.0.0.0:5000" or "[::]:5000"?"#,
-            "3:1: colour: is not a key; the keys here are listen, data, well_known_upstreams, http, admin, cache, hosted, storage, meta, metering, auth, account, repository, user, role, oidc, certificate, log, \
+            "3:1: colour: is not a key; the keys here are listen, data, well_known_upstreams, http, admin, cache, hosted, storage, meta, metering, rules, auth, account, repository, user, role, oidc, certificate, log, \
              upstream",
             r#"6:10: cache.memory: "64 megs" has an unknown unit "megs": the units are B, kB, MB, GB, TB, KiB, MiB, GiB and TiB"#,
             "7:1: cache.dsik: is not a key; did you mean `disk`?",
@@ -390,4 +390,51 @@ fn the_file_itself() {
     std::fs::write(&missing, b"data = \"\xff\"").unwrap();
     let errors = super::super::load(Some(&missing), std::iter::empty()).unwrap_err();
     assert_eq!(errors.to_string(), format!("{}: is not UTF-8 text", missing.display()));
+}
+
+/// Two upstreams that would send the same requests would serve each other's images; a prefix or a namespace tells them apart.
+#[test]
+fn nh0_two_upstreams_at_one_url() {
+    let two = |first: &str, second: &str| {
+        format!(
+            "[[upstream]]\nname = \"{first}\nurl = \"http://central:5000\"\n[[upstream]]\nname = \"{second}\nurl = \"http://central:5000\"\n"
+        )
+    };
+    refused(
+        &two("a\"", "b\""),
+        &[
+            "6:1: upstream[1].url: http://central:5000/ is asked for a, too, and is not told which of the two is meant: give each its \
+           `prefix` there, or the host of its registry in `ns`",
+        ],
+    );
+    refused(
+        &two("ghcr.io\"\nprefix = \"x\"", "quay.io\"\nprefix = \"x\""),
+        &[
+            "8:1: upstream[1].url: http://central:5000/ is asked for ghcr.io, too, and is not told which of the two is meant: give \
+           each its `prefix` there, or the host of its registry in `ns`",
+        ],
+    );
+    for (first, second) in [
+        ("ghcr.io\"", "docker.io\""),
+        ("a\"\nns = \"a.example\"", "b\"\nns = \"b.example\""),
+        ("a\"\nprefix = \"x\"", "b\"\nprefix = \"y\""),
+        ("a\"", "ghcr.io\""),
+        ("a\"", "b\"\nusername = \"u\"\npassword = \"p\""),
+    ] {
+        assert!(parse(&two(first, second)).is_ok(), "{first} {second}");
+    }
+}
+
+#[test]
+fn nm16_t16_proxies_and_networks() {
+    upstream_refused(
+        "proxy = \"proxy.example:3128\"\nprivate_redirects = [\"10.0.0.0/8\", \"ten\"]\nprefix = \"A\"",
+        &[
+            "4:9: upstream[0].proxy: \"proxy.example:3128\" is not a URL: write the scheme too, such as \
+             \"https://proxy.example:3128\"",
+            "5:36: upstream[0].private_redirects: \"ten\" is no network: write for instance \"10.0.0.0/8\"",
+            "6:10: upstream[0].prefix: \"A\" is not a repository name: components of lower-case letters and digits, joined inside \
+             by '.', '_', '__' or dashes, separated by '/'",
+        ],
+    );
 }

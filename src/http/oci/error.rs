@@ -189,6 +189,7 @@ fn upstream_failure(object: &Object, error: &upstream::Error) -> (StatusCode, Er
         }
         ErrorKind::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER)),
         ErrorKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, ErrorCode::Unavailable, Some(RETRY_AFTER)),
+        ErrorKind::LeftAlone { pause, .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unavailable, Some(*pause)),
         ErrorKind::Unreachable { .. } | ErrorKind::BrokenBody { .. } => {
             (StatusCode::BAD_GATEWAY, ErrorCode::Unavailable, Some(RETRY_AFTER))
         }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::rule::{self, Rule};
 use super::{MAX_RULES, SecretError, secret};
-use crate::config::{Credential, DefaultFor, UpstreamName, UpstreamSettings};
+use crate::config::{Credential, DefaultFor, RulesSettings, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
 use crate::meta::{Change, Changes, DocumentKind, Error, Meta};
 use crate::metering::Meter;
@@ -41,6 +41,8 @@ pub struct Upstreams {
     secrets: PathBuf,
     metrics: Metrics,
     meter: Meter,
+    /// What the upstreams of rules may be.
+    rules: RulesSettings,
     /// When what is declared was read first.
     started_at_ms: i64,
     /// Upstreams of rules that were deleted, for what is kept of them.
@@ -90,6 +92,7 @@ impl Upstreams {
             secrets,
             metrics,
             meter: Meter::default(),
+            rules: RulesSettings::default(),
             started_at_ms: crate::meta::now_ms(),
             gone: moka::sync::Cache::new(MAX_GONE),
         }
@@ -99,6 +102,12 @@ impl Upstreams {
     #[must_use]
     pub fn metered_by(self, meter: Meter) -> Self {
         Self { meter, ..self }
+    }
+
+    /// Rules may name from now on what `rules` allows.
+    #[must_use]
+    pub fn ruled_by(self, rules: RulesSettings) -> Self {
+        Self { rules, ..self }
     }
 
     pub(in crate::registry) fn registries(&self) -> &Arc<Registries> {
@@ -210,7 +219,8 @@ impl Upstreams {
         rule: &Rule,
         credential: Credential,
     ) -> Result<UpstreamSettings, String> {
-        rule.upstream(self.unless_home(account), credential)
+        let settings = rule.upstream(self.unless_home(account), credential)?;
+        Ok(UpstreamSettings { rule: Some(self.rules.clone()), ..settings })
     }
 
     fn unless_home(&self, account: AccountId) -> Option<AccountId> {

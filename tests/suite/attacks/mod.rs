@@ -13,6 +13,7 @@ mod lines;
 mod open;
 mod paths;
 mod places;
+mod reach;
 mod signatures;
 mod streams;
 mod tokens;

@@ -70,6 +70,7 @@ fn code_of_upstream(error: &upstream::Error) -> ImageFailureCode {
         ErrorKind::Unreachable { .. }
         | ErrorKind::TimedOut
         | ErrorKind::Busy { .. }
+        | ErrorKind::LeftAlone { .. }
         | ErrorKind::Failed { .. }
         | ErrorKind::LoginFailed { .. }
         | ErrorKind::Misbehaved { .. }

@@ -1,0 +1,69 @@
+//! Finding out by ourselves when an endpoint works again: no client has to be refused for it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::breaker::Health;
+use super::client::Channel;
+use super::remote::Upstream;
+use super::request::Ask;
+use super::retry;
+
+/// Circuits are looked at this often.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Probes the endpoints of `upstreams` whose circuits have been open for their pause, for ever. Dropped, it gives up what is under
+/// way.
+pub async fn probe(upstreams: impl Fn() -> Vec<Arc<Upstream>>) {
+    let mut probes: JoinSet<(usize, usize)> = JoinSet::new();
+    let mut under_way: HashSet<(usize, usize)> = HashSet::new();
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        while let Some(ended) = probes.try_join_next() {
+            match ended {
+                Ok(ended) => drop(under_way.remove(&ended)),
+                // A probe that panicked does not say which it was.
+                Err(_) => under_way.clear(),
+            }
+        }
+        for upstream in upstreams() {
+            for index in upstream.due() {
+                let key = (Arc::as_ptr(&upstream).addr(), index);
+                if under_way.insert(key) {
+                    let upstream = upstream.clone();
+                    probes.spawn(async move {
+                        upstream.probe_one(index).await;
+                        key
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Upstream {
+    /// The endpoints that are to be probed, by their index.
+    fn due(&self) -> Vec<usize> {
+        let endpoints = self.endpoints().iter().enumerate();
+        endpoints.filter(|(_, endpoint)| endpoint.breaker.is_due()).map(|(index, _)| index).collect()
+    }
+
+    /// `GET /v2/`: any answer will do, also that we must log in.
+    async fn probe_one(&self, index: usize) {
+        let Some(endpoint) = self.endpoints().get(index) else { return };
+        let Ok(trying) = endpoint.breaker.admit() else { return };
+        let ask = Ask::new(Method::GET, Channel::Api, String::new());
+        let began = Instant::now();
+        let health = match self.ask_unsigned(endpoint, &ask).await {
+            Ok(_) => Health::Alive,
+            Err(kind) => retry::health(&kind, began.elapsed()),
+        };
+        tracing::debug!(upstream = %self.name(), endpoint = endpoint.host(), ?health, "probed");
+        trying.settle(health);
+    }
+}
