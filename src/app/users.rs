@@ -10,7 +10,7 @@ use super::existing::Existing;
 use crate::accounts::Accounts;
 use crate::auth::{Directory, Enrolment, Identity, Known, Means};
 use crate::config::Settings;
-use crate::meta::Meta;
+use crate::meta::{DocumentKind, Meta};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::policy::{About, Authorizer, Circumstances, Need, On};
 
@@ -68,6 +68,12 @@ impl Users {
             }));
         }
         Ok(Value::Array(users))
+    }
+
+    /// The policy that the registry had, if it had one. A service that runs beside this sees it within seconds.
+    pub async fn delete_registry_policy(&self, registry: AccountId) -> Result<Option<String>, Error> {
+        let removed = self.meta.remove_document(registry, DocumentKind::RegistryPolicy, "").await?;
+        Ok(removed.map(|row| row.document))
     }
 
     /// Which statement decides, and what became of the others.

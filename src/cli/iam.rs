@@ -95,6 +95,12 @@ pub struct User {
 pub enum Policy {
     /// Tell which statement decides whether somebody may do something
     Explain(Explain),
+    /// Remove a registry's policy, which may keep everybody out, and print it
+    DeleteRegistry {
+        /// The account of the registry, `auth.account` unless it is given
+        #[arg(long, value_name = "ACCOUNT")]
+        registry: Option<AccountId>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -194,8 +200,15 @@ pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure
 }
 
 pub(super) async fn policy(source: &Source, command: Policy) -> Result<String, Failure> {
-    let Policy::Explain(wanted) = command;
     let users = open(source).await?;
+    let wanted = match command {
+        Policy::Explain(wanted) => wanted,
+        Policy::DeleteRegistry { registry } => {
+            let registry = registry.unwrap_or(users.account());
+            let removed = users.delete_registry_policy(registry).await.map_err(runtime)?;
+            return removed.ok_or_else(|| Failure::Runtime(format!("the registry {registry} has no policy")));
+        }
+    };
     let question = Question {
         principal: wanted.principal,
         action: wanted.action,

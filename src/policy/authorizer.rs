@@ -16,8 +16,12 @@ use super::viewer::Viewer;
 use crate::auth::{Access, Identity, Known, Recent, Who};
 use crate::config::{AuthSettings, RepositorySettings};
 use crate::ecr::repository_arn;
+use crate::iam::ManagedPolicy;
 use crate::meta::{self, Meta};
 use crate::oci::QualifiedName;
+
+/// What mends a registry policy that locks everybody out.
+const REGISTRY_POLICY: [&str; 3] = ["ecr:GetRegistryPolicy", "ecr:PutRegistryPolicy", "ecr:DeleteRegistryPolicy"];
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -262,11 +266,15 @@ impl Authorizer {
         let context = context(need, &facts, circumstances);
         let resource = self.arn(need.on);
         let question = Question::new(&rights.principal, action, &resource, account, &context);
-        let identity: Vec<IdentityPolicy<'_>> =
+        let identities: Vec<IdentityPolicy<'_>> =
             rights.policies.iter().map(|(name, document)| IdentityPolicy { name, document }).collect();
+        // A registry policy cannot keep administrators of its account from mending it.
+        let is_way_back = REGISTRY_POLICY.contains(&action)
+            && rights.policies.iter().any(|(name, _)| name == ManagedPolicy::Administrator.name())
+            && matches!(&need.on, On::Registry(of) if matches!(&identity.who, Who::Known(known) if known.row().account == *of));
         let resource_policies = match &registry {
             Some(registry) => Policies {
-                registry: registry.policy.as_ref(),
+                registry: registry.policy.as_ref().filter(|_| !is_way_back),
                 registry_scope: registry.scope,
                 repository: facts.policy.as_ref(),
                 public: self.inner.public.as_ref(),
@@ -274,7 +282,7 @@ impl Authorizer {
             },
             None => Policies { trust: trust.as_ref(), ..Policies::default() },
         };
-        answer(&Policies { identity: &identity, ..resource_policies }, &question);
+        answer(&Policies { identity: &identities, ..resource_policies }, &question);
         Ok(())
     }
 }
