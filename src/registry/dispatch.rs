@@ -381,7 +381,7 @@ impl Registry {
             Some(repository) => Ok(Place::PullThrough(repository)),
             None => match self.kept_of_deleted_rule(&own).await? {
                 Some(repository) => Ok(Place::PullThrough(repository)),
-                None => Err(NameError::Unknown(own.name).into()),
+                None => Err(NameError::Unknown(own).into()),
             },
         }
     }
@@ -407,7 +407,7 @@ impl Registry {
     async fn find_own(&self, name: &RequestedName) -> Result<HostedRepository, Error> {
         let own = self.own(name)?;
         let found = self.shared.hosted.repository(&own).await?;
-        found.ok_or_else(|| NameError::Unknown(own.name).into())
+        found.ok_or_else(|| NameError::Unknown(own).into())
     }
 
     /// Those that the viewer may see.

@@ -21,7 +21,7 @@ pub enum Object {
 pub enum Error {
     #[error(transparent)]
     Name(#[from] super::NameError),
-    #[error("{0} does not exist")]
+    #[error("{found}{0} does not exist", found = ecr_not_found(.0))]
     Unknown(Object),
     #[error(
         "{repository} is cached from upstream {upstream}: it can be read, but nothing can be pushed to it or deleted"
@@ -74,12 +74,22 @@ pub enum Error {
     ManifestInvalid { object: Object, reason: String },
     #[error("{object} refers to what is not in its repository: {}", list(missing))]
     MissingReferences { object: Object, missing: Vec<Digest> },
-    #[error("tag {tag} of {repository} is immutable: it stands for another manifest already")]
+    #[error(
+        "The image tag '{tag}' already exists in the '{repository}' repository and cannot be overwritten because the tag is immutable."
+    )]
     ImmutableTag { repository: RepositoryName, tag: Tag },
     #[error("{0}")]
     QuotaExceeded(super::hosted::Exceeded),
     #[error("{0} is referred to by a manifest of its repository; delete that first")]
     InUse(Object),
+}
+
+/// ECR's sentence for an image that is not there, which scripts look for.
+const fn ecr_not_found(object: &Object) -> &'static str {
+    match object {
+        Object::Manifest(..) => "Requested image not found: ",
+        _ => "",
+    }
 }
 
 /// As many as a message can bear.

@@ -41,8 +41,11 @@ pub enum Named {
 pub enum NameError {
     #[error("no upstream is configured for the namespace {0:?}; add an [[upstream]] with it in `ns`")]
     UnknownNamespace(String),
-    #[error("there is no repository {0} here, and {hint}", hint = hint(.0))]
-    Unknown(RepositoryName),
+    /// In ECR's words, which scripts look for.
+    #[error(
+        "The repository with name '{}' does not exist in the registry with id '{}': {hint}", .0.name, .0.account, hint = hint(&.0.name)
+    )]
+    Unknown(QualifiedName),
     #[error("there is no registry {0} here; its account would be an [[account]] of the configuration")]
     UnknownRegistry(AccountId),
     #[error("{0} names an upstream but no repository of it")]
@@ -304,7 +307,8 @@ mod tests {
             assert_eq!(resolve(&all, path, None, None).as_deref(), Ok(of_all), "{path}");
             assert_eq!(resolve(&library, path, None, None).as_deref(), Ok(of_library), "{path}");
         }
-        let told = |path: &str| NameError::Unknown(path.parse().unwrap()).to_string();
+        let account = "000000000000".parse().unwrap();
+        let told = |path: &str| NameError::Unknown(QualifiedName::new(account, path.parse().unwrap())).to_string();
         assert!(
             told("quay.io/org/tool")
                 .ends_with("quay.io is not a configured upstream; add [[upstream]] name = \"quay.io\"")

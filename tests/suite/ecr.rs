@@ -311,3 +311,71 @@ async fn c8_the_registry_policy_is_called_so() {
     assert_fault(&answer, "InvalidParameterException");
     assert!(answer.text().contains("Invalid registry policy provided"), "{}", answer.text());
 }
+
+/// A registry policy that denies everything to everybody: administrators of its account, and the operator's command, take it back.
+#[tokio::test]
+async fn d4_a_registry_policy_locks_nobody_out_for_good() {
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    let admin = USERS.replacen("policies = [\"FullAccess\"]", "policies = [\"Administrator\"]", 1);
+    let admin = admin.replacen("policies = [\"PullOnly\"]", "policies = [\"FullAccess\"]", 1);
+    setup.more = format!("{admin}\n[auth]\nfailed_logins = 1000\n");
+    let proxy = setup.start().await;
+    let client = proxy.client();
+    let deny = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Deny", "Principal": "*", "Action": "ecr:*", "Resource": "*" } ] });
+    let put = json!({ "policyText": deny.to_string() });
+    let lock = async || api(&client, "reader", "PutRegistryPolicy", put.clone()).await.assert_status(200);
+    lock().await;
+    for user in ["reader", "root"] {
+        assert_fault(&api(&client, user, "DescribeRegistry", json!({})).await, "AccessDeniedException");
+    }
+    assert_fault(&api(&client, "reader", "DeleteRegistryPolicy", json!({})).await, "AccessDeniedException");
+    api(&client, "root", "GetRegistryPolicy", json!({})).await.assert_status(200);
+    api(&client, "root", "PutRegistryPolicy", put.clone()).await.assert_status(200);
+    api(&client, "root", "DeleteRegistryPolicy", json!({})).await.assert_status(200);
+    api(&client, "root", "DescribeRegistry", json!({})).await.assert_status(200);
+    // Where there is no administrator, the operator has a command.
+    lock().await;
+    let command = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"));
+        command.args(arguments).arg("--config").arg(proxy.config_path());
+        command.current_dir(proxy.data_path().parent().unwrap()).output().unwrap()
+    };
+    let removed = command(&["policy", "delete-registry"]);
+    assert!(removed.status.success() && String::from_utf8_lossy(&removed.stdout).contains("Deny"));
+    crate::bound::until_async("the policy is gone", async || {
+        api(&client, "reader", "DescribeRegistry", json!({})).await.status == 200
+    })
+    .await;
+    assert!(!command(&["policy", "delete-registry"]).status.success());
+}
+
+/// Scripts look for ECR's sentences, on both planes.
+#[tokio::test]
+async fn c6_the_data_plane_speaks_as_ecr_does() {
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
+    setup.hosted.text("tag_mutability", "immutable");
+    let proxy = setup.start().await;
+    let (one, two) = (an_image(1, &[10]).await, an_image(2, &[10]).await);
+    push_as(&proxy.client(), "root", "team/app", "v1", &one).await;
+    let get = async |to: &str| as_user(&proxy, "root", "GET", to).await;
+    let absent = get("/v2/team/none/manifests/v1").await;
+    absent.assert_error(404, "NAME_UNKNOWN");
+    let sentence = "The repository with name 'team/none' does not exist in the registry with id '000000000000'";
+    assert!(absent.text().contains(sentence), "{}", absent.text());
+    let absent = get("/v2/team/app/manifests/v2").await;
+    absent.assert_error(404, "MANIFEST_UNKNOWN");
+    assert!(absent.text().contains("Requested image not found"), "{}", absent.text());
+    for part in two.layers.iter().chain([&two.config]) {
+        let to = path("team/app", &format!("blobs/uploads/?digest={}", part.digest));
+        proxy.client().send("POST", &to, &[("Authorization", &basic("root"))], &part.bytes).await.assert_status(201);
+    }
+    let headers = [("Authorization", &*basic("root")), ("Content-Type", two.media_type)];
+    let moved = proxy.client().send("PUT", &path("team/app", "manifests/v1"), &headers, &two.manifest.bytes).await;
+    moved.assert_error(400, "TAG_INVALID");
+    let sentence = "The image tag 'v1' already exists in the 'team/app' repository and cannot be overwritten because the tag is immutable.";
+    assert!(moved.text().contains(sentence), "{}", moved.text());
+}
