@@ -8,13 +8,13 @@ use super::identities;
 use crate::accounts::{self, Accounts};
 use crate::auth::{Authenticator, Certificates, Enrolment, Keyring};
 use crate::cache::{BlobCache, Shared};
-use crate::config::{Settings, StorageSettings, UpstreamSettings};
+use crate::config::{Settings, StorageSettings, TelemetrySettings, UpstreamSettings};
 use crate::meta::Meta;
 use crate::metering::Meter;
 use crate::policy::Authorizer;
 use crate::registry::{Registries, Registry, Upstreams};
 use crate::storage::{Bucket, Depot, Storage};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Metrics};
 use crate::upstream::Upstream;
 
 /// Everything below the wire.
@@ -81,6 +81,13 @@ pub(super) async fn meta(settings: &Settings) -> Result<Meta, Error> {
         Some(url) => Meta::open_postgres(url.expose()).await?,
         None => Meta::open(&settings.data.join("entrepot.db")).await?,
     })
+}
+
+pub(super) fn audit(settings: &TelemetrySettings) -> Result<Audit, Error> {
+    match &settings.audit {
+        Some(path) => Audit::to_file(path).map_err(|source| Error::Audit { path: path.clone(), source }),
+        None => Ok(Audit::to_log(settings.format)),
+    }
 }
 
 /// What upstreams sent lies in the bucket as well, unless the settings say that it should not.

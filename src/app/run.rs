@@ -18,10 +18,10 @@ use super::reload;
 use super::usage;
 use crate::cache::BlobCache;
 use crate::config::{self, Access, HttpSettings, Settings, Watch};
-use crate::http::{Bound, Door, Front, Gate, Ops, Readiness, Service, Serving, TlsListener, Usage};
+use crate::http::{Bound, Changes, Door, Front, Gate, Ops, Readiness, Service, Serving, TlsListener, Usage};
 use crate::meta::Meta;
 use crate::registry::Hosted;
-use crate::telemetry::{Audit, Logs};
+use crate::telemetry::Logs;
 
 /// Time between writes of when blobs were used, and how much.
 pub(super) const FLUSH_EVERY: Duration = Duration::from_secs(30);
@@ -49,10 +49,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let stop = CancellationToken::new();
     let background = TaskTracker::new();
 
-    let audit = match &settings.telemetry.audit {
-        Some(path) => Audit::to_file(path).map_err(|source| Error::Audit { path: path.clone(), source })?,
-        None => Audit::default(),
-    };
+    let audit = build::audit(&settings.telemetry)?;
+    let changes = Changes::default();
     let mut certificates = Vec::new();
     for listener in &settings.listen {
         let tls = listener.tls.as_ref().map(TlsListener::load).transpose()?;
@@ -63,7 +61,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         let (authenticator, authorizer) = (core.authenticator.clone(), core.authorizer.clone());
         let front = Front { registries: core.registry.registries().clone(), url: settings.auth.url.clone() };
         let door = Door { open: is_open, push: listener.push, secure: listener.tls.is_some() };
-        let gate = Gate::new(authenticator, authorizer, front, door, audit.clone());
+        let gate = Gate::new(authenticator, authorizer, front, door, audit.clone(), changes.clone());
         let service = Service {
             registry: core.registry.clone(),
             metrics: core.metrics.clone(),
@@ -119,6 +117,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     if cut_off > 0 {
         tracing::warn!(connections = cut_off, "connections were cut off at http.drain_timeout");
     }
+    changes.close().await;
     core.cache.close().await;
     jobs.close().await;
     stop.cancel();

@@ -1,10 +1,13 @@
 //! The users of a registry, as an operator looks at them and changes them, whether anybody serves or not.
 
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use super::build;
 use super::error::Error;
 use super::existing::Existing;
 use crate::accounts::Accounts;
@@ -13,6 +16,7 @@ use crate::config::Settings;
 use crate::meta::{DocumentKind, Meta};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::policy::{About, Authorizer, Circumstances, Need, On};
+use crate::telemetry::{Caller, Entry};
 
 /// Opened for one command.
 pub struct Users {
@@ -52,6 +56,18 @@ impl Users {
     /// The account that is meant where none is named.
     pub const fn account(&self) -> AccountId {
         self.settings.auth.account
+    }
+
+    /// Begins the record of a change that an operator makes, who may do everything.
+    pub fn record(&self, action: &str, resource: String) -> Result<Entry, Error> {
+        let caller = Caller {
+            request_id: format!("{:016x}", fastrand::u64(..)),
+            source: "local".to_owned(),
+            principal: operator(),
+            means: "command",
+        };
+        let because = Arc::from("an operator's command");
+        Ok(build::audit(&self.settings.telemetry)?.allowed(caller, action, resource, &because))
     }
 
     pub async fn list(&self) -> Result<Value, Error> {
@@ -100,4 +116,11 @@ impl Users {
         let need = Need::new(&question.action, on).tagged(question.tag.as_deref());
         Ok(authorizer.explain(&identity, &need, &circumstances).await?)
     }
+}
+
+/// The system's user who runs the command.
+fn operator() -> String {
+    let uid =
+        std::fs::metadata("/proc/self").map_or_else(|_| "unknown".to_owned(), |process| process.uid().to_string());
+    format!("operator (uid {uid})")
 }

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use super::arguments::{Format, Output};
 use super::failure::Failure;
 use super::{existing, output};
-use crate::accounts::{self, Accounts};
+use crate::accounts;
 use crate::app::{Question, Users};
 use crate::config::{PRESETS, Source};
 use crate::iam::{Entity, EntityName, ManagedPolicy, PolicyName};
 use crate::meta::{PrincipalRow, RoleColumns};
 use crate::oci::{AccountId, RepositoryName};
+use crate::telemetry::Entry;
 
 #[derive(Debug, Subcommand)]
 pub enum Iam {
@@ -91,6 +92,12 @@ pub struct User {
     pub account: Option<AccountId>,
 }
 
+impl User {
+    fn arn(&self, account: AccountId) -> String {
+        Entity::user(self.name.clone()).arn(account)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Policy {
     /// Tell which statement decides whether somebody may do something
@@ -132,10 +139,10 @@ const MAX_PASSWORD_BYTES: u64 = 1024;
 
 pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure> {
     let users = open(source).await?;
-    let accounts = users.accounts();
+    let (users, accounts) = (&users, users.accounts());
+    let account_of = |user: &User| user.account.unwrap_or(users.account());
     let find = async |user: &User| {
-        let account = user.account.unwrap_or(users.account());
-        accounts.find_changeable(account, &Entity::user(user.name.clone())).await.map_err(runtime)
+        accounts.find_changeable(account_of(user), &Entity::user(user.name.clone())).await.map_err(runtime)
     };
     match command {
         Iam::List { output } => {
@@ -146,7 +153,8 @@ pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure
             let policies = policies.iter().map(|policy| PolicyArgument::read(policy)).collect::<Result<Vec<_>, _>>()?;
             let entity = Entity::user(user.name.clone());
             let account = user.account.unwrap_or(users.account());
-            let made = accounts.create(account, &entity, BTreeMap::new(), &RoleColumns::default()).await;
+            let record = users.record("iam:CreateUser", entity.arn(account)).map_err(runtime)?;
+            let made = noted(record, accounts.create(account, &entity, BTreeMap::new(), &RoleColumns::default()).await);
             let row = made.map_err(|error| match error {
                 accounts::Error::IsThere(_) => Failure::Runtime(format!(
                     "user {0} is there already; `entrepot iam create-access-key {0}` gives it another key, and `entrepot iam \
@@ -156,35 +164,45 @@ pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure
                 error => runtime(error),
             })?;
             for policy in policies {
-                policy.give(accounts, &row, &entity).await?;
+                policy.give(users, &row, &entity).await?;
             }
-            told(&accounts.make_access_key(&row).await.map_err(runtime)?, output.format)
+            let work = accounts.make_access_key(&row);
+            told(&change(users, "iam:CreateAccessKey", entity.arn(account), work).await?, output.format)
         }
         Iam::DeleteUser { user } => {
-            accounts.remove(&find(&user).await?).await.map_err(runtime)?;
+            let row = find(&user).await?;
+            change(users, "iam:DeleteUser", user.arn(account_of(&user)), accounts.remove(&row)).await?;
             Ok(format!("user {} is gone, with its keys and policies", user.name))
         }
         Iam::CreateAccessKey { user, output } => {
             let row = find(&user).await?;
-            told(&accounts.make_access_key(&row).await.map_err(runtime)?, output.format)
+            let work = accounts.make_access_key(&row);
+            told(&change(users, "iam:CreateAccessKey", user.arn(account_of(&user)), work).await?, output.format)
         }
         Iam::DeleteAccessKey { id } => {
-            accounts.remove_access_key(&id).await.map_err(runtime)?;
+            change(users, "iam:DeleteAccessKey", id.clone(), accounts.remove_access_key(&id)).await?;
             Ok(format!("access key {id} is gone"))
         }
         Iam::SetPassword { user } => {
             let row = find(&user).await?;
-            accounts.put_password(&row, &read_password()?).await.map_err(runtime)?;
+            let password = read_password()?;
+            let work = accounts.put_password(&row, &password);
+            change(users, "iam:UpdateLoginProfile", user.arn(account_of(&user)), work).await?;
             Ok(format!("{} can log in with the password", user.name))
         }
         Iam::PutPolicy { user, policy } => {
             let policy = PolicyArgument::read(&policy)?;
-            policy.give(accounts, &find(&user).await?, &Entity::user(user.name.clone())).await?;
+            let row = find(&user).await?;
+            policy.give(users, &row, &Entity::user(user.name.clone())).await?;
             Ok(format!("{} has policy {}", user.name, policy.name()))
         }
         Iam::DeletePolicy { user, policy } => {
             let row = find(&user).await?;
-            accounts.remove_policy(&row, &Entity::user(user.name.clone()), &policy).await.map_err(runtime)?;
+            let entity = Entity::user(user.name.clone());
+            let action =
+                if ManagedPolicy::named(&policy).is_some() { "iam:DetachUserPolicy" } else { "iam:DeleteUserPolicy" };
+            let work = accounts.remove_policy(&row, &entity, &policy);
+            change(users, action, user.arn(account_of(&user)), work).await?;
             Ok(format!("{} no longer has policy {policy}", user.name))
         }
         Iam::Revoke { user, role } => {
@@ -193,7 +211,7 @@ pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure
             let entity = if role { Entity::role(name) } else { Entity::user(name) };
             // Also of the configuration, which says nothing of tokens.
             let row = accounts.find(account, &entity).await.map_err(runtime)?;
-            accounts.revoke(&row).await.map_err(runtime)?;
+            change(users, "entrepot:RevokeTokens", entity.arn(account), accounts.revoke(&row)).await?;
             Ok(format!("tokens that {} was given before are worthless within seconds", user.name))
         }
     }
@@ -226,6 +244,25 @@ pub(super) async fn policy(source: &Source, command: Policy) -> Result<String, F
 
 async fn open(source: &Source) -> Result<Users, Failure> {
     Users::open(&existing::open(source)?).await.map_err(runtime)
+}
+
+/// Makes a change, with a record of it in the audit log.
+async fn change<T>(
+    users: &Users,
+    action: &str,
+    resource: String,
+    work: impl Future<Output = Result<T, accounts::Error>>,
+) -> Result<T, Failure> {
+    let record = users.record(action, resource).map_err(runtime)?;
+    noted(record, work.await).map_err(runtime)
+}
+
+fn noted<T>(record: Entry, done: Result<T, accounts::Error>) -> Result<T, accounts::Error> {
+    match &done {
+        Ok(_) => record.done(),
+        Err(error) => record.failed(error.fault().code().name()),
+    }
+    done
 }
 
 fn runtime(error: impl std::fmt::Display) -> Failure {
@@ -263,12 +300,14 @@ impl PolicyArgument {
         }
     }
 
-    async fn give(&self, accounts: &Accounts, row: &PrincipalRow, of: &Entity) -> Result<(), Failure> {
+    async fn give(&self, users: &Users, row: &PrincipalRow, of: &Entity) -> Result<(), Failure> {
+        let (accounts, arn) = (users.accounts(), of.arn(row.account));
         match self {
-            Self::Preset(preset) => accounts.attach(row, *preset).await,
-            Self::Own(name, text) => accounts.put_policy(row, of, name, text).await,
+            Self::Preset(preset) => change(users, "iam:AttachUserPolicy", arn, accounts.attach(row, *preset)).await,
+            Self::Own(name, text) => {
+                change(users, "iam:PutUserPolicy", arn, accounts.put_policy(row, of, name, text)).await
+            }
         }
-        .map_err(runtime)
     }
 }
 

@@ -25,7 +25,7 @@ pub struct TelemetrySettings {
     pub level: LevelFilter,
     /// `log.access`: one line a request; default true.
     pub access: bool,
-    /// `log.audit`: a file for changes and refusals; `None` writes them to the log.
+    /// `log.audit`: a file for changes and refusals; `None` writes them among the lines of the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<PathBuf>,
 }
@@ -56,8 +56,9 @@ pub(super) static SECTION: Section = Section {
             name: "audit",
             kind: Kind::Path,
             fallback: Fallback::Follows("the log itself"),
-            meaning: "A file that gets a JSON object a line for each change through the ECR API and each request that was refused: who, how it was \
-                      proven, what, and which statement decided.",
+            meaning: "A file that gets a JSON object a line for each change (through an API, by a push or a deletion, by `entrepot iam`), each session \
+                      that is given out, and each request that was refused: who, how it was proven, what, and which statement decided. Without \
+                      it they are lines of the log, at any level.",
         },
     ],
 };

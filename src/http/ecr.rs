@@ -1,38 +1,29 @@
 //! ECR's API on the wire (JSON 1.1): `POST /` with the operation's name in `X-Amz-Target`, signed with Signature Version 4.
 
 use std::slice;
-use std::time::SystemTime;
 
+use http::StatusCode;
 use http::header::CONTENT_LENGTH;
-use http::request::Parts;
-use http::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use super::address::{Address, Front};
 use super::aws::{Answered, TARGET};
-use super::gate::Gate;
+use super::changes;
+use super::gate::{Admitted, Gate, Visit};
 use super::metered::Metered;
 use crate::auth::{Authenticator, Claim, Identity, NotRead, Refusal, SignatureRules, Who};
 use crate::ecr::{
     AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, Operation, OperationName, Output, Timestamp,
 };
 use crate::oci::AccountId;
-use crate::policy::{Denied, EcrRequest, On, Permit};
+use crate::policy::{Denied, EcrRequest};
 use crate::registry::{Endpoint, Incoming, Registries, Registry, no_registry};
-use crate::telemetry::{AuditLine, rfc_3339};
-
-/// Whether the request is for this API.
-pub fn is_for(request: &Parts) -> bool {
-    request.method == Method::POST && request.uri.path() == "/" && request.headers.contains_key(TARGET)
-}
 
 /// A request, and those who answer it.
 pub struct Asked<'a> {
-    pub request: &'a Parts,
-    pub address: &'a Address,
+    pub visit: Visit<'a>,
     pub gate: &'a Gate,
     pub registry: &'a Registry,
-    pub request_id: &'a str,
 }
 
 pub async fn answer(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Answered {
@@ -47,23 +38,24 @@ pub async fn answer(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) ->
             (status, fault.to_json(), Some(fault.to_string()))
         }
     };
-    Answered::new(status, "application/x-amz-json-1.1", document, fault, asked.request_id)
+    Answered::new(status, "application/x-amz-json-1.1", document, fault, asked.visit.request_id)
 }
 
 async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Result<Output, Fault> {
-    let Asked { request, address, gate, registry, request_id } = *asked;
+    let Asked { visit, gate, registry } = *asked;
+    let Visit { parts: request, address, .. } = visit;
     let target = request.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let claim = Claim::parse(&SignatureRules::ECR, &request.method, &request.uri, &request.headers);
     let claim = claim.map_err(|refusal| unsigned(&refusal))?;
     let limit = OperationName::of_target(target)?.max_body_bytes() as u64;
     let length = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     // Held until the request is answered: what comes of the body is about as large.
-    let _room = match gate.authenticator().room(&claim, length.map_or(limit, |length: u64| length.min(limit))).await {
+    let room = match gate.authenticator().room(&claim, length.map_or(limit, |length: u64| length.min(limit))).await {
         Ok(room) => room,
         Err(NotRead::Refused(refusal)) => return Err(unsigned(&refusal)),
         Err(NotRead::NoRoom) => return Err(Fault::throttling()),
         Err(NotRead::Unavailable(error)) => {
-            tracing::error!(%error, "it cannot be found out who asks");
+            tracing::error!(%error, "cannot authenticate: the database failed");
             return Err(Fault::server());
         }
     };
@@ -77,7 +69,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
         Ok(Ok(identity)) => identity,
         Ok(Err(refusal)) => return Err(unsigned(&refusal)),
         Err(error) => {
-            tracing::error!(%error, "it cannot be found out who asks");
+            tracing::error!(%error, "cannot authenticate: the database failed");
             return Err(Fault::server());
         }
     };
@@ -88,7 +80,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
         Who::Open { .. } | Who::Anonymous => account,
     };
     let located = EcrRequest::new(operation, account, caller, |name| registry.about_named(name));
-    let permit = permit(asked, identity, located).await?;
+    let Admitted { permit, entry } = gate.authorize(visit, identity, located).await.map_err(refused)?;
     metered.operates(permit.asked(), permit.identity());
     let operation = &permit.asked().operation;
     let endpoint = |account| endpoint(address, gate.front(), account, &claim.scope().region);
@@ -101,29 +93,20 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
         return authorization_token(permit.identity(), gate.authenticator(), &endpoints);
     }
     let endpoint = endpoint(account);
-    if !operation.is_write() {
-        return registry.operate(permit, &endpoint, gate.authorizer()).await;
-    }
-    let (principal, means) = (permit.identity().name().to_owned(), permit.identity().means);
-    let (action, because) = (operation.iam_action(), permit.because().to_owned());
-    let resource = match permit.asked().repositories.as_slice() {
-        [about] => gate.authorizer().arn(On::Repository(about)),
-        _ => gate.authorizer().arn(On::Registry(account)),
+    let (registry, authorizer) = (registry.clone(), gate.authorizer().clone());
+    let work = async move {
+        let _room = room;
+        registry.operate(permit, &endpoint, &authorizer).await
     };
-    let done = registry.operate(permit, &endpoint, gate.authorizer()).await;
-    gate.audit().write(&AuditLine {
-        at: rfc_3339(SystemTime::now()),
-        request_id,
-        source: address.source.to_string(),
-        principal: &principal,
-        means: means.name(),
-        action,
-        resource: &resource,
-        decision: "allowed",
-        because: &because,
-        fault: done.as_ref().err().map(Fault::name),
-    });
-    done
+    gate.changes().carry_out(entry, work, fault_of).await
+}
+
+fn fault_of(fault: &Fault) -> changes::Fault {
+    let name = fault.name().to_owned();
+    match fault.exception() {
+        Exception::AccessDenied => changes::Fault::Refused { name, why: fault.to_string() },
+        _ => changes::Fault::Failed(name),
+    }
 }
 
 /// Whose registry the operation is about: the one that it names, else the caller's. Callers whose account has no registry here mean
@@ -154,23 +137,14 @@ fn unsigned(refusal: &Refusal) -> Fault {
     Fault::new(exception, refusal.to_string())
 }
 
-/// Each repository that the operation is about must be allowed.
-async fn permit(asked: &Asked<'_>, identity: Identity, located: EcrRequest) -> Result<Permit<EcrRequest>, Fault> {
-    let Asked { request, address, gate, request_id, .. } = *asked;
-    let circumstances = gate.circumstances(request, address);
-    let (principal, means) = (identity.name().to_owned(), identity.means);
-    let permit = gate.authorizer().authorize(identity, located, &circumstances).await;
-    permit.map_err(|denied| match denied {
-        Denied::Policy { .. } => {
-            gate.note(address, request_id, &principal, means, &denied);
-            Fault::new(Exception::AccessDenied, denied.to_string())
-        }
+fn refused(denied: Denied) -> Fault {
+    match denied {
         Denied::Unavailable(error) => {
-            tracing::error!(%error, "it cannot be found out what is allowed");
+            tracing::error!(%error, "cannot decide what is allowed: the database failed");
             Fault::server()
         }
-        Denied::Listener(_) | Denied::Token(_) => Fault::new(Exception::AccessDenied, denied.to_string()),
-    })
+        denied => Fault::new(Exception::AccessDenied, denied.to_string()),
+    }
 }
 
 /// The registry of this account as whoever asks names it: the region is the one that they signed for.

@@ -8,11 +8,12 @@ use http::request::Parts;
 
 use super::address::{Address, Front};
 use super::challenge::{challenge, scope};
-use crate::action::{Action, RequestedName};
+use super::changes::Changes;
+use crate::action::Action;
 use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who};
-use crate::policy::{Authorizer, Circumstances, Denied, OciRequest, Permit};
-use crate::registry::{self, Registry};
-use crate::telemetry::{Audit, AuditLine, rfc_3339};
+use crate::policy::{Asked, Authorizer, Circumstances, Denied, On, Permit};
+use crate::registry::{Located, Meant};
+use crate::telemetry::{Audit, Caller, Entry};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -22,6 +23,7 @@ pub struct Gate {
     front: Front,
     door: Door,
     audit: Audit,
+    changes: Changes,
 }
 
 /// How a listener lets clients in.
@@ -35,6 +37,21 @@ pub struct Door {
     pub secure: bool,
 }
 
+/// A request as it is looked at by the gate.
+#[derive(Clone, Copy)]
+pub struct Visit<'a> {
+    pub parts: &'a Parts,
+    pub address: &'a Address,
+    pub request_id: &'a str,
+}
+
+/// A request that came in.
+pub struct Admitted<A> {
+    pub permit: Permit<A>,
+    /// The record of a change.
+    pub entry: Option<Entry>,
+}
+
 /// Why a request does not come in.
 #[derive(Debug)]
 pub enum Stopped {
@@ -45,7 +62,6 @@ pub enum Stopped {
     },
     TooMany(crate::auth::TooManyAttempts),
     Denied(Denied),
-    Registry(registry::Error),
     Unavailable(crate::meta::Error),
 }
 
@@ -56,16 +72,17 @@ impl Gate {
         front: Front,
         door: Door,
         audit: Audit,
+        changes: Changes,
     ) -> Self {
-        Self { authenticator, authorizer, front, door, audit }
+        Self { authenticator, authorizer, front, door, audit, changes }
     }
 
     /// `None` on an open listener: it does not authenticate.
-    pub fn keeper(&self) -> Option<&Authenticator> {
+    pub fn authenticator_of_data(&self) -> Option<&Authenticator> {
         (!self.door.open).then_some(&self.authenticator)
     }
 
-    /// The API wants to know on every listener.
+    /// The APIs of AWS authenticate on every listener.
     pub fn authenticator(&self) -> &Authenticator {
         &self.authenticator
     }
@@ -74,71 +91,107 @@ impl Gate {
         &self.authorizer
     }
 
-    /// Lets the request's action in, or says why not.
-    pub async fn admit(
-        &self,
-        request: &Parts,
-        address: &Address,
-        action: Action,
-        registry: &Registry,
-        request_id: &str,
-    ) -> Result<Permit<OciRequest>, Stopped> {
-        let circumstances = self.circumstances(request, address);
-        let Some(keeper) = self.keeper() else {
-            let identity = Identity::open(self.door.push);
-            let asked = OciRequest { action, about: None, source: None };
-            let permit = self.authorizer.authorize(identity, asked, &circumstances).await;
-            return permit.map_err(Stopped::Denied);
-        };
-        let scope = scope(&action, action.repository().map(|name| registry.called(name).in_tokens(name)));
-        let challenge = |error| self::challenge(keeper, &self.front.url(address), scope.as_deref(), error);
-        let (account, certificate) = (self.front.account(address), certificate(request));
-        let identified = match authorization(request) {
-            Ok(shown) => keeper.identify(shown, certificate, address.source, account).await,
+    /// Finds out who sends a request of the OCI API.
+    pub async fn identify(&self, visit: Visit<'_>, meant: &Meant) -> Result<Identity, Stopped> {
+        let Some(authenticator) = self.authenticator_of_data() else { return Ok(Identity::open(self.door.push)) };
+        let Visit { parts, address, .. } = visit;
+        let (account, certificate) = (self.front.account(address), certificate(parts));
+        let identified = match authorization(parts) {
+            Ok(shown) => authenticator.identify(shown, certificate, address.source, account).await,
             Err(refused) => Err(refused),
         };
         let identity = match identified {
             Ok(identity) => identity,
             Err(Refused::Wrong(message)) => {
-                return Err(Stopped::Challenged { challenge: challenge(Some("invalid_token")), message });
+                let challenge = self.challenge(visit, meant, Some("invalid_token"));
+                return Err(Stopped::Challenged { challenge, message });
             }
             Err(Refused::TooMany(wait)) => return Err(Stopped::TooMany(wait)),
             Err(Refused::Unavailable(error)) => return Err(Stopped::Unavailable(error)),
         };
         // Clients learn here how to log in; one that has got an anonymous token goes on with it.
-        if matches!(action, Action::Ping) && matches!(identity.who, Who::Anonymous) && identity.means == Means::Nothing
-        {
+        let is_new = matches!(identity.who, Who::Anonymous) && identity.means == Means::Nothing;
+        if is_new && matches!(meant.action(), Action::Ping) {
             let message = "log in, or ask for a token".to_owned();
-            return Err(Stopped::Challenged { challenge: challenge(None), message });
+            return Err(Stopped::Challenged { challenge: self.challenge(visit, meant, None), message });
         }
-        let about = match action.repository() {
-            Some(name) => Some(registry.about(name, action.writes()).await.map_err(Stopped::Registry)?),
-            None => None,
-        };
-        let source = match mount_source(&action) {
-            Some(name) => Some(registry.about(&name, false).await.map_err(Stopped::Registry)?),
-            None => None,
-        };
+        Ok(identity)
+    }
+
+    /// Lets a request of the OCI API in, or says why not.
+    pub async fn admit(
+        &self,
+        visit: Visit<'_>,
+        identity: Identity,
+        meant: &Meant,
+        located: Located,
+    ) -> Result<Admitted<Located>, Stopped> {
         let is_anonymous = matches!(identity.who, Who::Anonymous);
-        let (principal, means) = (identity.name().to_owned(), identity.means);
-        let asked = OciRequest { action, about, source };
-        let permit = self.authorizer.authorize(identity, asked, &circumstances).await;
-        if let Err(denied) = &permit
-            && !is_anonymous
-        {
-            self.note(address, request_id, &principal, means, denied);
-        }
-        permit.map_err(|denied| match denied {
+        self.authorize(visit, identity, located).await.map_err(|denied| match denied {
             Denied::Token(_) => {
-                let message = denied.to_string();
-                Stopped::Challenged { challenge: challenge(Some("insufficient_scope")), message }
+                let challenge = self.challenge(visit, meant, Some("insufficient_scope"));
+                Stopped::Challenged { challenge, message: denied.to_string() }
             }
             Denied::Policy { .. } if is_anonymous => {
-                Stopped::Challenged { challenge: challenge(None), message: denied.to_string() }
+                let challenge = self.challenge(visit, meant, None);
+                Stopped::Challenged { challenge, message: denied.to_string() }
             }
             Denied::Unavailable(error) => Stopped::Unavailable(error),
             denied => Stopped::Denied(denied),
         })
+    }
+
+    /// The record of a repository that a push makes.
+    pub fn record_of_making(&self, visit: Visit<'_>, permit: &Permit<Located>) -> Option<Entry> {
+        let (identity, about) = (permit.identity(), permit.asked().about()?);
+        let caller = self.caller(visit, identity.name(), identity.means);
+        let resource = self.authorizer.arn(On::Repository(about));
+        Some(self.audit.allowed(caller, "ecr:CreateRepository", resource, permit.because()))
+    }
+
+    fn challenge(&self, visit: Visit<'_>, meant: &Meant, error: Option<&str>) -> String {
+        let scope = scope(meant.action(), meant.name_in_tokens());
+        challenge(&self.authenticator, &self.front.url(visit.address), scope.as_deref(), error)
+    }
+
+    /// Asks the policies, for each of the APIs alike. A change gets a record, and so does a refusal; a client that is only sent for a token
+    /// or a login is not refused.
+    pub async fn authorize<A: Asked>(
+        &self,
+        visit: Visit<'_>,
+        identity: Identity,
+        asked: A,
+    ) -> Result<Admitted<A>, Denied> {
+        let shown = identity.clone();
+        let caller = || self.caller(visit, shown.name(), shown.means);
+        let circumstances = self.circumstances(visit);
+        match self.authorizer.authorize(identity, asked, &circumstances).await {
+            Ok(permit) => {
+                let entry = permit.asked().change().map(|(action, on)| {
+                    let resource = on.map_or_else(|| shown.name().to_owned(), |on| self.authorizer.arn(on));
+                    self.audit.allowed(caller(), action, resource, permit.because())
+                });
+                Ok(Admitted { permit, entry })
+            }
+            Err(denied) => {
+                if let Denied::Policy { action, resource, why, .. } = &denied
+                    && !matches!(shown.who, Who::Anonymous)
+                {
+                    self.audit.denied(caller(), action, resource.clone(), why);
+                }
+                Err(denied)
+            }
+        }
+    }
+
+    /// As records have it.
+    pub fn caller(&self, visit: Visit<'_>, principal: &str, means: Means) -> Caller {
+        Caller {
+            request_id: visit.request_id.to_owned(),
+            source: visit.address.source.to_string(),
+            principal: principal.to_owned(),
+            means: means.name(),
+        }
     }
 
     pub const fn front(&self) -> &Front {
@@ -149,8 +202,9 @@ impl Gate {
         self.door
     }
 
-    pub fn circumstances(&self, request: &Parts, address: &Address) -> Circumstances {
-        let user_agent = request.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    pub fn circumstances(&self, visit: Visit<'_>) -> Circumstances {
+        let Visit { parts, address, .. } = visit;
+        let user_agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
         Circumstances {
             source: Some(address.source),
             secure: address.secure,
@@ -159,25 +213,12 @@ impl Gate {
         }
     }
 
-    pub fn audit(&self) -> &Audit {
+    pub const fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// Writes down who was refused what. Somebody who is only sent for a token is not refused.
-    pub fn note(&self, address: &Address, request_id: &str, principal: &str, means: Means, denied: &Denied) {
-        let Denied::Policy { action, resource, why, .. } = denied else { return };
-        self.audit.write(&AuditLine {
-            at: rfc_3339(SystemTime::now()),
-            request_id,
-            source: address.source.to_string(),
-            principal,
-            means: means.name(),
-            action,
-            resource,
-            decision: "denied",
-            because: why,
-            fault: None,
-        });
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
     }
 }
 
@@ -195,10 +236,4 @@ pub fn authorization(request: &Parts) -> Result<Option<&str>, Refused> {
     }
     // A value that is not ASCII cannot be a credential.
     Ok(value.map(|value| value.to_str().unwrap_or("?")))
-}
-
-fn mount_source(action: &Action) -> Option<RequestedName> {
-    let Action::StartUpload { name, start } = action else { return None };
-    let from = start.mount.as_ref()?.from.clone()?;
-    Some(RequestedName { path: from, namespace: None, host: name.host.clone(), registry: name.registry })
 }

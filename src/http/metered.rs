@@ -16,13 +16,12 @@ use crate::meta::UsageCounts;
 use crate::metering::{Meter, Whose};
 use crate::oci::QualifiedName;
 use crate::policy::EcrRequest;
-use crate::registry::{Answer, Body, Called, Registry};
+use crate::registry::{Answer, Body, Located};
 
 /// A request's use. Nothing counts before it is known whose it is.
 pub struct Metered {
     meter: Meter,
     identity: Option<Identity>,
-    called: Option<Called>,
     repository: Option<QualifiedName>,
     received: Option<Received>,
     /// Of a repository of an upstream.
@@ -49,7 +48,6 @@ impl Metered {
         Self {
             meter,
             identity: None,
-            called: None,
             repository: None,
             received: None,
             relayed: false,
@@ -59,30 +57,20 @@ impl Metered {
         }
     }
 
-    /// What is asked of the OCI API.
-    pub fn asks(&mut self, action: &Action, registry: &Registry) {
+    /// A request of the OCI API that is permitted.
+    pub fn is_permitted(&mut self, located: &Located, identity: &Identity) {
         if !self.meter.is_on() {
             return;
         }
-        // Who asks only what a manifest is does not pull it.
-        self.pulls = usize::from(matches!(action, Action::ReadManifest { want: Want::Body, .. }));
-        self.pushes = usize::from(matches!(action, Action::PushManifest { .. }));
-        self.called = action.repository().map(|name| registry.called(name));
-        if action.writes() {
-            // What comes counts even if it comes to nothing.
-            self.repository = self.called.as_ref().and_then(|called| called.name(false));
-        }
-    }
-
-    pub fn is_permitted(&mut self, identity: &Identity) {
+        // A client that asks only what a manifest is does not pull it.
+        self.pulls = usize::from(matches!(located.action(), Action::ReadManifest { want: Want::Body, .. }));
+        self.pushes = usize::from(matches!(located.action(), Action::PushManifest { .. }));
+        self.repository = located.about().map(|about| about.repository.clone());
         self.identity = Some(identity.clone());
     }
 
     pub fn is_answered(&mut self, answer: &Answer) {
         self.relayed = answer.upstream.is_some();
-        if let Some(called) = &self.called {
-            self.repository = called.name(self.relayed);
-        }
         if let Body::Elsewhere { size, .. } = answer.body {
             self.elsewhere_bytes = size;
         }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use tracing::Instrument;
 
@@ -9,18 +10,20 @@ use super::access_log::{Logged, Record};
 use super::address::Address;
 use super::browsers;
 use super::ecr;
-use super::gate::Gate;
+use super::gate::{Admitted, Gate, Visit};
 use super::iam;
 use super::metered::{Metered, Received};
 use super::oci::{self, Conditions, Failure};
+use super::protocol::Protocol;
 use super::request_body;
 use super::transport::{FileRegions, NoPlace, ResponseBody};
 use crate::accounts;
+use crate::auth::Identity;
 use crate::metering::Meter;
-use crate::registry::{Answer, Incoming, Registry};
-use crate::telemetry::Metrics;
+use crate::registry::{Answer, Error, Incoming, Located, Made, Meant, Registry};
+use crate::telemetry::{Entry, Metrics};
 
-/// Answers the OCI API. Cheap to clone.
+/// Answers the four APIs. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
     pub registry: Registry,
@@ -63,72 +66,96 @@ impl Service {
 
     async fn answer(
         &self,
-        request: &http::request::Parts,
+        parts: &Parts,
         body: hyper::body::Incoming,
         record: &mut Record,
     ) -> Result<Response<ResponseBody>, Failure> {
-        if request.extensions.get::<NoPlace>().is_some() {
+        if parts.extensions.get::<NoPlace>().is_some() {
             self.metrics.http_ended.with_label_values(&["no_place"]).inc();
             return Err(Failure::busy("too many requests are under way over HTTP/2"));
         }
-        let address = Address::of(request, self.gate.door().secure)?;
-        if let Some(keeper) = self.gate.keeper().filter(|_| request.uri.path() == oci::token::PATH) {
-            let form = request_body::incoming(body, self.stall_timeout, Received::default())
-                .all(oci::token::MAX_FORM_BYTES)
-                .await;
-            let form = form.map_err(crate::registry::Error::from)?.unwrap_or_default();
-            return oci::token::answer(request, &address, &form, &self.gate, keeper, &self.registry).await;
-        }
-        if ecr::is_for(request) {
-            let request_id = record.request_id().to_owned();
-            let body = request_body::incoming(body, self.stall_timeout, record.metered().receives());
-            let metered = record.metered();
-            let asked = ecr::Asked {
-                request,
-                address: &address,
-                gate: &self.gate,
-                registry: &self.registry,
-                request_id: &request_id,
-            };
-            let answered = ecr::answer(&asked, body, metered).await;
-            if let Some(fault) = answered.fault {
-                record.failed(&fault);
+        let address = Address::of(parts, self.gate.door().secure)?;
+        let request_id = record.request_id().to_owned();
+        let visit = Visit { parts, address: &address, request_id: &request_id };
+        let body = |received| request_body::incoming(body, self.stall_timeout, received);
+        let answered = match Protocol::of(parts, self.gate.door().open) {
+            Protocol::Oci => return self.answer_oci(visit, body, record).await,
+            Protocol::Token => {
+                let form = body(Received::default()).all(oci::token::MAX_FORM_BYTES).await;
+                let form = form.map_err(crate::registry::Error::from)?.unwrap_or_default();
+                return oci::token::answer(visit, &form, &self.gate, &self.registry).await;
             }
-            return Ok(answered.response);
-        }
-        if iam::is_for(request) {
-            let body = request_body::incoming(body, self.stall_timeout, Received::default());
-            let asked = iam::Asked {
-                request,
-                address: &address,
-                gate: &self.gate,
-                api: &self.accounts,
-                request_id: record.request_id(),
-            };
-            let answered = iam::answer(&asked, body).await;
-            if let Some(fault) = answered.fault {
-                record.failed(&fault);
+            Protocol::Ecr => {
+                let body = body(record.metered().receives());
+                let asked = ecr::Asked { visit, gate: &self.gate, registry: &self.registry };
+                ecr::answer(&asked, body, record.metered()).await
             }
-            return Ok(answered.response);
+            Protocol::Iam => {
+                let asked = iam::Asked { visit, gate: &self.gate, api: &self.accounts };
+                iam::answer(&asked, body(Received::default())).await
+            }
+        };
+        if let Some(fault) = answered.fault {
+            record.failed(&fault);
         }
-        let action = oci::route(request, address.host.as_deref())?;
+        Ok(answered.response)
+    }
+
+    /// Where is it, and may they? A repository that the request makes is made here: where somebody else was faster, theirs is another one,
+    /// about which both questions are asked again.
+    async fn admit(
+        &self,
+        visit: Visit<'_>,
+        identity: Identity,
+        meant: &Meant,
+    ) -> Result<(Admitted<Located>, Option<Made>), Failure> {
+        for _ in 0..MAX_DECISIONS {
+            let located = self.registry.locate(meant).await?;
+            let admitted = self.gate.admit(visit, identity.clone(), meant, located).await?;
+            let Admitted { permit, entry } = admitted;
+            if !permit.asked().makes_repository() {
+                return Ok((Admitted { permit, entry }, None));
+            }
+            let record = self.gate.record_of_making(visit, &permit);
+            match self.gate.changes().carry_out(record, self.registry.make(&permit), oci::fault).await {
+                Ok(made) => return Ok((Admitted { permit, entry }, Some(made))),
+                Err(error) => {
+                    entry.into_iter().for_each(Entry::withdraw);
+                    if !matches!(error, Error::MadeMeanwhile) {
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+        Err(Error::MadeMeanwhile.into())
+    }
+
+    async fn answer_oci(
+        &self,
+        visit: Visit<'_>,
+        body: impl FnOnce(Received) -> Incoming,
+        record: &mut Record,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let action = oci::route(visit.parts, visit.address.host.as_deref())?;
         // A body that comes with a read is not waited for: hyper drains or closes.
         let brings = action.writes();
-        record.metered().asks(&action, &self.registry);
-        let permit = self.gate.admit(request, &address, action, &self.registry, record.request_id()).await?;
-        record.metered().is_permitted(permit.identity());
-        let body = if brings {
-            request_body::incoming(body, self.stall_timeout, record.metered().receives())
-        } else {
-            Incoming::empty()
-        };
-        let answer = self.registry.answer(permit, body, self.redirect).await?;
+        let meant = self.registry.meant(action);
+        let identity = self.gate.identify(visit, &meant).await?;
+        let (Admitted { permit, entry }, made) = self.admit(visit, identity, &meant).await?;
+        record.metered().is_permitted(permit.asked(), permit.identity());
+        let body = if brings { body(record.metered().receives()) } else { Incoming::empty() };
+        let (registry, redirect) = (self.registry.clone(), self.redirect);
+        let work = async move { registry.answer(permit, made, body, redirect).await };
+        let answer = self.gate.changes().carry_out(entry, work, oci::fault).await?;
         note(record, &answer);
-        let conditions = Conditions::read(&request.headers);
-        let regions = request.extensions.get::<FileRegions>();
-        oci::respond(answer, &conditions, regions, &request.uri).await
+        let conditions = Conditions::read(&visit.parts.headers);
+        let regions = visit.parts.extensions.get::<FileRegions>();
+        oci::respond(answer, &conditions, regions, &visit.parts.uri).await
     }
 }
+
+/// Times that a request is decided about again because the repository that it would make came to be.
+const MAX_DECISIONS: usize = 4;
 
 fn note(record: &mut Record, answer: &Answer) {
     let upstream = answer.upstream.as_ref().map(|upstream| upstream.name().clone());

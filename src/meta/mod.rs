@@ -30,8 +30,8 @@ pub use database::Meta;
 pub use error::Error;
 pub use hosted::{
     BlobLink, Condemned, ForgottenLink, Holdings, ImageRow, ManifestRow, NewManifest, PieceRow, Put, Reclaimable,
-    Reference, ReferrerRow, RepositoryColumn, RepositoryId, RepositoryRow, RepositorySettings, StoredBlobRow, TagMove,
-    TagWrite, Unlinked, UploadRow,
+    Reference, ReferrerRow, Removed, RepositoryColumn, RepositoryId, RepositoryRow, RepositorySettings, StoredBlobRow,
+    TagMove, TagWrite, Unlinked, UploadRow,
 };
 pub use identities::{AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
 pub use registry::{DocumentKind, DocumentRow};

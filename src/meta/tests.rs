@@ -196,6 +196,31 @@ async fn a_manifest_comes_whole_or_not_at_all() {
     .await;
 }
 
+/// A manifest goes only with tags that may go: one that has come since somebody was asked about them keeps it.
+#[tokio::test]
+async fn t04_a_manifest_takes_no_other_tag_with_it() {
+    on_each(async |meta| {
+        let repository = own(&meta, &name("a"), 1).await;
+        let manifest = manifest("{1}", vec![]);
+        meta.put_manifest(repository, &manifest, &tagged(&["a", "b"], false), "me", 1).await.unwrap();
+        let digest = &manifest.digest;
+        for may_go in [&[][..], &[tag("a")], &[tag("c")]] {
+            let others: Vec<_> = ["a", "b"].map(tag).into_iter().filter(|tag| !may_go.contains(tag)).collect();
+            let kept = Removed::WouldTake(others);
+            assert_eq!(meta.delete_manifest(repository, digest, may_go, "you", 2).await.unwrap(), kept);
+            assert_eq!(meta.delete_image(repository, digest, None, may_go, "you", 2).await.unwrap(), kept);
+            let image = meta.image(repository, digest).await.unwrap().unwrap();
+            assert_eq!(image.tags, [tag("a"), tag("b")], "nothing was changed");
+        }
+        // One tag goes alone, and takes the manifest with it when it was the last.
+        let only = |name| Removed::Gone(vec![tag(name)]);
+        assert_eq!(meta.delete_image(repository, digest, Some(&tag("a")), &[], "you", 3).await.unwrap(), only("a"));
+        assert_eq!(meta.delete_image(repository, digest, None, &[tag("b")], "you", 4).await.unwrap(), only("b"));
+        assert_eq!(meta.image(repository, digest).await.unwrap(), None);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_history_of_a_tag() {
     on_each(async |meta| {
@@ -204,8 +229,10 @@ async fn the_history_of_a_tag() {
         for (manifest, now_ms) in [(&one, 1), (&one, 2), (&two, 3)] {
             meta.put_manifest(repository, manifest, &tagged(&["x"], false), "me", now_ms).await.unwrap();
         }
-        assert!(meta.delete_manifest(repository, &two.digest, "you", 4).await.unwrap());
-        assert!(!meta.delete_manifest(repository, &two.digest, "you", 5).await.unwrap());
+        let gone = meta.delete_manifest(repository, &two.digest, &[tag("x")], "you", 4).await.unwrap();
+        assert_eq!(gone, Removed::Gone(vec![tag("x")]));
+        let again = meta.delete_manifest(repository, &two.digest, &[tag("x")], "you", 5).await.unwrap();
+        assert_eq!(again, Removed::Nothing);
         assert!(!meta.delete_tag(repository, &tag("x"), "you", 6).await.unwrap());
         let moves = meta.tag_history(repository, &tag("x"), 10).await.unwrap();
         let told: Vec<_> =

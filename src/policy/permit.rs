@@ -23,7 +23,7 @@ impl<A> Permit<A> {
     }
 
     /// In words, the statement that allowed it.
-    pub fn because(&self) -> &str {
+    pub const fn because(&self) -> &Arc<str> {
         &self.because
     }
 

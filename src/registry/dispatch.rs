@@ -7,15 +7,16 @@ use tokio_util::sync::CancellationToken;
 use super::account_settings::is_mounting_enabled;
 use super::answer::{Answer, Body};
 use super::error::{Error, Object};
-use super::hosted::{Hosted, PulledManifest, Repository as HostedRepository, no_referrers};
+use super::hosted::{Deletion, Hosted, PulledManifest, Repository as HostedRepository, no_referrers};
 use super::incoming::Incoming;
-use super::names::{NameError, Named};
+use super::located::{At, Located, ReadAt};
+use super::names::NameError;
 use super::pull_through::PullThrough;
 use super::pulled::Pulled;
 use super::registries::Registries;
 use super::upstreams::Upstreams;
 use super::{PAGE_ENTRIES, names};
-use crate::action::{Action, Page, RequestedName, Want};
+use crate::action::{Action, Page, Want};
 use crate::auth::Who;
 use crate::cache::BlobCache;
 use crate::config::{AccountSettings, HostedSettings};
@@ -40,11 +41,8 @@ struct Shared {
     meta: Meta,
 }
 
-/// Where a request is answered.
-enum Place {
-    PullThrough(names::Repository),
-    Hosted(HostedRepository),
-}
+/// A repository that was made for a request.
+pub struct Made(HostedRepository);
 
 impl Registry {
     /// `pushed` is where what is pushed is kept.
@@ -64,65 +62,95 @@ impl Registry {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Carries out what was permitted. `body` is what the request brings; with `redirect` the client may be sent elsewhere.
-    pub async fn answer(&self, permit: Permit<OciRequest>, body: Incoming, redirect: bool) -> Result<Answer, Error> {
-        let (OciRequest { action, .. }, identity, viewer) = permit.into_parts();
-        let may_push = matches!(identity.who, Who::Open { push: true } | Who::Known(_));
-        // A name that could be of one's own: who looks there before the first push is told that nothing is there.
-        let may_be_made = may_push && self.is_unclaimed(&action).await?;
-        let answered = self.carry_out(action, identity.name(), &viewer, body, redirect).await;
-        if may_be_made { answered.map_err(Error::of_unclaimed) } else { answered }
-    }
-
-    /// Whether the action is about a name that belongs to the default upstream only as long as nobody pushes to it.
-    async fn is_unclaimed(&self, action: &Action) -> Result<bool, Error> {
-        let Some(name) = action.repository().filter(|_| !action.writes()) else { return Ok(false) };
-        match self.resolve(name)? {
-            Named::Own { name, otherwise: Some(_) } => Ok(self.shared.hosted.repository(&name).await?.is_none()),
-            _ => Ok(false),
+    /// Makes the repository that a permitted request begins to push to. Where somebody else was faster the request has to be decided about
+    /// again: theirs may have policies of its own.
+    pub fn make(&self, permit: &Permit<Located>) -> impl Future<Output = Result<Made, Error>> + Send + use<> {
+        let name = match &permit.asked().at {
+            Some(At::Free { name, .. }) => Some(name.clone()),
+            _ => None,
+        };
+        let hosted = self.shared.hosted.clone();
+        async move {
+            let made = match name {
+                Some(name) => hosted.make_repository(name).await?,
+                None => None,
+            };
+            made.map(Made).ok_or(Error::MadeMeanwhile)
         }
     }
 
-    async fn carry_out(
+    /// Carries out what was permitted. `made` is the repository that was made for it, and `body` what the request brings; with `redirect`
+    /// the client may be sent elsewhere.
+    pub async fn answer(
         &self,
-        action: Action,
-        principal: &str,
-        viewer: &Viewer,
+        permit: Permit<Located>,
+        made: Option<Made>,
         body: Incoming,
         redirect: bool,
     ) -> Result<Answer, Error> {
-        let Shared { pull_through, hosted, .. } = &*self.shared;
+        let (located, identity, viewer) = permit.into_parts();
+        let may_push = matches!(identity.who, Who::Open { push: true } | Who::Known(_));
+        // Clients probe a repository before the first push. For a name that nobody has pushed to yet, the answer is 404 even if the default
+        // upstream failed.
+        let may_be_made = may_push && located.is_unclaimed();
+        let Located { request: OciRequest { action, about, .. }, at } = located;
+        let at = match (made, at) {
+            (Some(Made(repository)), _) => At::Hosted(repository),
+            (None, Some(at)) => at,
+            (None, None) => return self.answer_of_registry(action, &viewer).await,
+        };
+        let asked = (about, identity.name(), &viewer);
+        let answered = match action.writes() {
+            false => self.read(action, at.read(), identity.name(), redirect).await,
+            true => self.write(action, at.hosted()?, asked, body).await,
+        };
+        if may_be_made { answered.map_err(Error::of_unclaimed) } else { answered }
+    }
+
+    async fn answer_of_registry(&self, action: Action, viewer: &Viewer) -> Result<Answer, Error> {
         match action {
-            Action::Ping => Ok(Answer::of(Body::Pong)),
             Action::ListRepositories { page, host } => {
                 self.list_repositories(self.registry_of(None, host.as_deref())?, &page, viewer).await
             }
-            Action::ListTags { name, page } => match self.find(&name).await? {
-                Place::PullThrough(repository) if repository.upstream.settings().offline => {
+            _ => Ok(Answer::of(Body::Pong)),
+        }
+    }
+
+    async fn read(
+        &self,
+        action: Action,
+        at: Result<ReadAt, Error>,
+        principal: &str,
+        redirect: bool,
+    ) -> Result<Answer, Error> {
+        let Shared { pull_through, hosted, .. } = &*self.shared;
+        match (action, at) {
+            (Action::ListTags { name, page }, at) => match at? {
+                ReadAt::Upstream(repository) if repository.upstream.settings().offline => {
                     let row = self.shared.meta.repository_row(&repository.own).await?;
                     let row = row.ok_or_else(|| Error::Unknown(Object::Tags(repository.local.clone())))?;
                     hosted.list_tags(&HostedRepository::of_row(repository.own.account, &row), &page).await
                 }
-                Place::PullThrough(repository) => pull_through.list_tags(repository, &name, &page).await,
-                Place::Hosted(repository) => hosted.list_tags(&repository, &page).await,
+                ReadAt::Upstream(repository) => pull_through.list_tags(repository, &name, &page).await,
+                ReadAt::Hosted(repository) => hosted.list_tags(&repository, &page).await,
             },
-            Action::ReadManifest { name, reference, accept, want } => match self.find(&name).await? {
-                Place::PullThrough(repository) => {
+            (Action::ReadManifest { reference, accept, want, .. }, at) => match at? {
+                ReadAt::Upstream(repository) => {
                     self.pull_manifest(repository, reference, accept, want, principal).await
                 }
-                Place::Hosted(repository) => hosted.read_manifest(&repository, &reference, want, principal).await,
+                ReadAt::Hosted(repository) => hosted.read_manifest(&repository, &reference, want, principal).await,
             },
-            Action::ReadBlob { name, digest, want } => match self.find(&name).await? {
-                Place::PullThrough(repository) => pull_through.read_blob(repository, digest, want).await,
-                Place::Hosted(repository) => hosted.read_blob(&repository, digest, want, redirect).await,
+            (Action::ReadBlob { digest, want, .. }, at) => match at? {
+                ReadAt::Upstream(repository) => pull_through.read_blob(repository, digest, want).await,
+                ReadAt::Hosted(repository) => hosted.read_blob(&repository, digest, want, redirect).await,
             },
-            Action::ListReferrers { name, subject, artifact_type, page } => {
+            (Action::ListReferrers { subject, artifact_type, page, .. }, at) => {
                 let artifact_type = artifact_type.as_deref();
-                match self.find(&name).await {
-                    Ok(Place::PullThrough(repository)) => {
+                match at {
+                    Ok(ReadAt::Upstream(repository)) => {
                         pull_through.list_referrers(repository, subject, artifact_type).await
                     }
-                    Ok(Place::Hosted(repository)) => {
+                    Ok(ReadAt::Hosted(repository)) => {
                         hosted.list_referrers(&repository, subject, artifact_type, &page).await
                     }
                     // distribution-spec, "Listing Referrers": never 404, or clients fall back to the tag schema.
@@ -130,31 +158,46 @@ impl Registry {
                     Err(error) => Err(error),
                 }
             }
-            Action::StartUpload { name, mut start } => {
-                let own = self.own(&name)?;
+            (_, at) => at.map(|_| Answer::of(Body::Pong)),
+        }
+    }
+
+    async fn write(
+        &self,
+        action: Action,
+        repository: HostedRepository,
+        (about, principal, viewer): (Option<About>, &str, &Viewer),
+        body: Incoming,
+    ) -> Result<Answer, Error> {
+        let Shared { hosted, .. } = &*self.shared;
+        match action {
+            Action::StartUpload { mut start, .. } => {
                 // As where the blob is not there: it is uploaded.
-                if start.mount.is_some() && !is_mounting_enabled(&self.shared.meta, own.account).await? {
+                if start.mount.is_some() && !is_mounting_enabled(&self.shared.meta, repository.account()).await? {
                     start.mount = None;
                 }
-                let repository = hosted.make_repository(own).await?;
                 hosted.start_upload(repository, start, body).await
             }
-            Action::ReadUpload { name, id } => hosted.read_upload(&self.find_own(&name).await?, &id).await,
-            Action::AppendUpload { name, id, chunk } => {
-                hosted.append_upload(self.find_own(&name).await?, id, chunk, body).await
+            Action::ReadUpload { id, .. } => hosted.read_upload(&repository, &id).await,
+            Action::AppendUpload { id, chunk, .. } => hosted.append_upload(repository, id, chunk, body).await,
+            Action::FinishUpload { id, digest, chunk, .. } => {
+                hosted.finish_upload(repository, id, digest, chunk, body).await
             }
-            Action::FinishUpload { name, id, digest, chunk } => {
-                hosted.finish_upload(self.find_own(&name).await?, id, digest, chunk, body).await
-            }
-            Action::CancelUpload { name, id } => hosted.cancel_upload(&self.find_own(&name).await?, &id).await,
-            Action::PushManifest { name, reference, media_type, tags } => {
-                let repository = hosted.make_repository(self.own(&name)?).await?;
+            Action::CancelUpload { id, .. } => hosted.cancel_upload(&repository, &id).await,
+            Action::PushManifest { reference, media_type, tags, .. } => {
                 hosted.push_manifest(&repository, reference, media_type, tags, principal, body).await
             }
-            Action::DeleteManifest { name, reference } => {
-                hosted.delete_manifest(&self.find_own(&name).await?, &reference, principal).await
+            Action::DeleteManifest { reference, .. } => {
+                let Some(about) = &about else { return Err(NameError::Unknown(repository.qualified()).into()) };
+                hosted.delete_manifest(&repository, &reference, Deletion { about, viewer, principal }).await
             }
-            Action::DeleteBlob { name, digest } => hosted.delete_blob(&self.find_own(&name).await?, digest).await,
+            Action::DeleteBlob { digest, .. } => hosted.delete_blob(&repository, digest).await,
+            Action::Ping
+            | Action::ListRepositories { .. }
+            | Action::ListTags { .. }
+            | Action::ReadManifest { .. }
+            | Action::ReadBlob { .. }
+            | Action::ListReferrers { .. } => Ok(Answer::of(Body::Pong)),
         }
     }
 
@@ -203,17 +246,16 @@ impl Registry {
     /// Forgets what was kept of an image that is deleted from a repository that is pulled through.
     pub(super) async fn forget_image(&self, name: &QualifiedName, digest: &Digest) -> Result<(), crate::meta::Error> {
         let Shared { pull_through, pulled, .. } = &*self.shared;
-        match self.resolve(&requested(name)) {
-            Ok(Named::Upstream(repository)) if self.is_for(&repository) => {
-                pulled.forget_image(pull_through, &repository, digest).await
+        let repository = match self.upstream_of(name).filter(|repository| self.is_for(repository)) {
+            None => self.kept_of_deleted_rule(name).await?,
+            repository => repository,
+        };
+        match repository {
+            Some(repository) => pulled.forget_image(pull_through, &repository, digest).await,
+            None => {
+                pulled.forget_written();
+                Ok(())
             }
-            _ => match self.kept_of_deleted_rule(name).await? {
-                Some(repository) => pulled.forget_image(pull_through, &repository, digest).await,
-                None => {
-                    pulled.forget_written();
-                    Ok(())
-                }
-            },
         }
     }
 
@@ -224,64 +266,21 @@ impl Registry {
         row: &RepositoryRow,
     ) -> Result<(), crate::meta::Error> {
         let Shared { pull_through, pulled, .. } = &*self.shared;
-        let repository = match self.resolve(&requested(name)) {
-            Ok(Named::Upstream(repository)) if self.is_for(&repository) => Some(repository),
-            Ok(Named::Own { .. }) => {
+        let repository = match self.upstream_of(name) {
+            Some(repository) => Some(repository).filter(|repository| self.is_for(repository)),
+            None if self.is_own(name) => {
                 row.upstream.as_deref().and_then(|upstream| self.shared.upstreams.gone(name, upstream))
             }
-            _ => None,
+            None => None,
         };
         pulled.forget_repository(pull_through, repository.as_ref(), row).await
     }
 
     /// What is known of a blob, in a repository of either kind.
     pub(super) async fn head_blob(&self, name: &QualifiedName, digest: Digest) -> Result<Answer, Error> {
-        match self.find(&requested(name)).await? {
-            Place::PullThrough(repository) => self.shared.pull_through.read_blob(repository, digest, Want::Head).await,
-            Place::Hosted(repository) => self.shared.hosted.read_blob(&repository, digest, Want::Head, false).await,
-        }
-    }
-
-    /// What policies call the repository of this name. A name that means nothing is called as it is: the answer says the rest.
-    pub async fn about(&self, name: &RequestedName, writes: bool) -> Result<About, Error> {
-        let own = |repository, exists| About { repository, upstream: None, exists };
-        let of_upstream = |repository: names::Repository| About {
-            upstream: Some(repository.upstream.name().to_string()),
-            repository: repository.own,
-            exists: true,
-        };
-        let registry = self.registry_of(name.registry, name.host.as_deref())?;
-        let (name, otherwise) = match self.shared.upstreams.names(registry).resolve(name) {
-            Err(_) => return Ok(own(QualifiedName::new(registry, name.path.clone()), false)),
-            Ok(Named::Upstream(repository)) => return Ok(of_upstream(repository)),
-            Ok(Named::Own { name, otherwise }) => (name, otherwise),
-        };
-        let exists = self.shared.hosted.repository(&name).await?.is_some();
-        match otherwise {
-            // Nothing is brought from an upstream that is not asked.
-            Some(repository) if !writes && !exists && repository.upstream.settings().offline => {
-                Ok(own(repository.own, true))
-            }
-            Some(repository) if !writes && !exists => Ok(of_upstream(repository)),
-            _ => Ok(own(name, exists)),
-        }
-    }
-
-    /// What policies call a repository that is named whole, as on the control plane.
-    pub fn about_named(&self, repository: QualifiedName) -> About {
-        let upstream = match self.resolve(&requested(&repository)) {
-            Ok(Named::Upstream(of)) => Some(of.upstream.name().to_string()),
-            _ => None,
-        };
-        About { repository, upstream, exists: true }
-    }
-
-    /// The upstream's repository that the registry knows by this name. A repository has one name there, whichever ways a client of the
-    /// data plane may name it.
-    pub(super) fn upstream_repository(&self, name: &QualifiedName) -> Option<names::Repository> {
-        match self.resolve(&requested(name)) {
-            Ok(Named::Upstream(repository)) if repository.own == *name => Some(repository),
-            _ => None,
+        match self.at_named(name).await?.read()? {
+            ReadAt::Upstream(repository) => self.shared.pull_through.read_blob(repository, digest, Want::Head).await,
+            ReadAt::Hosted(repository) => self.shared.hosted.read_blob(&repository, digest, Want::Head, false).await,
         }
     }
 
@@ -319,27 +318,9 @@ impl Registry {
         self.shared.pull_through.refresh_in_background(stop).await;
     }
 
-    /// Whether a repository of this name is one's own.
-    pub(super) fn is_own(&self, name: &QualifiedName) -> bool {
-        matches!(self.resolve(&requested(name)), Ok(Named::Own { .. }))
-    }
-
     /// The registries of this process.
     pub fn registries(&self) -> &Arc<Registries> {
         self.shared.upstreams.registries()
-    }
-
-    /// Whose registry is meant.
-    pub fn registry_of(&self, chosen: Option<AccountId>, host: Option<&str>) -> Result<AccountId, NameError> {
-        match chosen {
-            Some(account) => Ok(account),
-            None => Ok(self.registries().chosen_by(host)?.map_or(self.registries().home(), |chosen| chosen.account)),
-        }
-    }
-
-    pub(super) fn resolve(&self, name: &RequestedName) -> Result<Named, NameError> {
-        let registry = self.registry_of(name.registry, name.host.as_deref())?;
-        self.shared.upstreams.names(registry).resolve(name)
     }
 
     pub(super) fn sources(&self) -> &Upstreams {
@@ -359,55 +340,6 @@ impl Registry {
     pub async fn close(&self) {
         self.shared.pull_through.close().await;
         self.shared.hosted.close().await;
-    }
-
-    /// Where a name is read: a repository of our own goes before the default upstream.
-    async fn find(&self, name: &RequestedName) -> Result<Place, Error> {
-        let named = self.resolve(name)?;
-        let (own, otherwise) = match named {
-            Named::Upstream(repository) => return Ok(Place::PullThrough(repository)),
-            Named::Own { name, otherwise } => (name, otherwise),
-        };
-        let hosted = &self.shared.hosted;
-        if let Some(repository) = hosted.repository(&own).await? {
-            return Ok(Place::Hosted(repository));
-        }
-        match otherwise {
-            // Images of an offline upstream lie in the registry's own repositories below its name.
-            Some(repository) if repository.upstream.settings().offline && repository.own != own => {
-                let imported = hosted.repository(&repository.own).await?;
-                Ok(imported.map_or(Place::PullThrough(repository), Place::Hosted))
-            }
-            Some(repository) => Ok(Place::PullThrough(repository)),
-            None => match self.kept_of_deleted_rule(&own).await? {
-                Some(repository) => Ok(Place::PullThrough(repository)),
-                None => Err(NameError::Unknown(own).into()),
-            },
-        }
-    }
-
-    /// A repository that was pulled through by a rule that is gone: as in ECR it stays, and what is kept of it is served.
-    async fn kept_of_deleted_rule(&self, own: &QualifiedName) -> Result<Option<names::Repository>, crate::meta::Error> {
-        let row = self.shared.meta.repository_row(own).await?;
-        let Some(upstream) = row.and_then(|row| row.upstream) else { return Ok(None) };
-        Ok(self.shared.upstreams.gone(own, &upstream))
-    }
-
-    /// A name that may be written to.
-    fn own(&self, name: &RequestedName) -> Result<QualifiedName, Error> {
-        match self.resolve(name)? {
-            Named::Own { name, .. } => Ok(name),
-            Named::Upstream(repository) => {
-                let upstream = repository.upstream.name().to_string();
-                Err(Error::ReadOnly { repository: repository.local, upstream })
-            }
-        }
-    }
-
-    async fn find_own(&self, name: &RequestedName) -> Result<HostedRepository, Error> {
-        let own = self.own(name)?;
-        let found = self.shared.hosted.repository(&own).await?;
-        found.ok_or_else(|| NameError::Unknown(own).into())
     }
 
     /// Those that the viewer may see.
@@ -436,11 +368,6 @@ impl Registry {
         let Ok(name) = name.parse() else { return Ok(false) };
         Ok(viewer.may_see(&self.about_named(QualifiedName::new(account, name))).await?)
     }
-}
-
-/// As a client would name it that came to the right host.
-pub(super) fn requested(name: &QualifiedName) -> RequestedName {
-    RequestedName { path: name.name.clone(), namespace: None, host: None, registry: Some(name.account) }
 }
 
 impl Answer {

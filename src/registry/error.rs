@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::oci::{Digest, Reference, RepositoryName, Tag, UploadId};
+use crate::policy::Denied;
 use crate::{cache, upstream};
 
 /// What a failed request was about.
@@ -52,6 +53,8 @@ pub enum Error {
     Forgotten(Object),
     #[error("there is no repository {0}, and pushing makes none here (`hosted.create_on_push`)")]
     NotCreated(RepositoryName),
+    #[error("the repository was made by another request at the same moment: try again")]
+    MadeMeanwhile,
     #[error("there is no upload {id} to {repository}: it has ended, was cancelled, or expired; begin another")]
     NoSuchUpload { repository: RepositoryName, id: UploadId },
     #[error(
@@ -80,6 +83,10 @@ pub enum Error {
     ImmutableTag { repository: RepositoryName, tag: Tag },
     #[error("{0}")]
     QuotaExceeded(super::hosted::Exceeded),
+    #[error(transparent)]
+    Denied(Denied),
+    #[error("tags come to the image of {0} faster than it can be deleted: try again")]
+    TagsChange(RepositoryName),
     #[error("{0} is referred to by a manifest of its repository; delete that first")]
     InUse(Object),
 }
@@ -89,6 +96,15 @@ const fn ecr_not_found(object: &Object) -> &'static str {
     match object {
         Object::Manifest(..) => "Requested image not found: ",
         _ => "",
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unavailable(error) => Self::Meta(error),
+            denied => Self::Denied(denied),
+        }
     }
 }
 

@@ -7,12 +7,13 @@
 
 mod account_settings;
 mod answer;
-mod called;
 mod control;
 mod dispatch;
 mod error;
 mod hosted;
 mod incoming;
+mod locate;
+mod located;
 mod names;
 mod pull_through;
 mod pulled;
@@ -21,12 +22,12 @@ mod templates;
 mod upstreams;
 
 pub use answer::{Answer, Body, Staleness, UploadState};
-pub use called::Called;
 pub use control::{Endpoint, no_registry};
-pub use dispatch::Registry;
+pub use dispatch::{Made, Registry};
 pub use error::{Error, Object};
 pub use hosted::{Hosted, Reclaimed, Scrubbed};
 pub use incoming::{BrokenOff, Incoming};
+pub use located::{Located, Meant};
 pub use names::{NameError, Names, Repository};
 pub use registries::Registries;
 pub use upstreams::Upstreams;

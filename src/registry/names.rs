@@ -28,6 +28,7 @@ pub struct Repository {
 }
 
 /// What a name means.
+#[derive(Clone)]
 pub enum Named {
     Upstream(Repository),
     /// A repository of one's own; where there is none of this name, the default upstream's, or an offline one's.

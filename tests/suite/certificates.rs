@@ -208,6 +208,7 @@ impl Site {
     fn refused(&self) -> Vec<(String, String)> {
         let text = std::fs::read_to_string(self.file("audit")).unwrap_or_default();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let lines = lines.filter(|line| line["decision"] == "denied");
         let word = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
         lines.map(|line| (word(&line, "principal"), word(&line, "means"))).collect()
     }

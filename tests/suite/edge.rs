@@ -73,6 +73,19 @@ pub async fn signed_text(
     body: &str,
     change: impl FnOnce(&mut http::HeaderMap),
 ) -> Answer {
+    let headers = signed_headers(client, user, operation, body, change);
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    client.send("POST", "/", &headers, body.as_bytes()).await
+}
+
+/// The head of a request to the API, but for its host and length.
+pub fn signed_headers(
+    client: &Client,
+    user: &str,
+    operation: &str,
+    body: &str,
+    change: impl FnOnce(&mut http::HeaderMap),
+) -> Vec<(String, String)> {
     let id = format!("AKIA{}", user[..4].to_uppercase().repeat(4));
     let secret = if user == "root" { SECRET.to_owned() } else { format!("{user}-{SECRET}") };
     let mut headers = http::HeaderMap::new();
@@ -85,12 +98,8 @@ pub async fn signed_text(
     let now = UnixTime::from(std::time::SystemTime::now());
     signer.sign(&http::Method::POST, &"/".parse().unwrap(), &mut headers, &hash, now).unwrap();
     change(&mut headers);
-    let headers: Vec<(&str, &str)> = headers
-        .iter()
-        .filter(|(name, _)| *name != "host")
-        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
-        .collect();
-    client.send("POST", "/", &headers, body.as_bytes()).await
+    let headers = headers.iter().filter(|(name, _)| *name != "host");
+    headers.map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned())).collect()
 }
 
 pub async fn push(proxy: &Proxy, repository: &str, tag: &str, image: &Image) {

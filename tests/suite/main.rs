@@ -12,6 +12,7 @@ mod proxy;
 mod upstream;
 
 mod attacks;
+mod audit;
 mod auth;
 mod bucket;
 mod certificates;

@@ -68,6 +68,38 @@ async fn t04_each_tag_that_is_written_is_asked_about() {
     assert_eq!(tags(&proxy).await, json!(["dev", "dev-1", "dev-2", "dev-3"]));
 }
 
+/// A digest goes with all its tags: each of them is asked about, and where one may not go nothing does.
+#[tokio::test]
+async fn t04_each_tag_that_goes_with_a_digest_is_asked_about() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    let [guarded, free] = [an_image(1, &[100]).await, an_image(2, &[100]).await];
+    for (tag, image) in [("prod-1", &guarded), ("dev-1", &guarded), ("dev-2", &free), ("dev-3", &free)] {
+        push(&proxy, REPO, tag, image).await;
+    }
+    deny_tags(&proxy, REPO, "ecr:BatchDeleteImage", "prod*").await;
+    let delete =
+        async |reference: &str| as_user(&proxy, "root", "DELETE", &path(REPO, &format!("manifests/{reference}"))).await;
+    let batch = async |digests: &[&Image]| {
+        let ids: Vec<Value> = digests.iter().map(|image| json!({ "imageDigest": image.manifest.digest })).collect();
+        api(&proxy.client(), "root", "BatchDeleteImage", json!({ "repositoryName": REPO, "imageIds": ids })).await
+    };
+    delete("prod-1").await.assert_error(403, "DENIED");
+    let refused = delete(&guarded.manifest.digest).await;
+    refused.assert_error(403, "DENIED");
+    assert!(refused.text().contains("ecr:BatchDeleteImage"), "{}", refused.text());
+    assert_fault(&batch(&[&free, &guarded]).await, "AccessDeniedException");
+    assert_eq!(tags(&proxy).await, json!(["dev-1", "dev-2", "dev-3", "prod-1"]), "a refusal deletes nothing");
+    delete("dev-1").await.assert_status(202);
+    let gone = batch(&[&free]).await;
+    gone.assert_status(200);
+    assert_eq!(gone.json()["imageIds"].as_array().unwrap().len(), 2);
+    assert_eq!(tags(&proxy).await, json!(["prod-1"]));
+    push(&proxy, REPO, "dev-4", &free).await;
+    delete(&free.manifest.digest).await.assert_status(202);
+    assert_eq!(tags(&proxy).await, json!(["prod-1"]));
+}
+
 /// With a right to some tags only, the others cannot be written beside them.
 #[tokio::test]
 async fn s01_an_allow_by_tag_covers_no_other_tag() {

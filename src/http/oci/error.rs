@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use super::route::RouteError;
 use crate::cache;
+use crate::http::changes::Fault;
 use crate::http::gate::Stopped;
 use crate::oci::{ErrorCode, RepositoryName, UploadId};
 use crate::policy::Denied;
@@ -53,61 +54,7 @@ impl From<RouteError> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = error.to_string();
-        let (status, code, retry_after) = match &error {
-            Error::Name(
-                NameError::UnknownNamespace(_)
-                | NameError::UnknownRegistry(_)
-                | NameError::Unknown(_)
-                | NameError::NoRepository(_),
-            ) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
-            Error::Unknown(object) | Error::NotOurs { object, .. } => (StatusCode::NOT_FOUND, unknown(object), None),
-            Error::ReadOnly { .. } | Error::Leftover { .. } => {
-                (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None)
-            }
-            Error::Upstream { object, source } | Error::Cache { object, source: cache::Error::Upstream(source) } => {
-                upstream_failure(object, source)
-            }
-            Error::Cache { source: cache::Error::Corrupt { .. }, .. } => {
-                (StatusCode::BAD_GATEWAY, ErrorCode::Unknown, None)
-            }
-            Error::Cache { source: cache::Error::Stopped { .. }, .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
-            }
-            Error::Cache { source: cache::Error::Bucket { .. }, .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
-            }
-            Error::Meta(crate::meta::Error::Busy) => {
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
-            }
-            Error::Storage(source) if source.is_remote() => {
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
-            }
-            Error::Storage(source) if source.is_full() => {
-                (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, None)
-            }
-            Error::Cache { source: cache::Error::Storage { .. } | cache::Error::Lost { .. }, .. }
-            | Error::Meta(_)
-            | Error::Storage(_)
-            | Error::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, None),
-            Error::Forgotten(_) | Error::UploadElsewhere { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
-            }
-            Error::NotCreated(_) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
-            Error::NoSuchUpload { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown, None),
-            Error::UploadBusy { .. } => (StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid, None),
-            Error::OutOfOrder { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid, None),
-            Error::BrokenOff(_) => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid, None),
-            Error::WrongDigest { .. } => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, None),
-            Error::WrongSize { .. } => (StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid, None),
-            Error::ManifestTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid, None),
-            Error::ManifestInvalid { .. } => (StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, None),
-            Error::MissingReferences { .. } => (StatusCode::NOT_FOUND, ErrorCode::ManifestBlobUnknown, None),
-            // As ECR answers where a registry is full.
-            Error::QuotaExceeded(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied, None),
-            Error::ImmutableTag { .. } => (StatusCode::BAD_REQUEST, ErrorCode::TagInvalid, None),
-            // As a registry answers that deletes no blobs ("Deleting Blobs"): this one it does not delete now.
-            Error::InUse(_) => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None),
-        };
+        let (status, code, retry_after) = answer_to(&error);
         let message = match &error {
             // What went wrong inside is for the log, not for whoever asks.
             Error::Cache { object, source: cache::Error::Storage { .. } } => {
@@ -145,6 +92,76 @@ impl From<Error> for Failure {
     }
 }
 
+/// The name of an error in the records of changes.
+pub fn fault(error: &Error) -> Fault {
+    let (_, code, _) = answer_to(error);
+    let name = code.as_str().to_owned();
+    match error {
+        Error::Denied(denied) => Fault::Refused { name, why: denied.to_string() },
+        _ => Fault::Failed(name),
+    }
+}
+
+fn answer_to(error: &Error) -> (StatusCode, ErrorCode, Option<Duration>) {
+    match error {
+        Error::Name(
+            NameError::UnknownNamespace(_)
+            | NameError::UnknownRegistry(_)
+            | NameError::Unknown(_)
+            | NameError::NoRepository(_),
+        ) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
+        Error::Unknown(object) | Error::NotOurs { object, .. } => (StatusCode::NOT_FOUND, unknown(object), None),
+        Error::ReadOnly { .. } | Error::Leftover { .. } => {
+            (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None)
+        }
+        Error::Upstream { object, source } | Error::Cache { object, source: cache::Error::Upstream(source) } => {
+            upstream_failure(object, source)
+        }
+        Error::Cache { source: cache::Error::Corrupt { .. }, .. } => {
+            (StatusCode::BAD_GATEWAY, ErrorCode::Unknown, None)
+        }
+        Error::Cache { source: cache::Error::Stopped { .. }, .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+        }
+        Error::Cache { source: cache::Error::Bucket { .. }, .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+        }
+        Error::Meta(crate::meta::Error::Busy) => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+        }
+        Error::Storage(source) if source.is_remote() => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+        }
+        Error::Storage(source) if source.is_full() => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, None),
+        Error::Cache { source: cache::Error::Storage { .. } | cache::Error::Lost { .. }, .. }
+        | Error::Meta(_)
+        | Error::Storage(_)
+        | Error::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, None),
+        Error::Forgotten(_) | Error::UploadElsewhere { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+        }
+        Error::Denied(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied, None),
+        Error::MadeMeanwhile | Error::TagsChange(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+        }
+        Error::NotCreated(_) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
+        Error::NoSuchUpload { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown, None),
+        Error::UploadBusy { .. } => (StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid, None),
+        Error::OutOfOrder { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid, None),
+        Error::BrokenOff(_) => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid, None),
+        Error::WrongDigest { .. } => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, None),
+        Error::WrongSize { .. } => (StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid, None),
+        Error::ManifestTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid, None),
+        Error::ManifestInvalid { .. } => (StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid, None),
+        Error::MissingReferences { .. } => (StatusCode::NOT_FOUND, ErrorCode::ManifestBlobUnknown, None),
+        // As ECR answers where a registry is full.
+        Error::QuotaExceeded(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied, None),
+        Error::ImmutableTag { .. } => (StatusCode::BAD_REQUEST, ErrorCode::TagInvalid, None),
+        // As a registry answers that deletes no blobs ("Deleting Blobs"): this one it does not delete now.
+        Error::InUse(_) => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported, None),
+    }
+}
+
 impl From<Denied> for Failure {
     fn from(denied: Denied) -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, denied.to_string())
@@ -169,7 +186,6 @@ impl From<Stopped> for Failure {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, error.to_string())
             },
             Stopped::Denied(denied) => denied.into(),
-            Stopped::Registry(error) => error.into(),
             Stopped::Unavailable(error) => error.into(),
         }
     }

@@ -9,7 +9,7 @@ mod route;
 mod template;
 pub mod token;
 
-pub use error::Failure;
+pub use error::{Failure, fault};
 pub use ranges::Conditions;
 pub use respond::{refuse, respond};
 pub use route::route;

@@ -1,14 +1,12 @@
 //! The token endpoint (distribution's "token" and "oauth" specifications): who one is goes in, a bearer token comes out.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::error::Failure;
 use crate::action::RequestedName;
-use crate::auth::{Access, Authenticator, Identity, Refused, ResourceType, TokenRequest};
-use crate::http::address::Address;
-use crate::http::gate::{Gate, authorization, certificate};
+use crate::auth::{Access, Identity, Refused, ResourceType, TokenRequest};
+use crate::http::gate::{Gate, Visit, authorization, certificate};
 use crate::http::transport::ResponseBody;
 use crate::oci::ErrorCode;
 use crate::policy::of_registry;
@@ -21,13 +19,13 @@ pub const MAX_FORM_BYTES: u64 = 64 << 10;
 
 /// `form` is the body of a POST.
 pub async fn answer(
-    request: &Parts,
-    address: &Address,
+    visit: Visit<'_>,
     form: &[u8],
     gate: &Gate,
-    keeper: &Authenticator,
     registry: &Registry,
 ) -> Result<Response<ResponseBody>, Failure> {
+    let Visit { parts: request, address, .. } = visit;
+    let authenticator = gate.authenticator();
     let challenge = || format!("Basic realm=\"{}\"", gate.front().url(address));
     let shown = match authorization(request) {
         Ok(shown) => shown,
@@ -56,7 +54,7 @@ pub async fn answer(
             return Ok(refusal(status, error.oauth_error(), &error.to_string(), None, None));
         }
     };
-    let identity = match keeper
+    let identity = match authenticator
         .identify_grant(&asked, certificate(request), address.source, gate.front().account(address))
         .await
     {
@@ -72,10 +70,10 @@ pub async fn answer(
     };
     let mut granted = Vec::new();
     for access in &asked.access {
-        granted.extend(grant(request, address, gate, registry, &identity, access).await?);
+        granted.extend(grant(visit, gate, registry, &identity, access).await?);
     }
     granted.retain(|access| !access.actions.is_empty());
-    let Some(token) = keeper.bearer_token(&identity, &granted, asked.wants_refresh_token) else {
+    let Some(token) = authenticator.bearer_token(&identity, &granted, asked.wants_refresh_token) else {
         let message = "no token can be made".to_owned();
         return Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, message));
     };
@@ -85,8 +83,7 @@ pub async fn answer(
 /// A token names the repository that policies decide about. A path that may be of the registry itself or of the default upstream is
 /// both until it is pushed to, so that a token that was given before the first push holds after it.
 async fn grant(
-    request: &Parts,
-    address: &Address,
+    visit: Visit<'_>,
     gate: &Gate,
     registry: &Registry,
     identity: &Identity,
@@ -97,12 +94,11 @@ async fn grant(
         ResourceType::Repository => {
             // A text that is no name can be asked for, and is not given.
             let Ok(path) = access.name.parse() else { return Ok(Vec::new()) };
-            let name = RequestedName { path, namespace: None, host: address.host.clone(), registry: None };
-            let circumstances = gate.circumstances(request, address);
-            let read = registry.about(&name, false).await?;
-            let written = registry.about(&name, true).await?;
+            let name = RequestedName { path, namespace: None, host: visit.address.host.clone(), registry: None };
+            let circumstances = gate.circumstances(visit);
+            let (read, written) = registry.abouts(&name).await?;
             let mut granted = vec![gate.authorizer().grant(identity, access, &read, &circumstances).await?];
-            if written.repository != read.repository {
+            if let Some(written) = written {
                 granted.push(gate.authorizer().grant(identity, access, &written, &circumstances).await?);
             }
             Ok(granted)

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::manifests::remove_manifest;
+use super::manifests::{Removed, parse_tag, remove_manifest};
 use super::tags::note_move;
 use super::{RepositoryId, digest, from_sql};
 use crate::meta::{Error, Meta};
@@ -120,16 +120,16 @@ impl Meta {
         rows.into_iter().map(digest).collect()
     }
 
-    /// Removes a manifest with its tags, of which it tells the names; or one tag, and the manifest only if that was its last.
-    /// `None`, and nothing is changed, when there is no such manifest or tag, or when an index has the manifest as a child.
+    /// Removes a manifest with its tags, of which all are among those that may go; or one tag, and the manifest only if that was its last.
     pub async fn delete_image(
         &self,
         repository: RepositoryId,
         wanted: &Digest,
         tag: Option<&Tag>,
+        may_go: &[Tag],
         principal: &str,
         now_ms: i64,
-    ) -> Result<Option<Vec<Tag>>, Error> {
+    ) -> Result<Removed, Error> {
         let mut writing = self.write().await?;
         let text = wanted.to_string();
         if let Some(tag) = tag {
@@ -142,7 +142,7 @@ impl Meta {
                 .map_err(Error::Query)?
                 .rows_affected();
             if gone == 0 {
-                return Ok(None);
+                return Ok(Removed::Nothing);
             }
             note_move(&mut writing, repository, tag.as_str(), Some(&text), None, principal, now_ms).await?;
             let others: Option<String> =
@@ -154,7 +154,7 @@ impl Meta {
                     .map_err(Error::Query)?;
             if others.is_some() {
                 writing.commit().await?;
-                return Ok(Some(vec![tag.clone()]));
+                return Ok(Removed::Gone(vec![tag.clone()]));
             }
         }
         let index: Option<String> = sqlx::query_scalar(
@@ -167,16 +167,12 @@ impl Meta {
         .await
         .map_err(Error::Query)?;
         if index.is_some() {
-            return Ok(None);
+            return Ok(Removed::Nothing);
         }
-        let Some(names) = remove_manifest(&mut writing, repository, wanted, principal, now_ms).await? else {
-            return Ok(None);
-        };
+        let removed = remove_manifest(&mut writing, repository, wanted, may_go, principal, now_ms).await?;
+        let Removed::Gone(tags) = removed else { return Ok(removed) };
         writing.commit().await?;
-        match tag {
-            Some(tag) => Ok(Some(vec![tag.clone()])),
-            None => names.into_iter().map(parse_tag).collect::<Result<_, _>>().map(Some),
-        }
+        Ok(Removed::Gone(tag.map_or(tags, |tag| vec![tag.clone()])))
     }
 
     /// Tags of the manifests from `first` to `last`, in order.
@@ -239,8 +235,4 @@ fn image(columns: Columns, tags: &mut HashMap<String, Vec<Tag>>) -> Result<Image
         pushed_at_ms,
         pulled_at_ms,
     })
-}
-
-fn parse_tag(text: String) -> Result<Tag, Error> {
-    text.parse().map_err(|_| Error::Malformed { what: "a tag", text })
 }

@@ -56,6 +56,17 @@ pub enum Put {
     Immutable(Tag),
 }
 
+/// What came of removing a manifest. Unless it is `Gone`, nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// With these tags.
+    Gone(Vec<Tag>),
+    /// There is no such manifest or tag, or an index has the manifest as a child.
+    Nothing,
+    /// These tags would go with it, and are not among those that may.
+    WouldTake(Vec<Tag>),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestRow {
     pub digest: Digest,
@@ -182,18 +193,21 @@ impl Meta {
             .collect()
     }
 
-    /// Removes a manifest and its tags. False when there is none.
+    /// Removes a manifest and its tags, of which all are among those that may go.
     pub async fn delete_manifest(
         &self,
         repository: RepositoryId,
         digest: &Digest,
+        may_go: &[Tag],
         principal: &str,
         now_ms: i64,
-    ) -> Result<bool, Error> {
+    ) -> Result<Removed, Error> {
         let mut writing = self.write().await?;
-        let gone = remove_manifest(&mut writing, repository, digest, principal, now_ms).await?;
-        writing.commit().await?;
-        Ok(gone.is_some())
+        let removed = remove_manifest(&mut writing, repository, digest, may_go, principal, now_ms).await?;
+        if let Removed::Gone(_) = removed {
+            writing.commit().await?;
+        }
+        Ok(removed)
     }
 
     /// Notes when manifests were pulled.
@@ -255,25 +269,31 @@ async fn check_references(
     Ok(Some(Put::Missing(missing)).filter(|put| !matches!(put, Put::Missing(missing) if missing.is_empty())))
 }
 
-/// The names of the tags that went with it; `None` when there is no such manifest.
+/// Unless the manifest is gone, the transaction must not be committed.
 pub(super) async fn remove_manifest(
     writing: &mut Writing,
     repository: RepositoryId,
     digest: &Digest,
+    may_go: &[Tag],
     principal: &str,
     now_ms: i64,
-) -> Result<Option<Vec<String>>, Error> {
+) -> Result<Removed, Error> {
     let text = digest.to_string();
-    let mut tags: Vec<String> =
+    let mut names: Vec<String> =
         sqlx::query_scalar("DELETE FROM tag WHERE repository_id = $1 AND digest = $2 RETURNING name")
             .bind(repository.0)
             .bind(text.as_str())
             .fetch_all(writing.connection())
             .await
             .map_err(Error::Query)?;
-    tags.sort_unstable();
+    names.sort_unstable();
+    let tags: Vec<Tag> = names.into_iter().map(parse_tag).collect::<Result<_, _>>()?;
+    let others: Vec<Tag> = tags.iter().filter(|tag| !may_go.contains(tag)).cloned().collect();
+    if !others.is_empty() {
+        return Ok(Removed::WouldTake(others));
+    }
     for tag in &tags {
-        note_move(writing, repository, tag, Some(&text), None, principal, now_ms).await?;
+        note_move(writing, repository, tag.as_str(), Some(&text), None, principal, now_ms).await?;
     }
     let statements = [
         "DELETE FROM manifest_reference WHERE repository_id = $1 AND digest = $2",
@@ -284,7 +304,11 @@ pub(super) async fn remove_manifest(
         let query = sqlx::query(statement).bind(repository.0).bind(text.as_str());
         gone = query.execute(writing.connection()).await.map_err(Error::Query)?.rows_affected();
     }
-    Ok(Some(tags).filter(|_| gone > 0))
+    Ok(if gone > 0 { Removed::Gone(tags) } else { Removed::Nothing })
+}
+
+pub(super) fn parse_tag(text: String) -> Result<Tag, Error> {
+    text.parse().map_err(|_| Error::Malformed { what: "a tag", text })
 }
 
 async fn insert_manifest(

@@ -13,7 +13,7 @@ mod uploads;
 pub use blobs::{BlobLink, StoredBlobRow, Unlinked};
 pub use holdings::Holdings;
 pub use images::ImageRow;
-pub use manifests::{ManifestRow, NewManifest, Put, Reference, ReferrerRow, TagWrite};
+pub use manifests::{ManifestRow, NewManifest, Put, Reference, ReferrerRow, Removed, TagWrite};
 pub use reclaim::{Condemned, ForgottenLink, Reclaimable};
 pub use repositories::{RepositoryColumn, RepositoryId, RepositoryRow, RepositorySettings};
 pub use tags::TagMove;

@@ -39,6 +39,17 @@ impl Asked for OciRequest {
         self.action.writes()
     }
 
+    fn change(&self) -> Option<(&str, Option<On<'_>>)> {
+        let about = self.about.as_ref()?;
+        let action = match &self.action {
+            Action::PushManifest { .. } => PUT_IMAGE,
+            Action::DeleteManifest { .. } | Action::DeleteBlob { .. } => BATCH_DELETE_IMAGE,
+            // Bytes of a layer change nothing before a manifest refers to them.
+            _ => return None,
+        };
+        Some((action, Some(On::Repository(about))))
+    }
+
     fn access(&self, home: AccountId) -> Vec<Access> {
         let actions: &[AccessAction] = match &self.action {
             Action::Ping => return Vec::new(),

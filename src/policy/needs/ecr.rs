@@ -63,6 +63,14 @@ impl Asked for EcrRequest {
     fn is_write(&self) -> bool {
         self.operation.is_write()
     }
+
+    fn change(&self) -> Option<(&str, Option<On<'_>>)> {
+        let on = match self.repositories.as_slice() {
+            [about] => On::Repository(about),
+            _ => On::Registry(self.registry),
+        };
+        self.is_write().then_some((self.operation.iam_action(), Some(on)))
+    }
 }
 
 /// Whether a new repository gets tags, which is a right of its own.

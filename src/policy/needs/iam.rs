@@ -25,4 +25,8 @@ impl Asked for IamRequest {
     fn is_write(&self) -> bool {
         self.name.is_write()
     }
+
+    fn change(&self) -> Option<(&str, Option<On<'_>>)> {
+        self.is_write().then_some((self.name.iam_action(), self.subject.as_ref().map(On::Principal)))
+    }
 }

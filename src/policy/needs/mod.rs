@@ -85,6 +85,9 @@ pub trait Asked {
     /// Whether it changes something.
     fn is_write(&self) -> bool;
 
+    /// The change that the audit log has a record of, if it is allowed; without an object it is about its caller.
+    fn change(&self) -> Option<(&str, Option<On<'_>>)>;
+
     /// The access that a bearer token must carry, if the client shows one; any of these will do. Names of repositories outside the
     /// registry of `home` carry their account.
     fn access(&self, home: AccountId) -> Vec<Access> {

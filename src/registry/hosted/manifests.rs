@@ -7,8 +7,9 @@ use bytes::Bytes;
 use super::quota::More;
 use super::{Hosted, Repository};
 use crate::action::Want;
-use crate::meta::{self, ManifestRow, NewManifest, Put, now_ms};
+use crate::meta::{self, ManifestRow, NewManifest, Put, Removed, now_ms};
 use crate::oci::{Digest, Manifest, MediaType, Reference, Tag};
+use crate::policy::{About, Viewer};
 use crate::registry::{Answer, Body, Error, Incoming, Object};
 
 impl Hosted {
@@ -95,24 +96,32 @@ impl Hosted {
         }
     }
 
-    /// By digest the manifest goes with all its tags; by tag only the tag goes.
+    /// By digest the manifest goes with all its tags, each of which must be allowed to go; by tag only the tag goes.
     pub(in crate::registry) async fn delete_manifest(
         &self,
         repository: &Repository,
         reference: &Reference,
-        principal: &str,
+        deletion: Deletion<'_>,
     ) -> Result<Answer, Error> {
-        let (this, id, named, principal) = (self.clone(), repository.id, reference.clone(), principal.to_owned());
-        let gone = self.carry_out(async move {
-            let meta = &this.inner.meta;
-            let gone = match &named {
-                Reference::Digest(digest) => meta.delete_manifest(id, digest, &principal, now_ms()).await,
-                Reference::Tag(tag) => meta.delete_tag(id, tag, &principal, now_ms()).await,
-            };
-            this.inner.remembered.changed(id);
-            gone
-        });
-        if gone.await? {
+        let removed = match reference {
+            Reference::Digest(digest) => {
+                let remove = |may_go: Vec<Tag>| {
+                    let (this, id, digest, principal) = (self.clone(), repository.id, *digest, deletion.principal());
+                    async move { this.inner.meta.delete_manifest(id, &digest, &may_go, &principal, now_ms()).await }
+                };
+                self.remove(repository, deletion, remove).await?.is_some()
+            }
+            Reference::Tag(tag) => {
+                let (this, id, tag, principal) = (self.clone(), repository.id, tag.clone(), deletion.principal());
+                self.carry_out(async move {
+                    let gone = this.inner.meta.delete_tag(id, &tag, &principal, now_ms()).await;
+                    this.inner.remembered.changed(id);
+                    gone
+                })
+                .await?
+            }
+        };
+        if removed {
             Ok(Answer::of(Body::Deleted))
         } else {
             Err(Error::Unknown(Object::Manifest(repository.name.clone(), reference.clone())))
@@ -126,15 +135,65 @@ impl Hosted {
         repository: &Repository,
         digest: Digest,
         tag: Option<Tag>,
-        principal: &str,
+        deletion: Deletion<'_>,
     ) -> Result<Option<Vec<Tag>>, Error> {
-        let (this, id, principal) = (self.clone(), repository.id, principal.to_owned());
-        let gone = self.carry_out(async move {
-            let gone = this.inner.meta.delete_image(id, &digest, tag.as_ref(), &principal, now_ms()).await;
-            this.inner.remembered.changed(id);
-            gone
-        });
-        Ok(gone.await?)
+        let remove = |may_go: Vec<Tag>| {
+            let (this, id, tag, principal) = (self.clone(), repository.id, tag.clone(), deletion.principal());
+            async move { this.inner.meta.delete_image(id, &digest, tag.as_ref(), &may_go, &principal, now_ms()).await }
+        };
+        self.remove(repository, deletion, remove).await
+    }
+
+    /// Removes with the tags that may go. The transaction changes nothing when it meets another one, which is asked about before the next
+    /// try: a tag that comes meanwhile does not go unasked.
+    async fn remove<F: Future<Output = Result<Removed, meta::Error>> + Send + 'static>(
+        &self,
+        repository: &Repository,
+        deletion: Deletion<'_>,
+        remove: impl Fn(Vec<Tag>) -> F,
+    ) -> Result<Option<Vec<Tag>>, Error> {
+        let mut may_go: Vec<Tag> = Vec::new();
+        for _ in 0..MAX_REMOVALS {
+            let (this, id, removing) = (self.clone(), repository.id, remove(may_go.clone()));
+            let removed = self.carry_out(async move {
+                let removed = removing.await;
+                this.inner.remembered.changed(id);
+                removed
+            });
+            match removed.await? {
+                Removed::Gone(tags) => return Ok(Some(tags)),
+                Removed::Nothing => return Ok(None),
+                Removed::WouldTake(tags) => {
+                    for tag in tags {
+                        deletion.must_take(&tag).await?;
+                        may_go.push(tag);
+                    }
+                }
+            }
+        }
+        Err(Error::TagsChange(repository.name.clone()))
+    }
+}
+
+/// Times that an image is tried to be removed while tags come to it.
+const MAX_REMOVALS: usize = 8;
+
+/// A deletion's caller, and the repository by the name that policies know.
+#[derive(Clone, Copy)]
+pub(in crate::registry) struct Deletion<'a> {
+    pub(in crate::registry) about: &'a About,
+    pub(in crate::registry) viewer: &'a Viewer,
+    pub(in crate::registry) principal: &'a str,
+}
+
+impl Deletion<'_> {
+    /// Refuses a tag that would go along, if the caller may not delete it.
+    pub(in crate::registry) async fn must_take(&self, tag: &Tag) -> Result<(), Error> {
+        Ok(self.viewer.must_delete(self.about, tag).await?)
+    }
+
+    fn principal(&self) -> String {
+        self.principal.to_owned()
     }
 }
 

@@ -38,6 +38,7 @@ use crate::oci::{AccountId, QualifiedName, RepositoryName, UploadId};
 use crate::storage::{Depot, joined};
 use crate::telemetry::Metrics;
 
+pub(super) use self::manifests::Deletion;
 pub(super) use self::mutability::{of_repository, stored};
 pub(super) use self::pulled::PulledManifest;
 pub(super) use self::pulls::MAX_EXCLUSIONS;
@@ -82,7 +83,11 @@ impl Repository {
         Self { id: row.id, account, name: row.name.clone() }
     }
 
-    fn qualified(&self) -> QualifiedName {
+    pub(super) fn account(&self) -> AccountId {
+        self.account
+    }
+
+    pub(super) fn qualified(&self) -> QualifiedName {
         QualifiedName::new(self.account, self.name.clone())
     }
 }
@@ -135,30 +140,26 @@ impl Hosted {
         self.inner.pulls.forget(id);
     }
 
-    /// The repository, made if it is missing and pushing may make one: anywhere, or where a template is for it. A template says
-    /// how it is set up.
-    pub(super) async fn make_repository(&self, name: QualifiedName) -> Result<Repository, Error> {
-        if let Some(repository) = self.repository(&name).await? {
-            return Ok(repository);
-        }
-        let (meta, now_ms) = (&self.inner.meta, now_ms());
+    /// Makes a repository where pushing may make one: anywhere, or where a template is for it, which says how it is set up. `None` if
+    /// somebody else was faster.
+    pub(super) async fn make_repository(&self, name: QualifiedName) -> Result<Option<Repository>, Error> {
+        let meta = &self.inner.meta;
         let settings = match templates::settings_for(meta, &name, AppliedFor::CreateOnPush).await? {
             Some(settings) => settings,
             None if self.inner.settings.create_on_push => RepositorySettings::default(),
             None => return Err(Error::NotCreated(name.name)),
         };
         let _room = self.inner.quotas.take_repository(name.account).await?;
-        meta.add_repository(&name, None, &settings, now_ms).await?;
+        let id = meta.add_repository(&name, None, &settings, now_ms()).await?;
         self.inner.remembered.repository_was_made();
-        // Somebody else may have been faster.
-        match meta.repository_row(&name).await? {
-            Some(RepositoryRow { upstream: None, id, .. }) => {
-                Ok(Repository { id, account: name.account, name: name.name })
-            }
-            Some(RepositoryRow { upstream: Some(upstream), .. }) => {
-                Err(Error::Leftover { repository: name.name, upstream })
-            }
-            None => Err(Error::NotCreated(name.name)),
+        match id {
+            Some(id) => Ok(Some(Repository { id, account: name.account, name: name.name })),
+            None => match meta.repository_row(&name).await? {
+                Some(RepositoryRow { upstream: Some(upstream), .. }) => {
+                    Err(Error::Leftover { repository: name.name, upstream })
+                }
+                _ => Ok(None),
+            },
         }
     }
 

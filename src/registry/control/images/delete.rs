@@ -5,11 +5,13 @@
 
 use super::named::Place;
 use crate::ecr::{
-    BatchDeleteImage, BatchDeleteImageOutput, Fault, ImageFailure, ImageFailureCode, ImageIdentifier, Output,
-    RequestedImage,
+    BatchDeleteImage, BatchDeleteImageOutput, Exception, Fault, ImageFailure, ImageFailureCode, ImageIdentifier,
+    Output, RequestedImage,
 };
 use crate::oci::{Digest, QualifiedName, Tag};
+use crate::registry::Error;
 use crate::registry::control::{Control, failed, unexpected};
+use crate::registry::hosted::Deletion;
 
 /// Indexes that a failure names.
 const MAX_NAMED: u32 = 10;
@@ -29,12 +31,15 @@ impl Control<'_> {
     ) -> Result<Output, Fault> {
         let name = self.qualified(&input.repository.name);
         let place = self.place(&name.name).await?;
+        let about = self.registry.about_named(name.clone());
+        let deletion = Deletion { about: &about, viewer: &self.viewer, principal: self.identity.name() };
+        self.must_take(&place, &input.images, deletion).await?;
         let mut output = BatchDeleteImageOutput::default();
         let mut left = input.images;
         loop {
             let (mut referenced, before) = (Vec::new(), output.image_ids.len());
             for image in left {
-                match self.delete_image(&place, &name, &image).await? {
+                match self.delete_image(&place, &name, &image, deletion).await? {
                     Outcome::Gone(ids) => output.image_ids.extend(ids),
                     Outcome::Failed(code) => output.failures.push(ImageFailure::new(image, code)),
                     Outcome::Referenced(indexes) => referenced.push((image, indexes)),
@@ -50,19 +55,33 @@ impl Control<'_> {
         }
     }
 
+    /// Refuses the batch as a whole if a tag may not go that goes with a digest of it. One that comes later is refused with its image.
+    async fn must_take(&self, place: &Place, images: &[RequestedImage], deletion: Deletion<'_>) -> Result<(), Fault> {
+        let digests =
+            images.iter().filter_map(|image| image.meaning().ok().filter(|selector| selector.tag().is_none()));
+        for digest in digests.filter_map(|selector| selector.digest()) {
+            let image = self.meta.image(place.id, digest).await.map_err(failed)?;
+            for tag in image.iter().flat_map(|image| &image.tags) {
+                deletion.must_take(tag).await.map_err(refused)?;
+            }
+        }
+        Ok(())
+    }
+
     async fn delete_image(
         &self,
         place: &Place,
         name: &QualifiedName,
         image: &RequestedImage,
+        deletion: Deletion<'_>,
     ) -> Result<Outcome, Fault> {
         let digest = match self.digest_of(place.id, image).await? {
             Ok(digest) => digest,
             Err(code) => return Ok(Outcome::Failed(code)),
         };
         let tag = image.meaning().ok().and_then(|selector| selector.tag()).cloned();
-        let deleted = self.hosted.delete_image(&place.repository, digest, tag, self.identity.name()).await;
-        match deleted.map_err(|error| unexpected(&error))? {
+        let deleted = self.hosted.delete_image(&place.repository, digest, tag, deletion).await;
+        match deleted.map_err(refused)? {
             Some(tags) => {
                 if place.is_pulled {
                     self.registry.forget_image(name, &digest).await.map_err(failed)?;
@@ -79,6 +98,13 @@ impl Control<'_> {
                 })
             }
         }
+    }
+}
+
+fn refused(error: Error) -> Fault {
+    match error {
+        Error::Denied(denied) => Fault::new(Exception::AccessDenied, denied.to_string()),
+        error => unexpected(&error),
     }
 }
 

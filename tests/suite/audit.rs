@@ -1,0 +1,250 @@
+//! The audit log: no change goes unwritten, whoever makes it and whether they stay or not.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+
+use crate::bound::until_async;
+use crate::edge::{USERS, api, as_user, basic, push, signed_headers};
+use crate::proxy::{Proxy, Setup};
+use crate::push::{an_image, path};
+use crate::upstream::FakeUpstream;
+
+const REPO: &str = "team/app";
+
+async fn audited(upstream: &FakeUpstream, file: &Path) -> Proxy {
+    let mut setup = Setup::of(upstream);
+    setup.log.text("audit", file.to_str().unwrap());
+    setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
+    setup.start().await
+}
+
+fn records(file: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Of records: who, what, and how it ended.
+fn said(records: &[Value]) -> Vec<String> {
+    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    let line = |record: &Value| {
+        let principal = text(record, "principal");
+        let principal = principal.rsplit('/').next().unwrap_or_default();
+        let line = format!(
+            "{principal} {} {} {} {}",
+            text(record, "action"),
+            text(record, "resource").rsplit("repository/").next().unwrap_or_default(),
+            text(record, "decision"),
+            text(record, "fault"),
+        );
+        line.trim_end().to_owned()
+    };
+    records.iter().map(line).collect()
+}
+
+/// A client that leaves as soon as it has sent its request keeps its change from being written down as little as from being made.
+#[tokio::test]
+async fn y1_a_change_of_a_client_that_leaves_is_written_down() {
+    let upstream = FakeUpstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit");
+    let mut proxy = audited(&upstream, &file).await;
+    let client = proxy.client();
+    let image = an_image(1, &[100]).await;
+    let count = 40;
+    for n in 0..count {
+        push(&proxy, &format!("team/r{n}"), "latest", &image).await;
+    }
+    // Until the lock is given back no deletion comes further than to its transaction.
+    let database = format!("sqlite:{}", proxy.data_path().join("entrepot.db").display());
+    let mut lock = sqlx::SqliteConnection::connect(&database).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut lock).await.unwrap();
+    let mut exchanges = Vec::new();
+    for n in 0..count {
+        let body =
+            json!({ "repositoryName": format!("team/r{n}"), "imageIds": [{ "imageTag": "latest" }] }).to_string();
+        let headers = signed_headers(&client, "root", "BatchDeleteImage", &body, |_| {});
+        let length = body.len().to_string();
+        let mut headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        headers.push(("Content-Length", &length));
+        let mut exchange = client.open("POST", "/", &headers).await;
+        exchange.write(body.as_bytes()).await;
+        exchanges.push(exchange);
+    }
+    let in_flight = async || proxy.metrics().await.sum("entrepot_http_requests_in_flight") as usize;
+    until_async("the requests have come", async || in_flight().await == count).await;
+    for _ in 0..count {
+        as_user(&proxy, "root", "GET", "/v2/").await.assert_status(200);
+    }
+    for exchange in exchanges {
+        exchange.reset();
+    }
+    until_async("the clients have left", async || in_flight().await == 0).await;
+    sqlx::query("ROLLBACK").execute(&mut lock).await.unwrap();
+    lock.close().await.unwrap();
+    // Nothing is under way any more when the process has ended.
+    proxy.terminate().await;
+    let written: Vec<String> = records(&file)
+        .iter()
+        .filter(|record| record["action"] == "ecr:BatchDeleteImage" && record["fault"].is_null())
+        .map(|record| record["resource"].as_str().unwrap().to_owned())
+        .collect();
+    proxy.start().await;
+    let mut deleted = 0;
+    for n in 0..count {
+        let listed = as_user(&proxy, "root", "GET", &path(&format!("team/r{n}"), "tags/list")).await;
+        let is_gone = listed.json()["tags"].as_array().is_none_or(Vec::is_empty);
+        let arn = format!("arn:aws:ecr:local:000000000000:repository/team/r{n}");
+        assert_eq!(written.contains(&arn), is_gone, "team/r{n} {written:?}");
+        deleted += usize::from(is_gone);
+    }
+    assert_eq!(written.len(), deleted);
+    assert!(deleted > 0, "some deletions were under way when their clients left");
+}
+
+/// The data plane's changes have records as well: what makes a repository, a manifest and its tags come and go.
+#[tokio::test]
+async fn y1_changes_of_the_data_plane_are_written_down() {
+    let upstream = FakeUpstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit");
+    let mut proxy = audited(&upstream, &file).await;
+    let image = an_image(1, &[100]).await;
+    push(&proxy, REPO, "latest", &image).await;
+    as_user(&proxy, "root", "GET", &path(REPO, "manifests/latest")).await.assert_status(200);
+    as_user(&proxy, "root", "DELETE", &path(REPO, "manifests/latest")).await.assert_status(202);
+    as_user(&proxy, "root", "DELETE", &path(REPO, "manifests/latest")).await.assert_status(404);
+    as_user(&proxy, "reader", "DELETE", &path(REPO, "manifests/latest")).await.assert_status(403);
+    // A push that breaks off is written down with its failure.
+    let authorization = basic("root");
+    let headers = [("Authorization", authorization.as_str()), ("Content-Length", "1000")];
+    let mut broken = proxy.client().open("PUT", &path(REPO, "manifests/broken"), &headers).await;
+    broken.write(b"{").await;
+    broken.reset();
+    let is_written = async || said(&records(&file)).iter().any(|line| line.contains("BLOB_UPLOAD_INVALID"));
+    until_async("the broken push is written down", is_written).await;
+    proxy.terminate().await;
+    assert_eq!(
+        said(&records(&file)),
+        [
+            "root ecr:CreateRepository team/app allowed",
+            "root ecr:PutImage team/app allowed",
+            "root ecr:BatchDeleteImage team/app allowed",
+            "root ecr:BatchDeleteImage team/app allowed MANIFEST_UNKNOWN",
+            "reader ecr:BatchDeleteImage team/app denied",
+            "root ecr:PutImage team/app allowed BLOB_UPLOAD_INVALID",
+        ]
+    );
+}
+
+/// Clients push layers side by side: one request makes the repository, and the others are decided about once more.
+#[tokio::test]
+async fn y3_first_pushes_at_once_make_one_repository() {
+    let upstream = FakeUpstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit");
+    let mut proxy = audited(&upstream, &file).await;
+    let (client, authorization) = (proxy.client(), basic("root"));
+    let to = path(REPO, "blobs/uploads/");
+    let headers = [("Authorization", authorization.as_str())];
+    let begun = futures_util::future::join_all((0..8).map(|_| client.send("POST", &to, &headers, b""))).await;
+    begun.iter().for_each(|answer| answer.assert_status(202));
+    proxy.terminate().await;
+    let made =
+        said(&records(&file)).iter().filter(|line| *line == "root ecr:CreateRepository team/app allowed").count();
+    assert_eq!(made, 1);
+}
+
+/// An operator's command makes changes like any other.
+#[tokio::test]
+async fn nm8_changes_of_an_operators_command_are_written_down() {
+    let upstream = FakeUpstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit");
+    let mut proxy = audited(&upstream, &file).await;
+    let command = |arguments: &[&str], input: &str| {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"))
+            .arg("iam")
+            .args(arguments)
+            .arg("--config")
+            .arg(proxy.config_path())
+            .current_dir(proxy.data_path().parent().unwrap())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let secret = "a-password-of-anns";
+    for (arguments, input, succeeds) in [
+        (&["create-user", "ann", "--policy", "PullOnly"][..], "", true),
+        (&["set-password", "ann"], secret, true),
+        (&["put-policy", "ann", "FullAccess"], "", true),
+        (&["delete-policy", "ann", "FullAccess"], "", true),
+        (&["delete-policy", "ann", "FullAccess"], "", false),
+        (&["revoke", "ann"], "", true),
+        (&["list"], "", true),
+        (&["delete-user", "ann"], "", true),
+    ] {
+        let output = command(arguments, input);
+        assert_eq!(output.status.success(), succeeds, "{arguments:?} {}", String::from_utf8_lossy(&output.stderr));
+    }
+    proxy.terminate().await;
+    let records = records(&file);
+    let lines: Vec<(&str, Option<&str>)> = records
+        .iter()
+        .map(|record| {
+            assert_eq!(record["resource"], "arn:aws:iam::000000000000:user/ann");
+            assert_eq!((&record["means"], &record["decision"]), (&json!("command"), &json!("allowed")));
+            (record["action"].as_str().unwrap(), record["fault"].as_str())
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            ("iam:CreateUser", None),
+            ("iam:AttachUserPolicy", None),
+            ("iam:CreateAccessKey", None),
+            ("iam:UpdateLoginProfile", None),
+            ("iam:AttachUserPolicy", None),
+            ("iam:DetachUserPolicy", None),
+            ("iam:DetachUserPolicy", Some("NoSuchEntity")),
+            ("entrepot:RevokeTokens", None),
+            ("iam:DeleteUser", None),
+        ]
+    );
+    assert!(!std::fs::read_to_string(&file).unwrap().contains(secret));
+}
+
+/// Without a file of its own a record is among the lines of the log, as an object or as fields that are escaped once, at any level.
+#[tokio::test]
+async fn nm8_records_in_the_log() {
+    let upstream = FakeUpstream::start().await;
+    for format in ["json", "text"] {
+        let mut setup = Setup::of(&upstream);
+        setup.log.text("format", format).text("level", "error");
+        setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
+        let mut proxy = setup.start().await;
+        let created = api(&proxy.client(), "root", "CreateRepository", json!({ "repositoryName": REPO })).await;
+        created.assert_status(200);
+        proxy.terminate().await;
+        let log = proxy.log();
+        let line = log.lines().find(|line| line.contains("ecr:CreateRepository")).expect("a record");
+        if format == "json" {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["message"], "audit");
+            assert_eq!(line["audit"]["action"], "ecr:CreateRepository");
+            assert_eq!(line["audit"]["principal"], "arn:aws:iam::000000000000:user/root");
+        } else {
+            let fields = " action=ecr:CreateRepository resource=arn:aws:ecr:local:000000000000:repository/team/app decision=allowed ";
+            assert!(line.contains(" INFO audit request_id=") && line.contains(fields), "{line}");
+            let because = r#" because="allowed by statement 0 of the identity policy \"FullAccess\"""#;
+            assert!(line.contains(because), "{line}");
+        }
+    }
+}
