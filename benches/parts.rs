@@ -21,6 +21,8 @@ mod oci {
     pub use entrepot::oci::Digest;
 }
 
+const FILE: eviction::Instance = eviction::Instance { id: 1, size: 1 << 20, verified: true };
+
 const DIGEST: &str = "sha256:7b8bd9d6b1ba4a3a9a8b8b1b2f3b6c1f0e9d8c7b6a5948372615041302f1e0d9";
 const CHALLENGE: &str =
     r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/nginx:pull""#;
@@ -71,7 +73,7 @@ fn evicting(criterion: &mut Criterion) {
     let digests: Vec<Digest> = (0..KEPT_BLOBS).map(|number| Digest::of(&number.to_le_bytes())).collect();
     let full = || {
         let mut eviction = eviction::Eviction::new();
-        digests.iter().for_each(|digest| eviction.insert(*digest, 1 << 20));
+        digests.iter().for_each(|digest| eviction.insert(*digest, 1 << 20, FILE));
         eviction
     };
     let mut eviction = full();
@@ -80,7 +82,7 @@ fn evicting(criterion: &mut Criterion) {
         bencher.iter(|| {
             let Some(digest) = digest.next() else { return };
             black_box(eviction.pin(digest));
-            eviction.unpin(digest);
+            eviction.unpin(digest, FILE.id);
         });
     });
     let mut eviction = full();
@@ -88,7 +90,7 @@ fn evicting(criterion: &mut Criterion) {
     criterion.bench_function("insert a blob and evict one", |bencher| {
         bencher.iter(|| {
             number += 1;
-            eviction.insert(Digest::of(&number.to_le_bytes()), 1 << 20);
+            eviction.insert(Digest::of(&number.to_le_bytes()), 1 << 20, FILE);
             black_box(eviction.evict())
         });
     });

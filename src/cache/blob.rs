@@ -32,7 +32,11 @@ pub(super) enum Held {
         size: u64,
         pin: Option<Arc<Pin>>,
     },
-    Filling(Arc<Fill>),
+    /// `source` is the reader's own: the fill may have been begun for another repository.
+    Filling {
+        fill: Arc<Fill>,
+        source: Origin,
+    },
     /// In the bucket, and nothing of it was asked for yet.
     Away {
         cache: BlobCache,
@@ -71,7 +75,7 @@ impl Blob {
         match &self.held {
             Held::Memory(bytes) => Some(bytes.len() as u64),
             Held::File { size, .. } | Held::Away { size, .. } => Some(*size),
-            Held::Filling(fill) => match fill.progress() {
+            Held::Filling { fill, .. } => match fill.progress() {
                 Progress::Verified(size) => Some(size),
                 _ => fill.total(),
             },
@@ -81,17 +85,15 @@ impl Blob {
     /// Everything.
     pub async fn whole(self) -> Result<Content, Error> {
         let held = match self.held {
-            Held::Away { cache, bucket, size } => {
-                cache.fetch(Origin::Bucket(bucket, self.digest), Some(size)).await?.held
-            }
+            Held::Away { cache, bucket, size } => cache.fetch_pushed(bucket, self.digest, size).await?.held,
             held => held,
         };
         Ok(match held {
             Held::Memory(bytes) => Content::Memory(bytes),
             Held::File { file, size, pin } => Content::File(BlobReader::whole(file, size, None, pin)),
-            Held::Filling(fill) => match (fill.file().cloned(), fill.progress()) {
-                (Some(file), _) => Content::File(BlobReader::growing(file, fill, None)),
-                (None, Progress::Detached(detached)) => Content::Stream(pass_through::whole(&fill, &detached)),
+            Held::Filling { fill, source } => match (fill.file().cloned(), fill.progress()) {
+                (Some(file), _) => Content::File(BlobReader::growing(file, fill, source, None)),
+                (None, Progress::Detached(detached)) => Content::Stream(pass_through::whole(&fill, source, &detached)),
                 (None, _) => return Err(Error::Stopped { digest: fill.digest }),
             },
             // What was fetched is here.
@@ -110,7 +112,7 @@ impl Blob {
             Held::File { file, size, pin } => {
                 Ok(Content::File(BlobReader::whole(file.clone(), *size, Some(range), pin.clone())))
             }
-            Held::Filling(fill) => {
+            Held::Filling { fill, source } => {
                 let arrived = match fill.progress() {
                     Progress::Arriving(arrived) => arrived,
                     Progress::Verified(size) => size,
@@ -119,9 +121,9 @@ impl Blob {
                 let near = range.start <= arrived.saturating_add(self.range_window);
                 match fill.file() {
                     Some(file) if near => {
-                        Ok(Content::File(BlobReader::growing(file.clone(), fill.clone(), Some(range))))
+                        Ok(Content::File(BlobReader::growing(file.clone(), fill.clone(), source.clone(), Some(range))))
                     }
-                    _ => Ok(Content::Stream(pass_through::range(fill.source.clone(), range).await?)),
+                    _ => Ok(Content::Stream(pass_through::range(source.clone(), range).await?)),
                 }
             }
             Held::Away { cache, bucket, size } => {

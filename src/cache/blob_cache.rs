@@ -25,8 +25,34 @@ use super::supply::Supply;
 use crate::config::CacheSettings;
 use crate::meta::{self, BlobUse, Meta};
 use crate::oci::Digest;
-use crate::storage::{self, Bucket, Condition, Pace, Staged, Storage, check_file, joined};
+use crate::storage::{self, Bucket, Condition, OriginId, Pace, Staged, Storage, check_file, joined};
 use crate::telemetry::{CacheOutcome, Metrics};
+
+/// A fetch under way is of one origin: what another sends, refuses or breaks off is none of its readers' business.
+pub(super) type FlightKey = (OriginId, Digest);
+
+/// How often a reader asks again after a fetch that it had joined came to nothing.
+const MAX_ROUNDS: u32 = 8;
+
+/// A repository's right to bytes that are kept or under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// The origin confirms that the repository has the blob. Otherwise the bytes must come in answer to the repository's own
+    /// question.
+    pub confirmed: bool,
+    /// The origin has sent the blob's bytes before. Otherwise what others sent is not served in its name.
+    pub sent: bool,
+}
+
+impl Claim {
+    /// To a blob that was pushed into the repository.
+    pub const PUSHED: Self = Self { confirmed: true, sent: true };
+
+    /// Whether what is kept may be served.
+    pub fn covers_kept(self) -> bool {
+        self.confirmed && self.sent
+    }
+}
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -40,7 +66,7 @@ struct Inner {
     /// Part of the memory is for parts of what lies there.
     has_bucket: bool,
     disk: Arc<Disk>,
-    flights: Arc<Flights<Digest, Fill>>,
+    flights: Arc<Flights<FlightKey, Fill>>,
     range_window: AtomicU64,
     fill_attempts: u32,
     /// The bucket behind it.
@@ -60,7 +86,7 @@ impl BlobCache {
         shared: Option<Shared>,
         metrics: Metrics,
     ) -> Result<Self, storage::Error> {
-        let disk = Disk::load(storage, settings.disk, settings.staging_ttl, uses, metrics.clone())?;
+        let disk = Disk::load(storage, settings, uses, metrics.clone())?;
         let chunks = chunks_share(settings.memory, has_bucket);
         let inner = Inner {
             memory: Memory::new(settings.memory - chunks, settings.memory_object),
@@ -78,27 +104,49 @@ impl BlobCache {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// What is kept, or coming; nothing is fetched. `expected` is the size in bytes, if a manifest told it.
-    pub async fn kept(&self, digest: &Digest, expected: Option<u64>) -> Result<Option<Blob>, Error> {
+    /// What is kept, or coming from the origin; nothing is fetched. `told` is the size in bytes that somebody told.
+    pub async fn present(&self, source: &Origin, claim: Claim, told: Option<u64>) -> Result<Option<Blob>, Error> {
+        let digest = *source.digest();
+        if claim.covers_kept()
+            && let Some(blob) = self.kept(&digest, told).await?
+        {
+            return Ok(Some(blob));
+        }
+        let Some(fill) = self.inner.flights.get(&(source.id(), digest)) else { return Ok(None) };
+        if !claim.confirmed && !fill.source.is_same(source) {
+            return Ok(None);
+        }
+        match self.join(fill, source, CacheOutcome::Coalesced).await {
+            Err(Error::Abandoned { .. }) => Ok(None),
+            joined => joined.map(Some),
+        }
+    }
+
+    /// What is kept; whoever asks has a right to it.
+    pub async fn kept(&self, digest: &Digest, told: Option<u64>) -> Result<Option<Blob>, Error> {
         if let Some(bytes) = self.inner.memory.get(digest) {
             self.inner.disk.touch(digest);
             return Ok(Some(self.blob(digest, CacheOutcome::Hit, Held::Memory(bytes))));
         }
-        if let Some(fill) = self.inner.flights.get(digest) {
-            return self.join(fill, CacheOutcome::Coalesced).await.map(Some);
-        }
-        let held = self.open(digest, expected).await?;
+        let held = self.open(digest, told).await?;
         Ok(held.map(|held| self.blob(digest, CacheOutcome::Hit, held)))
     }
 
     /// A blob of so many bytes that is kept, or coming, or can be had from the bucket: nothing is fetched before it is known what
     /// of it is asked for.
     pub async fn reach(&self, bucket: Arc<Bucket>, digest: &Digest, size: u64) -> Result<Blob, Error> {
-        if let Some(blob) = self.kept(digest, Some(size)).await? {
+        let source = Origin::Bucket(bucket.clone(), *digest);
+        if let Some(blob) = self.present(&source, Claim::PUSHED, Some(size)).await? {
             return Ok(blob);
         }
         let held = Held::Away { cache: self.clone(), bucket, size };
         Ok(self.blob(digest, CacheOutcome::Miss, held))
+    }
+
+    /// A blob that was pushed, whole, from the bucket.
+    pub(super) async fn fetch_pushed(&self, bucket: Arc<Bucket>, digest: Digest, size: u64) -> Result<Blob, Error> {
+        let fetched = self.fetch(Origin::Bucket(bucket, digest), || Claim::PUSHED, Some(size), || async {}).await?;
+        fetched.ok_or(Error::Stopped { digest })
     }
 
     pub(super) fn chunks(&self) -> &Chunks {
@@ -110,24 +158,59 @@ impl BlobCache {
         self.inner.memory.get(digest).is_some() || self.inner.disk.contains(digest)
     }
 
-    /// What is kept, or what `source` gives: one fetch for everyone who asks while it runs. Returns when the size is known
-    /// or upstream has begun to answer.
-    pub async fn fetch(&self, source: Origin, expected: Option<u64>) -> Result<Blob, Error> {
+    /// What is kept, if the claim is for that, or what `source` gives: one fetch from an origin for everyone who asks while it
+    /// runs. Returns when the size is known or upstream has begun to answer.
+    ///
+    /// `claim` is asked whenever it matters: it may have become stronger since. `None` where nothing is confirmed and others'
+    /// bytes are there: the origin must be asked whether this repository has the blob. `sent` is called when the bytes that this
+    /// source has sent were verified.
+    pub async fn fetch<F>(
+        &self,
+        source: Origin,
+        claim: impl Fn() -> Claim,
+        told: Option<u64>,
+        sent: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<Option<Blob>, Error>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let digest = *source.digest();
-        loop {
-            if let Some(blob) = self.kept(&digest, expected).await? {
-                return Ok(blob);
+        let key = (source.id(), digest);
+        for _ in 0..MAX_ROUNDS {
+            let Claim { confirmed, sent: has_sent } = claim();
+            if has_sent && !confirmed && self.contains(&digest) {
+                return Ok(None);
             }
-            let still_needed = || !self.inner.disk.contains(&digest);
-            match self.inner.flights.board(&digest, still_needed, || Fill::new(source.clone())) {
-                Boarding::Declined => {}
-                Boarding::Joined(fill) => return self.join(fill, CacheOutcome::Coalesced).await,
-                Boarding::Started(fill, landing) => {
-                    self.spawn(fill.clone(), landing, expected);
-                    return self.join(fill, CacheOutcome::Miss).await;
+            if claim().covers_kept()
+                && let Some(blob) = self.kept(&digest, told).await?
+            {
+                return Ok(Some(blob));
+            }
+            let still_needed = || !claim().sent || !self.inner.disk.contains(&digest);
+            let (fill, outcome) = match self.inner.flights.board(&key, still_needed, || Fill::new(source.clone())) {
+                Boarding::Declined => continue,
+                Boarding::Joined(fill) if !confirmed && !fill.source.is_same(&source) => {
+                    return Ok(None);
                 }
+                Boarding::Joined(fill) => (fill, CacheOutcome::Coalesced),
+                Boarding::Started(fill, landing) => {
+                    // Counted before the task begins, so that it is not taken for forgotten.
+                    let waiting = fill.wait();
+                    self.spawn(fill.clone(), landing, claim(), told, sent);
+                    let joined = self.join(fill, &source, CacheOutcome::Miss).await;
+                    drop(waiting);
+                    return joined.map(Some);
+                }
+            };
+            let is_same = fill.source.is_same(&source);
+            match self.join(fill, &source, outcome).await {
+                Err(Error::Abandoned { .. }) => {}
+                // Another repository's answer: it is no answer to this one.
+                Err(_) if !is_same => {}
+                joined => return joined.map(Some),
             }
         }
+        Err(Error::Stopped { digest })
     }
 
     /// Keeps a small verified object, such as a manifest, in memory and on disk. A disk that cannot take it is no failure.
@@ -144,25 +227,12 @@ impl BlobCache {
 
     async fn keep_here(&self, digest: Digest, bytes: Bytes) {
         let disk = self.inner.disk.clone();
-        let store = move || {
-            let size = bytes.len() as u64;
-            let stored = disk.stage(&digest).and_then(|(mut staged, mut reservation)| {
-                if !staged.is_empty() {
-                    staged.restart()?;
-                }
-                if !reservation.grow_to(size) {
-                    return Ok(());
-                }
-                staged.write(&bytes)?;
-                staged.publish(&digest)?;
-                drop(disk.publish(&digest, size, reservation));
-                Ok(())
-            });
-            if let Err(error) = stored {
+        run_blocking(move || {
+            if let Err(error) = disk.keep(&digest, &bytes) {
                 disk.failed("commit", &error);
             }
-        };
-        run_blocking(store).await;
+        })
+        .await;
     }
 
     /// Keeps a file of verified bytes that somebody else no longer needs. That it cannot be kept is no failure.
@@ -176,7 +246,7 @@ impl BlobCache {
         .await;
     }
 
-    /// The bytes of a small object that is kept, such as a manifest; at most `limit`.
+    /// The bytes of a small object that is kept, such as a manifest; `None` for one of more than `limit` bytes.
     pub async fn read(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
         if let Some(bytes) = self.inner.memory.get(digest) {
             self.inner.disk.touch(digest);
@@ -184,13 +254,13 @@ impl BlobCache {
         }
         let (disk, digest) = (self.inner.disk.clone(), *digest);
         let read = run_blocking(move || {
-            let Some(opened) = disk.open(&digest, None)? else { return Ok(None) };
+            let Some(opened) = disk.open(&digest, None)?.filter(|opened| opened.size <= limit) else { return Ok(None) };
             let mut bytes = Vec::with_capacity(usize::try_from(opened.size.min(limit)).unwrap_or_default());
             match (&*opened.file).take(limit).read_to_end(&mut bytes) {
                 Ok(_) if digest.verifies(&bytes) => Ok(Some(Bytes::from(bytes))),
-                // Too long, cut, or rotten: fetch it again.
+                // Cut or rotten: fetch it again.
                 _ => {
-                    disk.forget(&digest);
+                    disk.forget_file(&digest, opened.pin.id());
                     Ok(None)
                 }
             }
@@ -225,13 +295,13 @@ impl BlobCache {
                 break;
             }
             let disk = self.inner.disk.clone();
-            let Some(file) = run_blocking(move || disk.peek(&digest)).await? else { continue };
+            let Some((file, id)) = run_blocking(move || disk.peek(&digest)).await? else { continue };
             if check_file(file, &digest, &mut pace).await? == Condition::Damaged {
                 damaged += 1;
                 self.inner.metrics.scrub_damaged.inc();
                 tracing::error!(%digest, "a cached blob is damaged; it will be fetched again");
                 let disk = self.inner.disk.clone();
-                run_blocking(move || disk.forget(&digest)).await;
+                run_blocking(move || disk.forget_file(&digest, id)).await;
             }
             checked += 1;
             advance(1);
@@ -254,7 +324,9 @@ impl BlobCache {
 
     pub fn apply(&self, settings: &CacheSettings) {
         self.inner.memory.resize(settings.memory - chunks_share(settings.memory, self.inner.has_bucket));
-        self.inner.disk.set_limit(settings.disk);
+        let (disk, limit, max_object) = (self.inner.disk.clone(), settings.disk, settings.disk_object);
+        // It removes files until the rest is within the limit; nobody waits for that.
+        drop(run_blocking(move || disk.set_limit(limit, max_object)));
         self.inner.range_window.store(settings.range_window, Ordering::Relaxed);
     }
 
@@ -295,22 +367,35 @@ impl BlobCache {
         }
     }
 
-    fn spawn(&self, fill: Arc<Fill>, landing: Landing<Digest, Fill>, expected: Option<u64>) {
+    fn spawn<F>(
+        &self,
+        fill: Arc<Fill>,
+        landing: Landing<FlightKey, Fill>,
+        claim: Claim,
+        told: Option<u64>,
+        sent: impl FnOnce() -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let filler = Filler {
-            supply: Supply::new(fill.source.clone(), self.inner.shared.clone()),
-            fill,
+            supply: Supply::new(fill.source.clone(), self.inner.shared.clone(), claim.confirmed),
+            origin: fill.source.id(),
+            fill: fill.clone(),
             disk: self.inner.disk.clone(),
             metrics: self.inner.metrics.clone(),
             attempts: self.inner.fill_attempts,
             stop: self.inner.stop.clone(),
         };
-        self.inner.fillers.spawn(filler.run(expected, landing));
+        self.inner.fillers.spawn(filler.run(told, landing, sent));
     }
 
-    async fn join(&self, fill: Arc<Fill>, outcome: CacheOutcome) -> Result<Blob, Error> {
+    async fn join(&self, fill: Arc<Fill>, source: &Origin, outcome: CacheOutcome) -> Result<Blob, Error> {
+        let waiting = fill.wait();
         fill.opened().await?;
+        drop(waiting);
         let outcome = if fill.file().is_none() { CacheOutcome::PassThrough } else { outcome };
-        Ok(self.blob(&fill.digest.clone(), outcome, Held::Filling(fill)))
+        let source = source.clone();
+        Ok(self.blob(&fill.digest.clone(), outcome, Held::Filling { fill, source }))
     }
 
     /// A kept blob: a small one is read into memory, a large one is left to the kernel.

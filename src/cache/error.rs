@@ -21,6 +21,9 @@ pub enum Error {
     Lost { digest: Digest },
     #[error("the fetch of {digest} was stopped before its end")]
     Stopped { digest: Digest },
+    /// Told to nobody: there was nobody left, and whoever came since asks anew.
+    #[error("nobody waited any more for {digest} when its turn to be fetched came")]
+    Abandoned { digest: Digest },
 }
 
 impl Error {

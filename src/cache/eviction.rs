@@ -20,6 +20,25 @@ const MAX_USES: u8 = 3;
 /// Digests remembered after they left the small queue.
 const MAX_GHOSTS: usize = 65_536;
 
+/// A file that was published under a digest. Another may follow it while it is still read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Instance {
+    /// Tells two files of one digest apart.
+    pub(super) id: u64,
+    /// Bytes of the blob, where `bytes` of its entry are what it takes on disk.
+    pub(super) size: u64,
+    /// This process has seen that its bytes are the digest's.
+    pub(super) verified: bool,
+}
+
+/// What was taken out while it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Removed {
+    pub(super) instance: Instance,
+    pub(super) bytes: u64,
+    pub(super) pins: u32,
+}
+
 #[derive(Debug)]
 pub(super) struct Eviction {
     entries: HashMap<Digest, Entry>,
@@ -29,10 +48,13 @@ pub(super) struct Eviction {
     ghost_order: VecDeque<Digest>,
     small_bytes: u64,
     main_bytes: u64,
+    /// Of entries that are being read.
+    pinned_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    instance: Instance,
     bytes: u64,
     uses: u8,
     /// Readers that have it open.
@@ -56,7 +78,13 @@ impl Eviction {
             ghost_order: VecDeque::new(),
             small_bytes: 0,
             main_bytes: 0,
+            pinned_bytes: 0,
         }
+    }
+
+    /// Bytes that cannot go now, because they are being read.
+    pub(super) fn pinned_bytes(&self) -> u64 {
+        self.pinned_bytes
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -75,48 +103,64 @@ impl Eviction {
         self.entries.contains_key(digest)
     }
 
+    pub(super) fn instance(&self, digest: &Digest) -> Option<Instance> {
+        self.entries.get(digest).map(|entry| entry.instance)
+    }
+
     pub(super) fn uses(&self, digest: &Digest) -> Option<u8> {
         self.entries.get(digest).map(|entry| entry.uses)
     }
 
     /// Adds what has arrived. What is there already stays as it is.
-    pub(super) fn insert(&mut self, digest: Digest, bytes: u64) {
+    pub(super) fn insert(&mut self, digest: Digest, bytes: u64, instance: Instance) {
         let queue = if self.ghosts.remove(&digest) { Queue::Main } else { Queue::Small };
-        self.insert_into(queue, digest, bytes, 0);
+        self.insert_into(queue, digest, bytes, 0, instance);
     }
 
     /// Adds what an earlier process kept, oldest use first.
-    pub(super) fn restore(&mut self, digest: Digest, bytes: u64, uses: u8) {
+    pub(super) fn restore(&mut self, digest: Digest, bytes: u64, uses: u8, instance: Instance) {
         let queue = if uses > 0 { Queue::Main } else { Queue::Small };
-        self.insert_into(queue, digest, bytes, uses.min(MAX_USES));
+        self.insert_into(queue, digest, bytes, uses.min(MAX_USES), instance);
     }
 
-    fn insert_into(&mut self, queue: Queue, digest: Digest, bytes: u64, uses: u8) {
+    fn insert_into(&mut self, queue: Queue, digest: Digest, bytes: u64, uses: u8, instance: Instance) {
         if self.entries.contains_key(&digest) {
             return;
         }
-        self.entries.insert(digest, Entry { bytes, uses, pins: 0, queue });
+        self.entries.insert(digest, Entry { instance, bytes, uses, pins: 0, queue });
         self.enqueue(queue, digest, bytes);
     }
 
-    /// Counts a use and keeps the blob until [`Self::unpin`]. False when it is not here.
-    pub(super) fn pin(&mut self, digest: &Digest) -> bool {
-        let Some(entry) = self.entries.get_mut(digest) else { return false };
-        entry.uses = (entry.uses + 1).min(MAX_USES);
-        entry.pins += 1;
-        true
+    /// Counts a use and keeps the blob until [`Self::unpin`]. `None` when it is not here.
+    pub(super) fn pin(&mut self, digest: &Digest) -> Option<Instance> {
+        self.touch(digest);
+        self.hold(digest)
     }
 
     /// Keeps the blob until [`Self::unpin`] without counting a use: having been fetched is not having been used again.
-    pub(super) fn hold(&mut self, digest: &Digest) {
-        if let Some(entry) = self.entries.get_mut(digest) {
-            entry.pins += 1;
+    pub(super) fn hold(&mut self, digest: &Digest) -> Option<Instance> {
+        let entry = self.entries.get_mut(digest)?;
+        if entry.pins == 0 {
+            self.pinned_bytes += entry.bytes;
         }
+        entry.pins += 1;
+        Some(entry.instance)
     }
 
-    pub(super) fn unpin(&mut self, digest: &Digest) {
-        if let Some(entry) = self.entries.get_mut(digest) {
-            entry.pins = entry.pins.saturating_sub(1);
+    /// False when this file of the digest is not here any more.
+    pub(super) fn unpin(&mut self, digest: &Digest, id: u64) -> bool {
+        let Some(entry) = self.entries.get_mut(digest).filter(|entry| entry.instance.id == id) else { return false };
+        if entry.pins == 1 {
+            self.pinned_bytes -= entry.bytes;
+        }
+        entry.pins = entry.pins.saturating_sub(1);
+        true
+    }
+
+    /// Notes that the bytes of this file are the digest's.
+    pub(super) fn verified(&mut self, digest: &Digest, id: u64) {
+        if let Some(entry) = self.entries.get_mut(digest).filter(|entry| entry.instance.id == id) {
+            entry.instance.verified = true;
         }
     }
 
@@ -128,11 +172,14 @@ impl Eviction {
     }
 
     /// Takes out what is gone, or must go whoever reads it.
-    pub(super) fn remove(&mut self, digest: &Digest) {
-        if let Some(entry) = self.entries.remove(digest) {
-            *self.queue_bytes(entry.queue) -= entry.bytes;
-            // The queue still names it; it is passed over when it comes up.
+    pub(super) fn remove(&mut self, digest: &Digest) -> Option<Removed> {
+        let Entry { instance, bytes, pins, queue, .. } = self.entries.remove(digest)?;
+        // The queue still names it; it is passed over when it comes up.
+        *self.queue_bytes(queue) -= bytes;
+        if pins > 0 {
+            self.pinned_bytes -= bytes;
         }
+        Some(Removed { instance, bytes, pins })
     }
 
     /// Takes out the next blob to go and returns its size, or `None` when all that is left is being read.
@@ -228,6 +275,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const FILE: Instance = Instance { id: 1, size: 0, verified: false };
+
     fn digest(n: u32) -> Digest {
         Digest::of(&n.to_le_bytes())
     }
@@ -236,12 +285,12 @@ mod tests {
     fn a_scan_does_not_push_out_what_is_used() {
         let mut eviction = Eviction::new();
         for n in 0..50 {
-            eviction.insert(digest(n), 10);
-            assert!(eviction.pin(&digest(n)));
-            eviction.unpin(&digest(n));
+            eviction.insert(digest(n), 10, FILE);
+            assert!(eviction.pin(&digest(n)).is_some());
+            eviction.unpin(&digest(n), FILE.id);
         }
         for n in 1000..3000 {
-            eviction.insert(digest(n), 10);
+            eviction.insert(digest(n), 10, FILE);
             while eviction.bytes() > 1000 {
                 eviction.evict().unwrap();
             }
@@ -253,12 +302,12 @@ mod tests {
     #[test]
     fn what_is_being_read_stays() {
         let mut eviction = Eviction::new();
-        eviction.insert(digest(1), 10);
-        eviction.insert(digest(2), 10);
-        assert!(eviction.pin(&digest(1)));
+        eviction.insert(digest(1), 10, FILE);
+        eviction.insert(digest(2), 10, FILE);
+        assert!(eviction.pin(&digest(1)).is_some());
         assert_eq!(eviction.evict(), Some((digest(2), 10)));
         assert_eq!(eviction.evict(), None);
-        eviction.unpin(&digest(1));
+        eviction.unpin(&digest(1), FILE.id);
         assert_eq!(eviction.evict(), Some((digest(1), 10)));
         assert_eq!(eviction.evict(), None);
     }
@@ -268,20 +317,20 @@ mod tests {
     #[test]
     fn a_small_blob_goes_when_all_large_ones_are_being_read() {
         let mut eviction = Eviction::new();
-        eviction.insert(digest(1), 1000);
-        assert!(eviction.pin(&digest(1)));
+        eviction.insert(digest(1), 1000, FILE);
+        assert!(eviction.pin(&digest(1)).is_some());
         assert_eq!(eviction.evict(), None);
-        eviction.insert(digest(2), 1);
+        eviction.insert(digest(2), 1, FILE);
         assert_eq!(eviction.evict(), Some((digest(2), 1)));
     }
 
     #[test]
     fn what_comes_back_is_kept_longer() {
         let mut eviction = Eviction::new();
-        eviction.insert(digest(1), 10);
+        eviction.insert(digest(1), 10, FILE);
         assert_eq!(eviction.evict(), Some((digest(1), 10)));
-        eviction.insert(digest(1), 10);
-        eviction.insert(digest(2), 10);
+        eviction.insert(digest(1), 10, FILE);
+        eviction.insert(digest(2), 10, FILE);
         assert_eq!(eviction.evict(), Some((digest(2), 10)));
     }
 
@@ -295,16 +344,16 @@ mod tests {
                 let digest = digest(n);
                 match what {
                     0 | 1 => {
-                        eviction.insert(digest, bytes);
+                        eviction.insert(digest, bytes, FILE);
                         model.entry(digest).or_insert((bytes, 0));
                     }
                     2 => {
-                        if eviction.pin(&digest) {
+                        if eviction.pin(&digest).is_some() {
                             model.get_mut(&digest).unwrap().1 += 1;
                         }
                     }
                     3 => {
-                        eviction.unpin(&digest);
+                        eviction.unpin(&digest, FILE.id);
                         if let Some(entry) = model.get_mut(&digest) {
                             entry.1 = entry.1.saturating_sub(1);
                         }
@@ -320,6 +369,8 @@ mod tests {
                 }
                 prop_assert_eq!(eviction.bytes(), model.values().map(|(bytes, _)| bytes).sum::<u64>());
                 prop_assert_eq!(eviction.len(), model.len());
+                let pinned = model.values().filter(|(_, pins)| *pins > 0).map(|(bytes, _)| bytes).sum::<u64>();
+                prop_assert_eq!(eviction.pinned_bytes(), pinned);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
 
 use super::HELD_BACK_BYTES;
-use super::disk::Pin;
+use super::disk::{Pin, Reservation};
 use super::error::Error;
 use super::origin::{Origin, Stream};
 use crate::oci::{Digest, Hasher};
@@ -20,8 +20,28 @@ pub(super) struct Fill {
     /// Bytes in all; set once with the first answer, if upstream tells.
     total: OnceLock<u64>,
     progress: watch::Sender<Progress>,
+    askers: watch::Sender<Askers>,
     /// Keeps the published blob from eviction while anyone still reads it here.
     pin: OnceLock<Pin>,
+    /// Room of a file that was not published, while anyone still reads it here.
+    room: OnceLock<Reservation>,
+}
+
+/// Who waits for upstream's first answer.
+#[derive(Clone, Copy, Default)]
+struct Askers {
+    waiting: usize,
+    /// Nobody waited any more before the question was put: whoever comes now must ask anew.
+    abandoned: bool,
+}
+
+/// Counts an asker for as long as it waits, however that ends.
+pub(super) struct Waiting(Arc<Fill>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.askers.send_modify(|askers| askers.waiting = askers.waiting.saturating_sub(1));
+    }
 }
 
 #[derive(Clone)]
@@ -66,7 +86,31 @@ impl Fill {
             file: OnceLock::new(),
             total: OnceLock::new(),
             progress: watch::Sender::new(Progress::Opening),
+            askers: watch::Sender::new(Askers::default()),
             pin: OnceLock::new(),
+            room: OnceLock::new(),
+        }
+    }
+
+    /// Counts an asker. What was abandoned stays so: it fails, and is asked for anew.
+    pub(super) fn wait(self: &Arc<Self>) -> Waiting {
+        self.askers.send_modify(|askers| askers.waiting += 1);
+        Waiting(self.clone())
+    }
+
+    /// Returns when nobody waits for the answer any more; from then on the fill is abandoned.
+    pub(super) async fn abandoned(&self) {
+        let mut askers = self.askers.subscribe();
+        loop {
+            // The sender lives in `self`.
+            let _ = askers.wait_for(|askers| askers.waiting == 0).await;
+            let abandoned = self.askers.send_if_modified(|askers| {
+                askers.abandoned = askers.waiting == 0;
+                askers.abandoned
+            });
+            if abandoned {
+                return;
+            }
         }
     }
 
@@ -111,6 +155,10 @@ impl Fill {
 
     pub(super) fn keep(&self, pin: Pin) {
         let _ = self.pin.set(pin);
+    }
+
+    pub(super) fn keep_room(&self, room: Reservation) {
+        let _ = self.room.set(room);
     }
 
     pub(super) fn advance(&self, progress: Progress) {

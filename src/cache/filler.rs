@@ -3,12 +3,14 @@
 //! It belongs to nobody who asks. While one batch is hashed and written on a blocking thread the next one is read from
 //! upstream, so the network never waits for the hash unless the hash is slower, and then upstream is held back.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use super::blob_cache::FlightKey;
 use super::disk::{Disk, Reservation};
 use super::error::Error;
 use super::fill::{Detached, Fill, Progress};
@@ -16,19 +18,23 @@ use super::flights::Landing;
 use super::origin::Stream;
 use super::pass_through::{check, pause};
 use super::supply::Supply;
-use crate::oci::Digest;
-use crate::storage::{self, Sending, Writer, joined};
+use crate::storage::{self, OriginId, Sending, Writer, joined};
 use crate::telemetry::Metrics;
 
 /// Bytes read ahead of what is being hashed.
 const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// Room is promised in steps of this where the size is not known.
-const RESERVE_STEP_BYTES: u64 = 16 << 20;
+/// Room is promised in steps of a share of the limit, as the bytes come: an upstream that announces much and sends little holds
+/// little.
+const STEPS: u64 = 64;
+const LEAST_STEP_BYTES: u64 = 1 << 20;
+const MOST_STEP_BYTES: u64 = 32 << 20;
 
 pub(super) struct Filler {
     pub(super) fill: Arc<Fill>,
     pub(super) disk: Arc<Disk>,
+    /// Of the origin, whose own the staging file is.
+    pub(super) origin: OriginId,
     pub(super) metrics: Metrics,
     pub(super) attempts: u32,
     /// Where the bytes come from: the fill's source, or the bucket that all replicas share.
@@ -55,25 +61,82 @@ enum End {
 
 /// A fill that has a file and room for it.
 struct Begun {
-    writer: Writer,
-    reservation: Reservation,
+    output: Output,
     /// `None` when an earlier process had fetched all of it.
     stream: Option<Stream>,
     /// What comes goes on to the bucket.
     sending: Option<Sending>,
 }
 
+/// Where the bytes go: the file with the hash over it, and the room that is promised to it.
+struct Output {
+    writer: Writer,
+    reservation: Reservation,
+}
+
+/// The disk takes no more: it failed, or there is no room.
+struct NoRoom(Option<storage::Error>);
+
+impl Output {
+    fn len(&self) -> u64 {
+        self.writer.staged.len()
+    }
+
+    /// Appends the batch, of so many bytes. It comes back in every case, with what could be written.
+    async fn append(mut self, batch: Vec<Bytes>, bytes: u64, total: Option<u64>) -> (Self, Result<(), NoRoom>) {
+        let length = self.len() + bytes;
+        if !self.reservation.covers(length) {
+            let (back, grown) = self.grow(length, total).await;
+            self = back;
+            if let Err(none) = grown {
+                return (self, Err(none));
+            }
+        }
+        let (writer, written) = self.writer.append(batch).await;
+        (Self { writer, ..self }, written.map_err(|error| NoRoom(Some(error))))
+    }
+
+    /// Makes room for `length` bytes, and for a step more if it can be had.
+    async fn grow(mut self, length: u64, total: Option<u64>) -> (Self, Result<(), NoRoom>) {
+        let step_bytes = (self.reservation.limit() / STEPS).clamp(LEAST_STEP_BYTES, MOST_STEP_BYTES);
+        let step = length.saturating_add(step_bytes);
+        let wanted = total.map_or(step, |total| step.min(total.max(length)));
+        let growing = tokio::task::spawn_blocking(move || {
+            let grown = if self.reservation.grow_to(wanted) {
+                self.writer.staged.reserve(wanted)
+            } else if self.reservation.grow_to(length) {
+                self.writer.staged.reserve(length)
+            } else {
+                return (self, Err(NoRoom(None)));
+            };
+            (self, grown.map_err(|error| NoRoom(Some(error))))
+        });
+        joined(growing.await).await
+    }
+}
+
 impl Filler {
-    /// `expected` is the blob's size in bytes, if a manifest told it. The fill lands before its failure is told, so that
-    /// whoever hears of it and asks again starts another.
-    pub(super) async fn run(mut self, expected: Option<u64>, landing: Landing<Digest, Fill>) {
+    /// `told` is the blob's size in bytes, if somebody told it: no more than a hint. The fill lands before its failure is told,
+    /// so that whoever hears of it and asks again starts another.
+    pub(super) async fn run<F: Future<Output = ()>>(
+        mut self,
+        told: Option<u64>,
+        landing: Landing<FlightKey, Fill>,
+        sent: impl FnOnce() -> F,
+    ) {
         let fill = self.fill.clone();
         let _unfinished = Unfinished(&fill);
         let landing = landing;
         let started = Instant::now();
         self.metrics.cache_fills_in_flight.inc();
-        self.supply.take_turn().await;
-        let result = self.fetch(expected).await;
+        let result = match self.supply.take_turn().await {
+            Ok(()) => self.fetch(told).await,
+            Err(error) => Err(error),
+        };
+        if matches!(fill.progress(), Progress::Verified(_)) {
+            // Before the landing, so that whoever asks next knows.
+            sent().await;
+        }
         self.metrics.cache_fills_in_flight.dec();
         let label = match &result {
             Ok(End::Stored) => {
@@ -85,43 +148,46 @@ impl Filler {
                 self.metrics.cache_digest_mismatches.with_label_values(&[upstream]).inc();
                 "corrupt"
             }
+            Err(Error::Abandoned { .. }) => "abandoned",
             Err(_) => "failed",
         };
         self.metrics.cache_fills.with_label_values(&[label]).inc();
         if let Err(error) = result {
-            tracing::warn!(digest = %fill.digest, %error, "a fill failed");
+            if !matches!(error, Error::Abandoned { .. }) {
+                tracing::warn!(digest = %fill.digest, %error, "a fill failed");
+            }
             drop(landing);
             fill.fail(error);
         }
     }
 
-    async fn fetch(&mut self, expected: Option<u64>) -> Result<End, Error> {
-        let Some(mut begun) = self.begin(expected).await? else { return Ok(End::Detached) };
+    async fn fetch(&mut self, told: Option<u64>) -> Result<End, Error> {
+        let Some(mut begun) = self.begin(told).await? else { return Ok(End::Detached) };
         let mut attempts = 0;
         loop {
-            let before = begun.writer.staged.len();
+            let before = begun.output.len();
             let Some(stream) = begun.stream.take() else { break };
-            let (writer, ended) = self.copy(begun.writer, &mut begun.reservation, stream, begun.sending.as_ref()).await;
-            begun.writer = writer;
+            let (output, ended) = self.copy(begun.output, stream, begun.sending.as_ref()).await;
+            begun.output = output;
             let error = match ended {
                 Ok(()) => break,
-                Err(Broken::Disk(detached)) => {
-                    self.fill.advance(Progress::Detached(*detached));
+                Err(Broken::Disk(NoRoom(error))) => {
+                    self.give_out(begun.output, error.as_ref());
                     return Ok(End::Detached);
                 }
                 Err(Broken::Stopped) => {
-                    self.leave(begun.writer.staged, begun.reservation).await;
+                    self.leave(begun.output).await;
                     return Err(Error::Stopped { digest: self.fill.digest });
                 }
                 Err(Broken::Origin(error)) => error,
             };
-            if begun.writer.staged.len() > before {
+            if begun.output.len() > before {
                 attempts = 0;
             }
-            match self.reopen(begun.writer.staged.len(), &mut attempts, error).await {
+            match self.reopen(begun.output.len(), &mut attempts, error).await {
                 Ok(stream) => begun.stream = Some(stream),
                 Err(error) => {
-                    self.leave(begun.writer.staged, begun.reservation).await;
+                    self.leave(begun.output).await;
                     return Err(error);
                 }
             }
@@ -131,106 +197,117 @@ impl Filler {
 
     /// Opens the staging file and the upstream, tells the readers, and makes room. `None` when nothing can be kept: the
     /// readers have been told to go on by themselves.
-    async fn begin(&mut self, expected: Option<u64>) -> Result<Option<Begun>, Error> {
+    async fn begin(&mut self, told: Option<u64>) -> Result<Option<Begun>, Error> {
         let digest = self.fill.digest;
-        let disk = self.disk.clone();
-        let (mut staged, mut reservation) = match blocking(move || disk.stage(&digest)).await {
+        let (disk, origin) = (self.disk.clone(), self.origin);
+        let (staged, reservation) = match blocking(move || disk.stage(&digest, origin)).await {
             Ok(staged) => staged,
             Err(error) => return self.detach("reserve", Some(&error), None).await.map(|()| None),
         };
-        if expected.is_some_and(|expected| staged.len() > expected) {
-            staged = self.restart(staged).await?;
+        let mut output = Output { writer: Writer::new(staged, digest.algorithm()), reservation };
+        let resumed = output.len();
+        if resumed > 0 && told == Some(resumed) {
+            // An earlier process had perhaps fetched all of it.
+            output = self.rehash(output).await?;
+            if output.writer.hasher.clone().finish() == digest {
+                return Ok(Some(self.arriving(output, resumed, None)));
+            }
         }
-        let resumed = staged.len();
-        let stream = if resumed > 0 && expected == Some(resumed) {
-            None
-        } else {
-            match self.supply.open(&self.fill.source, resumed, expected).await {
-                Ok(stream) => Some(stream),
-                Err(error) if resumed > 0 && error.is_misbehaviour() => {
-                    // What is there may be longer than the blob, or of another one: begin again.
-                    staged = self.restart(staged).await?;
-                    Some(self.supply.open(&self.fill.source, 0, expected).await?)
-                }
-                Err(error) => {
-                    self.leave(staged, reservation).await;
-                    return Err(error);
-                }
+        let stream = match self.open_first(resumed).await {
+            Ok(stream) => stream,
+            Err(error) if resumed > 0 && error.is_misbehaviour() => {
+                // What is there may be longer than the blob, or of another one: begin again.
+                output = self.restart(output).await?;
+                self.open_first(0).await?
+            }
+            Err(error) => {
+                self.leave(output).await;
+                return Err(error);
             }
         };
-        let resumed = staged.len();
-        let total = stream.as_ref().and_then(|stream| stream.total).or(expected);
-        self.fill.set_total(total);
-        let reserved = blocking(move || {
-            if !reservation.grow_to(total.unwrap_or(RESERVE_STEP_BYTES).max(staged.len())) {
-                return Ok(None);
-            }
-            if let Some(total) = total {
-                staged.reserve(total)?;
-            }
-            Ok(Some((staged, reservation)))
-        })
-        .await;
-        let (staged, reservation) = match reserved {
-            Ok(Some(reserved)) => reserved,
-            Ok(None) => return self.detach("reserve", None, stream).await.map(|()| None),
-            Err(error) => return self.detach("reserve", Some(&error), stream).await.map(|()| None),
-        };
-        self.fill.set_file(staged.file().clone());
-        self.fill.advance(Progress::Arriving(resumed));
-        let mut writer = Writer::new(staged, digest.algorithm());
+        let resumed = output.len();
+        self.fill.set_total(stream.total);
+        let size = stream.total.unwrap_or(resumed);
+        if !self.disk.admits(size, &output.reservation) {
+            drop(output);
+            return self.detach("reserve", None, Some(stream)).await.map(|()| None);
+        }
+        let (mut output, grown) = output.grow(resumed, stream.total).await;
+        if let Err(NoRoom(error)) = grown {
+            drop(output);
+            return self.detach("reserve", error.as_ref(), Some(stream)).await.map(|()| None);
+        }
         if resumed > 0 {
             tracing::info!(%digest, bytes = resumed, "going on with a fill of an earlier process");
             self.metrics.cache_fill_resumes.inc();
-            let (rehashed, result) = writer.rehash(digest.algorithm()).await;
-            writer = rehashed;
-            result.map_err(|error| self.unreadable(error))?;
+            output = self.rehash(output).await?;
         }
-        let sending = self.supply.send(&writer.staged);
-        Ok(Some(Begun { writer, reservation, stream, sending }))
+        Ok(Some(self.arriving(output, resumed, Some(stream))))
     }
 
-    /// Copies the body to its end. The writer comes back in every case.
+    /// Puts the first question, unless nobody waits for its answer any more when its turn comes.
+    async fn open_first(&mut self, start: u64) -> Result<Stream, Error> {
+        let fill = self.fill.clone();
+        let place = tokio::select! {
+            biased;
+            place = self.supply.place() => place?,
+            () = fill.abandoned() => return Err(Error::Abandoned { digest: fill.digest }),
+        };
+        self.supply.open_in(place, &fill.source, start).await
+    }
+
+    /// From now on readers see what comes.
+    fn arriving(&self, output: Output, arrived: u64, stream: Option<Stream>) -> Begun {
+        self.fill.set_file(output.writer.staged.file().clone());
+        self.fill.advance(Progress::Arriving(arrived));
+        let sending = self.supply.send(&output.writer.staged);
+        Begun { output, stream, sending }
+    }
+
+    /// Brings the hash up to what the file holds.
+    async fn rehash(&self, output: Output) -> Result<Output, Error> {
+        let (writer, result) = output.writer.rehash(self.fill.digest.algorithm()).await;
+        result.map_err(|error| self.unreadable(error))?;
+        Ok(Output { writer, reservation: output.reservation })
+    }
+
+    /// Copies the body to its end. The output comes back in every case.
     async fn copy(
         &self,
-        writer: Writer,
-        reservation: &mut Reservation,
+        output: Output,
         mut stream: Stream,
         sending: Option<&Sending>,
-    ) -> (Writer, Result<(), Broken>) {
-        let mut idle = Some(writer);
+    ) -> (Output, Result<(), Broken>) {
+        let mut idle = Some(output);
         let mut batch: Vec<Bytes> = Vec::new();
         let mut batch_bytes = 0;
         let mut ended = None;
         let work = futures_util::future::Fuse::terminated();
         tokio::pin!(work);
         loop {
-            if let Some(writer) = idle.take() {
+            if let Some(output) = idle.take() {
                 if !batch.is_empty() {
-                    let length = writer.staged.len() + batch_bytes as u64;
-                    if !reservation.grow_to(length) {
-                        return self.give_out(writer, stream, None);
-                    }
+                    let writing = output.append(std::mem::take(&mut batch), batch_bytes as u64, self.fill.total());
                     batch_bytes = 0;
-                    work.set(futures_util::FutureExt::fuse(writer.append(std::mem::take(&mut batch))));
+                    work.set(futures_util::FutureExt::fuse(writing));
                 } else if let Some(ended) = ended {
-                    return (writer, ended);
+                    return (output, ended);
                 } else {
-                    idle = Some(writer);
+                    idle = Some(output);
                 }
             }
             tokio::select! {
                 biased;
-                (writer, result) = &mut work, if idle.is_none() => {
-                    let arrived = writer.staged.len();
-                    if let Err(error) = result {
-                        return self.give_out(writer, stream, Some(&error));
+                (output, result) = &mut work, if idle.is_none() => {
+                    if let Err(none) = result {
+                        return (output, Err(Broken::Disk(none)));
                     }
+                    let arrived = output.len();
                     self.fill.advance(Progress::Arriving(arrived));
                     if let Some(sending) = sending {
                         sending.advance(arrived);
                     }
-                    idle = Some(writer);
+                    idle = Some(output);
                 }
                 chunk = stream.chunk(), if ended.is_none() && batch_bytes < MAX_BATCH_BYTES => match chunk {
                     Ok(Some(chunk)) => {
@@ -245,14 +322,22 @@ impl Filler {
         }
     }
 
-    /// The disk took no more: readers go on from what is in the file.
-    fn give_out(&self, writer: Writer, stream: Stream, error: Option<&storage::Error>) -> (Writer, Result<(), Broken>) {
-        if let Some(error) = error {
-            self.disk.failed("write", error);
+    /// The disk took no more: readers go on from what is in the file, which counts until the last of them leaves.
+    fn give_out(&self, output: Output, error: Option<&storage::Error>) {
+        match error {
+            Some(error) => self.disk.failed("write", error),
+            None => self.tell_no_room(),
         }
-        drop(stream);
-        let detached = Detached::new(writer.staged.len(), writer.hasher.clone(), None);
-        (writer, Err(Broken::Disk(Box::new(detached))))
+        let Output { writer: Writer { staged, hasher }, reservation } = output;
+        self.fill.keep_room(reservation);
+        self.fill.advance(Progress::Detached(Detached::new(staged.len(), hasher, None)));
+    }
+
+    fn tell_no_room(&self) {
+        tracing::warn!(
+            digest = %self.fill.digest, bytes = self.fill.total(),
+            "no room below the disk limit that is not in use, or the blob is larger than `cache.disk_object`; it is passed through and not kept"
+        );
     }
 
     /// Nothing can be kept from the start: everyone streams for themselves.
@@ -264,10 +349,7 @@ impl Filler {
     ) -> Result<(), Error> {
         match error {
             Some(error) => self.disk.failed(operation, error),
-            None => tracing::warn!(
-                digest = %self.fill.digest, bytes = self.fill.total(),
-                "no room below the disk limit that is not in use; the blob is passed through and not kept"
-            ),
+            None => self.tell_no_room(),
         }
         let stream = match stream {
             Some(stream) if stream.start == 0 => stream,
@@ -307,7 +389,7 @@ impl Filler {
 
     /// Verifies, lets the readers have the end, and publishes.
     async fn finish(&mut self, begun: Begun) -> Result<End, Error> {
-        let Begun { writer: Writer { staged, hasher }, reservation, sending, .. } = begun;
+        let Begun { output: Output { writer: Writer { staged, hasher }, reservation }, sending, .. } = begun;
         let size = staged.len();
         let checked = check(&self.fill, self.supply.origin(), hasher, size);
         if checked.is_err() {
@@ -316,36 +398,40 @@ impl Filler {
         checked?;
         self.supply.keep(size, sending);
         self.fill.set_total(Some(size));
+        let (disk, digest) = (self.disk.clone(), self.fill.digest);
         self.fill.advance(Progress::Verified(size));
-        let (disk, fill) = (self.disk.clone(), self.fill.clone());
-        let published = blocking(move || {
-            staged.publish(&fill.digest)?;
-            fill.keep(disk.publish(&fill.digest, size, reservation));
-            Ok(())
-        })
-        .await;
-        match published {
-            Ok(()) => Ok(End::Stored),
-            Err(error) => {
+        let publishing = tokio::task::spawn_blocking(move || disk.publish(&digest, staged, reservation));
+        match joined(publishing.await).await {
+            Ok(pin) => {
+                self.fill.keep(pin);
+                Ok(End::Stored)
+            }
+            Err((error, reservation)) => {
                 self.disk.failed("commit", &error);
+                self.fill.keep_room(reservation);
                 Ok(End::Detached)
             }
         }
     }
 
     /// Keeps what has arrived, to be resumed.
-    async fn leave(&self, staged: storage::Staged, reservation: Reservation) {
-        let (disk, digest) = (self.disk.clone(), self.fill.digest);
+    async fn leave(&self, output: Output) {
+        let (disk, digest, origin) = (self.disk.clone(), self.fill.digest, self.origin);
         let left = blocking(move || {
-            disk.leave(&digest, staged, reservation);
+            disk.leave(&digest, origin, output.writer.staged, output.reservation);
             Ok(())
         });
         // It reports its own trouble.
         let _ = left.await;
     }
 
-    async fn restart(&self, mut staged: storage::Staged) -> Result<storage::Staged, Error> {
-        blocking(move || staged.restart().map(|()| staged)).await.map_err(|error| self.unreadable(error))
+    /// Begins the file anew, with the room that the old one had.
+    async fn restart(&self, output: Output) -> Result<Output, Error> {
+        let algorithm = self.fill.digest.algorithm();
+        let Output { writer: Writer { mut staged, .. }, reservation } = output;
+        let restarted = blocking(move || staged.restart().map(|()| staged)).await;
+        let staged = restarted.map_err(|error| self.unreadable(error))?;
+        Ok(Output { writer: Writer::new(staged, algorithm), reservation })
     }
 
     fn unreadable(&self, error: storage::Error) -> Error {
@@ -356,7 +442,7 @@ impl Filler {
 
 enum Broken {
     Origin(Error),
-    Disk(Box<Detached>),
+    Disk(NoRoom),
     Stopped,
 }
 

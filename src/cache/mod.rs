@@ -20,11 +20,12 @@ mod memory;
 mod origin;
 mod pass_through;
 mod reader;
+mod room;
 mod shared;
 mod supply;
 
 pub use blob::{Blob, Content};
-pub use blob_cache::BlobCache;
+pub use blob_cache::{BlobCache, Claim};
 pub use error::Error;
 pub(crate) use flights::{Boarding, Flights};
 pub use origin::Origin;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::error::Error;
 use crate::oci::{ByteRange, Digest};
-use crate::storage::{Bucket, ObjectStream};
+use crate::storage::{Bucket, ObjectStream, OriginId};
 use crate::upstream;
 
 /// Cheap to clone.
@@ -39,6 +39,23 @@ impl Origin {
         }
     }
 
+    /// Whose bytes are under way: fills and what they leave are apart for each.
+    pub(super) fn id(&self) -> OriginId {
+        match self {
+            Self::Upstream(source) => source.upstream().origin(),
+            Self::Bucket(..) => OriginId::of("the bucket"),
+        }
+    }
+
+    /// Whether both ask the same question: an upstream may refuse one repository what another has.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Upstream(this), Self::Upstream(other)) => this.is_same(other),
+            (Self::Bucket(..), Self::Bucket(..)) => true,
+            _ => false,
+        }
+    }
+
     /// Who is told to have sent wrong bytes.
     pub(super) fn name(&self) -> String {
         match self {
@@ -52,6 +69,24 @@ impl Origin {
         match self {
             Self::Upstream(source) => Ok(Stream::of_upstream(*self.digest(), source.open(start, expected).await?)),
             Self::Bucket(bucket, digest) => Stream::of_bucket(bucket, *digest, start).await,
+        }
+    }
+
+    /// Waits for its turn to be asked. The bucket has none.
+    pub(super) async fn place(&self) -> Result<Option<upstream::Place>, Error> {
+        match self {
+            Self::Upstream(source) => Ok(Some(source.place().await?)),
+            Self::Bucket(..) => Ok(None),
+        }
+    }
+
+    /// As [`Self::open`], in a place that was waited for.
+    pub(super) async fn open_in(&self, place: Option<upstream::Place>, start: u64) -> Result<Stream, Error> {
+        match (self, place) {
+            (Self::Upstream(source), Some(place)) => {
+                Ok(Stream::of_upstream(*self.digest(), source.open_in_place(place, start, None).await?))
+            }
+            _ => self.open(start, None).await,
         }
     }
 

@@ -36,14 +36,15 @@ pub(super) async fn range(source: Origin, range: ByteRange) -> Result<ByteStream
     )))
 }
 
-/// A whole blob of which nothing was kept.
-pub(super) fn whole(fill: &Arc<Fill>, detached: &Detached) -> ByteStream {
-    verified(fill, detached.hasher.clone(), detached.at, VecDeque::new(), detached.take_spare())
+/// A whole blob of which nothing was kept; `source` is the reader's own.
+pub(super) fn whole(fill: &Arc<Fill>, source: Origin, detached: &Detached) -> ByteStream {
+    verified(fill, source, detached.hasher.clone(), detached.at, VecDeque::new(), detached.take_spare())
 }
 
 /// What follows offset `beyond`, which a reader of the fill's file has reached.
 pub(super) fn rest(
     fill: &Arc<Fill>,
+    source: Origin,
     file: &Arc<File>,
     detached: Detached,
     beyond: u64,
@@ -56,6 +57,7 @@ pub(super) fn rest(
         return match file.read_exact_at(&mut held, beyond) {
             Ok(()) => verified(
                 fill,
+                source,
                 detached.hasher.clone(),
                 detached.at,
                 VecDeque::from([held.into()]),
@@ -67,7 +69,7 @@ pub(super) fn rest(
     let Some(bytes) = end.and_then(|end| ByteRange::new(beyond, end)) else {
         return failed(Error::Stopped { digest: fill.digest });
     };
-    let state = Ranged { source: fill.source.clone(), stream: None, range: bytes, attempts: 0 };
+    let state = Ranged { source, stream: None, range: bytes, attempts: 0 };
     Box::pin(stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|bytes| (bytes, state))) }))
 }
 
@@ -75,9 +77,18 @@ fn failed(error: Error) -> ByteStream {
     Box::pin(stream::once(async { Err(error) }))
 }
 
-fn verified(fill: &Arc<Fill>, hasher: Hasher, at: u64, held: VecDeque<Bytes>, stream: Option<Stream>) -> ByteStream {
+fn verified(
+    fill: &Arc<Fill>,
+    source: Origin,
+    hasher: Hasher,
+    at: u64,
+    mut held: VecDeque<Bytes>,
+    stream: Option<Stream>,
+) -> ByteStream {
+    held.retain(|bytes| !bytes.is_empty());
     let held_bytes = held.iter().map(|bytes| bytes.len() as u64).sum();
-    let state = Verified { fill: fill.clone(), stream, hasher: Some(hasher), at, held, held_bytes, attempts: 0 };
+    let state =
+        Verified { fill: fill.clone(), source, stream, hasher: Some(hasher), at, held, held_bytes, attempts: 0 };
     Box::pin(stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|bytes| (bytes, state))) }))
 }
 
@@ -120,11 +131,13 @@ impl Ranged {
 
 struct Verified {
     fill: Arc<Fill>,
+    source: Origin,
     stream: Option<Stream>,
     /// Taken when the end has been verified.
     hasher: Option<Hasher>,
     /// Bytes that the hash has seen.
     at: u64,
+    /// None of them is empty: what is held back is released from the front.
     held: VecDeque<Bytes>,
     held_bytes: u64,
     attempts: u32,
@@ -150,6 +163,9 @@ impl Verified {
     }
 
     fn take(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&bytes);
         }
@@ -161,7 +177,7 @@ impl Verified {
 
     fn verify(&mut self) -> Result<(), Error> {
         let Some(hasher) = self.hasher.take() else { return Ok(()) };
-        check(&self.fill, &self.fill.source, hasher, self.at)
+        check(&self.fill, &self.source, hasher, self.at)
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, Error> {
@@ -170,7 +186,7 @@ impl Verified {
         }
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            None => self.stream.insert(self.fill.source.open_at_readers_pace(self.at, self.fill.total()).await?),
+            None => self.stream.insert(self.source.open_at_readers_pace(self.at, self.fill.total()).await?),
         };
         stream.chunk().await
     }

@@ -10,6 +10,7 @@ use tokio_util::sync::ReusableBoxFuture;
 use super::disk::Pin;
 use super::error::Error;
 use super::fill::{Fill, Progress};
+use super::origin::Origin;
 use super::pass_through::{self, ByteStream};
 use crate::oci::ByteRange;
 
@@ -23,8 +24,17 @@ pub struct BlobReader {
 }
 
 enum State {
-    Whole { size: u64, _pin: Option<Arc<Pin>> },
-    Growing { fill: Arc<Fill>, progress: watch::Receiver<Progress>, change: Option<Change> },
+    Whole {
+        size: u64,
+        _pin: Option<Arc<Pin>>,
+    },
+    /// `source` is the reader's own, for what it reads past the fill.
+    Growing {
+        fill: Arc<Fill>,
+        source: Origin,
+        progress: watch::Receiver<Progress>,
+        change: Option<Change>,
+    },
 }
 
 /// Resolves when the fill has gone on; hands the receiver back.
@@ -46,10 +56,10 @@ impl BlobReader {
         Self { file, start, end: Some(end), state: State::Whole { size, _pin: pin } }
     }
 
-    pub(super) fn growing(file: Arc<File>, fill: Arc<Fill>, range: Option<ByteRange>) -> Self {
+    pub(super) fn growing(file: Arc<File>, fill: Arc<Fill>, source: Origin, range: Option<ByteRange>) -> Self {
         let (start, end) = range.map_or((0, fill.total()), |range| (range.start, Some(range.end)));
         let progress = fill.subscribe();
-        Self { file, start, end, state: State::Growing { fill, progress, change: None } }
+        Self { file, start, end, state: State::Growing { fill, source, progress, change: None } }
     }
 
     pub fn file(&self) -> &Arc<File> {
@@ -71,9 +81,9 @@ impl BlobReader {
     pub fn poll_visible(&mut self, context: &mut Context<'_>, beyond: u64) -> Poll<Result<Visible, Error>> {
         let end = self.end;
         let clamp = |offset: u64| end.map_or(offset, |end| offset.min(end));
-        let (fill, progress, change) = match &mut self.state {
+        let (fill, source, progress, change) = match &mut self.state {
             State::Whole { size, .. } => return Poll::Ready(Ok(Visible::Until(clamp(*size)))),
-            State::Growing { fill, progress, change } => (fill, progress, change),
+            State::Growing { fill, source, progress, change } => (fill, source, progress, change),
         };
         loop {
             if let Some(pending) = change {
@@ -95,7 +105,8 @@ impl BlobReader {
                     if until > beyond {
                         return Poll::Ready(Ok(Visible::Until(until)));
                     }
-                    return Poll::Ready(Ok(Visible::Rest(pass_through::rest(fill, &self.file, detached, beyond, end))));
+                    let rest = pass_through::rest(fill, source.clone(), &self.file, detached, beyond, end);
+                    return Poll::Ready(Ok(Visible::Rest(rest)));
                 }
                 Progress::Arriving(arrived) => {
                     let until = clamp(fill.visible(arrived));

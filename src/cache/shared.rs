@@ -15,7 +15,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::meta::{self, Meta, now_ms};
 use crate::oci::Digest;
-use crate::storage::{self, Bucket, Sending};
+use crate::storage::{self, Bucket, OriginId, Sending};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -96,6 +96,14 @@ impl Shared {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Whether the origin has ever sent the blob, to any replica.
+    pub(super) async fn has_sent(&self, origin: OriginId, digest: &Digest) -> bool {
+        self.inner.meta.has_sent(origin, digest).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, %digest, "it is not known who has sent a blob; it is fetched from upstream");
+            false
+        })
     }
 
     /// A small object that is in the bucket; at most `limit` bytes.

@@ -4,29 +4,60 @@ use super::error::Error;
 use super::origin::{Origin, Stream};
 use super::shared::{Lease, Shared, Turn};
 use crate::storage::{self, Sending};
+use crate::upstream::Place;
 
 pub(super) struct Supply {
     origin: Origin,
     shared: Option<Shared>,
     /// It is this replica's turn to fetch the blob for all.
     lease: Option<Lease>,
+    /// The origin has confirmed the blob for the repository.
+    confirmed: bool,
 }
 
 impl Supply {
     /// `shared` is asked before an upstream is.
-    pub(super) fn new(origin: Origin, shared: Option<Shared>) -> Self {
+    pub(super) fn new(origin: Origin, shared: Option<Shared>, confirmed: bool) -> Self {
         let shared = shared.filter(|_| matches!(origin, Origin::Upstream(_)));
-        Self { origin, shared, lease: None }
+        Self { origin, shared, lease: None, confirmed }
     }
 
-    /// Asks whether the bucket has it, or whose turn it is to fetch it.
-    pub(super) async fn take_turn(&mut self) {
-        let Some(shared) = &self.shared else { return };
+    /// Asks whether the bucket has it, or whose turn it is to fetch it. The bucket stands in for an upstream that has sent the
+    /// blob once and says that this repository has it; what others sent is not served in its name.
+    pub(super) async fn take_turn(&mut self) -> Result<(), Error> {
+        let Some(shared) = &self.shared else { return Ok(()) };
         let digest = *self.origin.digest();
         match shared.turn(&digest).await {
-            Turn::Bucket(bucket) => self.origin = Origin::Bucket(bucket, digest),
+            Turn::Bucket(bucket) => {
+                if shared.has_sent(self.origin.id(), &digest).await {
+                    self.confirm().await?;
+                    self.origin = Origin::Bucket(bucket, digest);
+                }
+            }
             Turn::Ours(lease) => self.lease = Some(lease),
             Turn::Alone => {}
+        }
+        Ok(())
+    }
+
+    async fn confirm(&self) -> Result<(), Error> {
+        match &self.origin {
+            Origin::Upstream(source) if !self.confirmed => source.confirm().await.map(drop).map_err(Error::Upstream),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for its turn to be asked.
+    pub(super) async fn place(&self) -> Result<Option<Place>, Error> {
+        self.origin.place().await
+    }
+
+    /// As [`Self::open`], in a place that was waited for.
+    pub(super) async fn open_in(&mut self, place: Option<Place>, source: &Origin, start: u64) -> Result<Stream, Error> {
+        if self.is_substitute() {
+            self.open(source, start, None).await
+        } else {
+            self.origin.open_in(place, start).await
         }
     }
 

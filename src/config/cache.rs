@@ -16,6 +16,9 @@ pub struct CacheSettings {
     /// Bytes of blobs on disk, fills in flight included, a hard limit. Default 50 GiB.
     #[serde(serialize_with = "show::size")]
     pub disk: u64,
+    /// Blobs of more bytes are passed through and not kept. Default half of `disk`.
+    #[serde(serialize_with = "show::size")]
+    pub disk_object: u64,
     /// Objects up to this many bytes are kept in memory. Default 256 KiB, or `memory` where that is less.
     #[serde(serialize_with = "show::size")]
     pub memory_object: u64,
@@ -50,6 +53,13 @@ pub(super) static SECTION: Section = Section {
             meaning: "Hard limit of blobs on disk, fills in flight included.",
         },
         Key {
+            name: "disk_object",
+            kind: Kind::Size { min: 0, max: MAX_BYTES },
+            fallback: Fallback::Follows("half of `disk`"),
+            meaning: "Larger blobs are passed through, verified all the same, and not kept: one of them would push out most \
+                      of what is kept. At most `disk`.",
+        },
+        Key {
             name: "memory_object",
             kind: Kind::Size { min: 0, max: MAX_BYTES },
             fallback: Fallback::Follows("`\"256KiB\"`, or `memory` where that is less"),
@@ -80,6 +90,7 @@ pub(super) static SECTION: Section = Section {
 pub(super) fn read(reader: &Reader<'_>) -> Option<CacheSettings> {
     let memory = reader.get("memory", value::size);
     let disk = reader.get("disk", value::size);
+    let disk_object = reader.optional("disk_object", value::size);
     let memory_object = reader.optional("memory_object", value::size);
     let range_window = reader.get("range_window", value::size);
     let fill_attempts = reader.get("fill_attempts", value::count);
@@ -90,10 +101,17 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<CacheSettings> {
         reader.report("memory_object", "is larger than `memory`: an object must fit into it");
         return None;
     }
-    let memory = memory?;
+    if let (Some(disk), Some(Some(object))) = (disk, disk_object)
+        && object > disk
+    {
+        reader.report("disk_object", "is larger than `disk`: a blob must fit into it");
+        return None;
+    }
+    let (memory, disk) = (memory?, disk?);
     Some(CacheSettings {
         memory,
-        disk: disk?,
+        disk,
+        disk_object: disk_object?.unwrap_or(disk / 2),
         memory_object: memory_object?.unwrap_or(USUAL_MEMORY_OBJECT.min(memory)),
         range_window: range_window?,
         fill_attempts: u32::try_from(fill_attempts?).ok()?,

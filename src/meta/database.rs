@@ -50,11 +50,12 @@ pub(super) struct Writing {
 }
 
 /// In order, and never changed once released.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "pull through", include_str!("migrations/0001_pull_through.sql")),
     (2, "hosted", include_str!("migrations/0002_hosted.sql")),
     (3, "identities", include_str!("migrations/0003_identities.sql")),
     (4, "metering", include_str!("migrations/0004_metering.sql")),
+    (5, "rights", include_str!("migrations/0005_rights.sql")),
 ];
 
 /// Connections at once.

@@ -3,16 +3,19 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
 
 use super::error::Error;
-use super::staged::Staged;
+use super::origin_id::OriginId;
+use super::published::Published;
+use super::staged::{Staged, sync_folder};
 use crate::oci::{Algorithm, Digest};
 
 pub struct Storage {
-    blobs: PathBuf,
+    blobs: Arc<Published>,
     staging: PathBuf,
     /// Held for the life of the process.
     _lock: File,
@@ -31,6 +34,10 @@ pub struct StoredBlob {
 #[derive(Clone, Debug)]
 pub struct LeftOver {
     pub digest: Digest,
+    /// Who sent them.
+    pub origin: OriginId,
+    /// Of the file in the staging folder.
+    pub name: String,
     /// Bytes that had arrived, not verified.
     pub size: u64,
     pub modified: SystemTime,
@@ -52,12 +59,14 @@ impl Storage {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::InUse { path: data.to_owned() }),
             Err(error) => return Err(Error::io("lock", &lock_path)(error.into())),
         }
-        Ok(Self { blobs, staging, _lock: lock })
+        // What is in `data` is as durable as its folders are.
+        sync_folder(data)?;
+        Ok(Self { blobs: Arc::new(Published::new(blobs)), staging, _lock: lock })
     }
 
     /// A random name that lies in the folder, made at first.
     pub fn own_name(&self) -> Result<String, Error> {
-        let path = self.blobs.with_file_name("replica");
+        let path = self.blobs.folder().with_file_name("replica");
         match fs::read_to_string(&path) {
             Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
             Ok(_) => self.make_name(&path),
@@ -73,7 +82,7 @@ impl Storage {
     }
 
     /// The folder of published blobs.
-    pub fn blobs(&self) -> &Path {
+    pub fn blobs(&self) -> &Arc<Published> {
         &self.blobs
     }
 
@@ -90,9 +99,16 @@ impl Storage {
         }
     }
 
-    /// Opens the staging file of `digest`, with whatever it already holds.
-    pub fn stage(&self, digest: &Digest) -> Result<Staged, Error> {
-        Staged::open(self.staging_path(digest), self.blobs.clone())
+    /// Makes a staging file for `digest`: each writer has one of its own.
+    pub fn stage(&self, digest: &Digest, origin: OriginId) -> Result<Staged, Error> {
+        let writer = fastrand::u64(..);
+        let name = format!("{}-{}-{origin}-{writer:016x}", digest.algorithm().name(), digest.hex());
+        Staged::create(self.staging.join(name), self.blobs.clone())
+    }
+
+    /// Opens what an earlier writer left under this name, to go on with it. The caller is the only one that does.
+    pub fn resume(&self, name: &str) -> Result<Staged, Error> {
+        Staged::open(self.staging.join(name), self.blobs.clone())
     }
 
     /// Opens the file of an upload, whose digest is not known yet, with whatever it already holds.
@@ -121,7 +137,7 @@ impl Storage {
 
     /// Moves a blob out of the way, into `quarantine/`.
     pub fn quarantine(&self, digest: &Digest) -> Result<(), Error> {
-        let folder = self.blobs.with_file_name("quarantine");
+        let folder = self.blobs.folder().with_file_name("quarantine");
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let aside = folder.join(format!("{}-{}", digest.algorithm().name(), digest.hex()));
         match fs::rename(self.blob_path(digest), &aside) {
@@ -130,15 +146,15 @@ impl Storage {
         }
     }
 
-    pub fn remove_left_over(&self, digest: &Digest) -> Result<(), Error> {
-        remove(&self.staging_path(digest))
+    pub fn remove_left_over(&self, name: &str) -> Result<(), Error> {
+        remove(&self.staging.join(name))
     }
 
     /// Every published blob; files that no digest names are passed over. Reads folders and the size of each file.
     pub fn scan(&self) -> Result<Vec<StoredBlob>, Error> {
         let mut found = Vec::new();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            let folder = self.blobs.join(algorithm.name());
+            let folder = self.blobs.folder().join(algorithm.name());
             for shard in read_folder(&folder)? {
                 for entry in read_folder(&shard.path())? {
                     let Some(digest) = entry.file_name().to_str().and_then(|hex| parse(algorithm, hex)) else {
@@ -157,16 +173,12 @@ impl Storage {
     pub fn scan_left_overs(&self) -> Result<Vec<LeftOver>, Error> {
         let mut found = Vec::new();
         for entry in read_folder(&self.staging)? {
-            let name = entry.file_name();
-            let digest = name
-                .to_str()
-                .and_then(|name| name.split_once('-'))
-                .and_then(|(algorithm, hex)| format!("{algorithm}:{hex}").parse::<Digest>().ok());
-            match (digest, entry.metadata()) {
-                (Some(digest), Ok(metadata)) if metadata.is_file() && metadata.len() > 0 => {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            match (parse_staging(&name), entry.metadata()) {
+                (Some((digest, origin)), Ok(metadata)) if metadata.is_file() && metadata.len() > 0 => {
                     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                     trim(&entry.path(), metadata.len(), modified)?;
-                    found.push(LeftOver { digest, size: metadata.len(), modified });
+                    found.push(LeftOver { digest, origin, name, size: metadata.len(), modified });
                 }
                 _ => remove(&entry.path())?,
             }
@@ -175,22 +187,22 @@ impl Storage {
     }
 
     fn blob_path(&self, digest: &Digest) -> PathBuf {
-        blob_path(&self.blobs, digest)
+        self.blobs.path(digest)
     }
 
     fn upload_path(&self, id: &str) -> PathBuf {
         self.staging.join(id)
     }
-
-    fn staging_path(&self, digest: &Digest) -> PathBuf {
-        self.staging.join(format!("{}-{}", digest.algorithm().name(), digest.hex()))
-    }
 }
 
-pub(super) fn blob_path(blobs: &Path, digest: &Digest) -> PathBuf {
-    let hex = digest.hex();
-    let shard = hex.get(..2).unwrap_or_default();
-    blobs.join(digest.algorithm().name()).join(shard).join(&hex)
+/// The digest and the writer of a staging file; `None` for what is none.
+fn parse_staging(name: &str) -> Option<(Digest, OriginId)> {
+    let mut parts = name.split('-');
+    let (algorithm, hex, origin, writer) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_whole = parts.next().is_none() && !writer.is_empty();
+    let digest = format!("{algorithm}:{hex}").parse().ok()?;
+    is_whole.then_some(())?;
+    Some((digest, OriginId::parse(origin)?))
 }
 
 fn parse(algorithm: Algorithm, hex: &str) -> Option<Digest> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::FallocateFlags;
 
 use super::error::Error;
-use super::local::blob_path;
+use super::published::Published;
 use crate::oci::Digest;
 
 /// Slices that the kernel takes at once (`IOV_MAX`).
@@ -22,14 +22,21 @@ const MAX_SLICES: usize = 1024;
 pub struct Staged {
     file: Arc<File>,
     path: PathBuf,
-    /// The folder of published blobs.
-    blobs: PathBuf,
+    blobs: Arc<Published>,
     len: u64,
     remove_on_drop: bool,
 }
 
 impl Staged {
-    pub(super) fn open(path: PathBuf, blobs: PathBuf) -> Result<Self, Error> {
+    /// Makes a new, empty file. A file that is there already belongs to another writer, so it is an error.
+    pub(super) fn create(path: PathBuf, blobs: Arc<Published>) -> Result<Self, Error> {
+        let file =
+            File::options().read(true).write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
+        Ok(Self { file: Arc::new(file), path, blobs, len: 0, remove_on_drop: true })
+    }
+
+    /// Opens a file with whatever it already holds, or makes it. The caller is its only writer.
+    pub(super) fn open(path: PathBuf, blobs: Arc<Published>) -> Result<Self, Error> {
         let file = File::options()
             .read(true)
             .write(true)
@@ -109,7 +116,7 @@ impl Staged {
     /// Gives up the bytes: the next write begins a new file, so that whoever still reads the old one is not disturbed.
     pub fn restart(&mut self) -> Result<(), Error> {
         fs::remove_file(&self.path).map_err(Error::io("remove", &self.path))?;
-        let fresh = Self::open(self.path.clone(), self.blobs.clone())?;
+        let fresh = Self::create(self.path.clone(), self.blobs.clone())?;
         self.remove_on_drop = false;
         *self = fresh;
         Ok(())
@@ -121,37 +128,38 @@ impl Staged {
     }
 
     /// Leaves the file in the staging folder, to be resumed, and gives back the room that was allocated beyond its end.
-    pub fn keep(mut self) -> Result<(), Error> {
+    /// Returns its name there.
+    pub fn keep(mut self) -> Result<String, Error> {
         self.file.set_len(self.len).map_err(Error::io("trim", &self.path))?;
         self.remove_on_drop = false;
-        Ok(())
+        Ok(self.path.file_name().unwrap_or_default().to_string_lossy().into_owned())
     }
 
     /// Will be published in another folder of the same file system.
     #[must_use]
-    pub fn bound_for(mut self, blobs: &Path) -> Self {
-        self.blobs = blobs.to_owned();
+    pub fn bound_for(mut self, blobs: &Arc<Published>) -> Self {
+        self.blobs = blobs.clone();
         self
     }
 
     /// Makes the file durable and visible under its digest. The caller has verified it.
-    pub fn publish(mut self, digest: &Digest) -> Result<(), Error> {
+    pub fn publish(self, digest: &Digest) -> Result<(), Error> {
         self.sync()?;
-        let published = blob_path(&self.blobs, digest);
-        let folder = published.parent().unwrap_or(&published).to_owned();
-        if !folder.is_dir() {
-            fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-            // A folder is durable when its parent is.
-            folder.parent().map_or(Ok(()), sync_folder)?;
-            sync_folder(&self.blobs)?;
-        }
+        sync_folder(&self.place(digest)?)
+    }
+
+    /// Makes the file visible under its digest, in the place of one that is there, and returns the folder, which is durable
+    /// once [`sync_folder`] has been called on it. The caller has verified and synced the file.
+    pub fn place(mut self, digest: &Digest) -> Result<PathBuf, Error> {
+        let shard = self.blobs.shard(digest)?;
+        let published = self.blobs.path(digest);
         fs::rename(&self.path, &published).map_err(Error::io("publish", &published))?;
         self.remove_on_drop = false;
-        sync_folder(&folder)
+        Ok(shard)
     }
 }
 
-fn sync_folder(folder: &Path) -> Result<(), Error> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
     let file = File::open(folder).map_err(Error::io("open", folder))?;
     file.sync_all().map_err(Error::io("sync", folder))
 }
@@ -168,15 +176,15 @@ impl Drop for Staged {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Storage;
+    use super::super::{OriginId, Storage};
     use crate::oci::Digest;
 
     #[test]
     fn a_blob_appears_only_by_publishing() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::open(folder.path()).unwrap();
-        let digest = Digest::of(b"hello");
-        let mut staged = storage.stage(&digest).unwrap();
+        let (digest, origin) = (Digest::of(b"hello"), OriginId::of("an origin"));
+        let mut staged = storage.stage(&digest, origin).unwrap();
         staged.reserve(5).unwrap();
         staged.write(b"hel").unwrap();
         assert!(storage.open_blob(&digest).unwrap().is_none());
@@ -194,29 +202,45 @@ mod tests {
     fn given_up_leaves_nothing_and_kept_is_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::open(folder.path()).unwrap();
-        let digest = Digest::of(b"x");
-        let mut staged = storage.stage(&digest).unwrap();
+        let (digest, origin) = (Digest::of(b"x"), OriginId::of("an origin"));
+        let mut staged = storage.stage(&digest, origin).unwrap();
         staged.reserve(1 << 20).unwrap();
         staged.write(b"abc").unwrap();
         drop(staged);
         assert!(storage.scan_left_overs().unwrap().is_empty());
 
-        let mut staged = storage.stage(&digest).unwrap();
+        let mut staged = storage.stage(&digest, origin).unwrap();
         staged.reserve(1 << 20).unwrap();
         staged.write(b"abc").unwrap();
         let file = staged.file().clone();
-        staged.keep().unwrap();
+        let name = staged.keep().unwrap();
         let left = storage.scan_left_overs().unwrap();
-        assert_eq!((left[0].digest, left[0].size), (digest, 3));
+        assert_eq!((left[0].digest, left[0].origin, &left[0].name, left[0].size), (digest, origin, &name, 3));
         assert!(
             std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512 <= 4096,
             "no room stays allocated"
         );
-        let mut again = storage.stage(&digest).unwrap();
+        let mut again = storage.resume(&name).unwrap();
         assert_eq!(again.len(), 3);
         let old = again.file().clone();
         again.restart().unwrap();
         assert_eq!((again.len(), old.metadata().unwrap().len()), (0, 3));
+    }
+
+    /// Two writers of one digest used to share a file, and one wrote into what the other had published.
+    #[test]
+    fn t03_each_writer_has_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let (digest, origin) = (Digest::of(b"hello"), OriginId::of("an origin"));
+        let mut wrong = storage.stage(&digest, origin).unwrap();
+        let mut right = storage.stage(&digest, origin).unwrap();
+        right.write(b"hello").unwrap();
+        right.publish(&digest).unwrap();
+        wrong.write(b"wrong bytes").unwrap();
+        wrong.keep().unwrap();
+        let (file, size) = storage.open_blob(&digest).unwrap().unwrap();
+        assert_eq!((size, std::io::read_to_string(file).unwrap().as_str()), (5, "hello"));
     }
 
     #[test]

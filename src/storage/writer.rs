@@ -73,7 +73,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Storage;
+    use super::super::{OriginId, Storage};
     use super::*;
     use crate::oci::Digest;
 
@@ -83,7 +83,7 @@ mod tests {
         let storage = Storage::open(folder.path()).unwrap();
         let content: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
         let digest = Digest::of(&content);
-        let mut writer = Writer::new(storage.stage(&digest).unwrap(), Algorithm::Sha256);
+        let mut writer = Writer::new(storage.stage(&digest, OriginId::of("an origin")).unwrap(), Algorithm::Sha256);
         for part in content.chunks(90_000) {
             // More chunks than the kernel takes at once, and some with nothing in them.
             let batch = part.chunks(7).flat_map(|chunk| [Bytes::new(), Bytes::copy_from_slice(chunk)]).collect();

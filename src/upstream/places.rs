@@ -64,7 +64,7 @@ struct Waiter {
 }
 
 /// A place below `max_fetches`, given back when it is dropped.
-pub(super) struct Place {
+pub struct Place {
     shared: Arc<Shared>,
     pace: Pace,
 }

@@ -19,6 +19,7 @@ use super::token::Tokens;
 use crate::config::{UpstreamName, UpstreamSettings};
 use crate::metering::Meter;
 use crate::oci::{Digest, RepositoryName};
+use crate::storage::OriginId;
 use crate::telemetry::Metrics;
 
 /// How long an endpoint that sent wrong bytes for a blob is asked last for it.
@@ -28,6 +29,7 @@ const MAX_DISTRUSTED: u64 = 1_000;
 
 pub struct Upstream {
     settings: UpstreamSettings,
+    origin: OriginId,
     endpoints: Vec<Endpoint>,
     pub(super) clients: Clients,
     pub(super) tokens: Arc<Tokens>,
@@ -89,6 +91,7 @@ impl Upstream {
         }
         let waiting = metrics.upstream_fetches_waiting.with_label_values(&[name]);
         Ok(Arc::new(Self {
+            origin: OriginId::of(&identity(&settings)),
             endpoints: endpoints.collect(),
             clients,
             tokens: Tokens::new(&settings, api, metrics.upstream_requests.clone()),
@@ -106,6 +109,12 @@ impl Upstream {
 
     pub fn name(&self) -> &UpstreamName {
         &self.settings.name
+    }
+
+    /// What bytes under way, left-overs, refusals and kept answers belong to: another URL under the same name is another
+    /// origin.
+    pub fn origin(&self) -> OriginId {
+        self.origin
     }
 
     pub fn settings(&self) -> &UpstreamSettings {
@@ -219,4 +228,12 @@ impl Upstream {
 /// In whole seconds, rounded up.
 fn left_alone(endpoint: &Endpoint, pause: Duration) -> ErrorKind {
     ErrorKind::LeftAlone { host: endpoint.host().to_owned(), pause: Duration::from_secs(pause.as_secs() + 1) }
+}
+
+/// The name, whose it is, and where it is: one a line, as none has a line break.
+fn identity(settings: &UpstreamSettings) -> String {
+    let registry = settings.registry.map(|registry| registry.to_string()).unwrap_or_default();
+    let prefix = settings.repository_prefix.as_ref().map(ToString::to_string).unwrap_or_default();
+    let urls = settings.urls.iter().map(|url| url.as_str()).collect::<Vec<_>>().join("\n");
+    format!("{}\n{registry}\n{prefix}\n{urls}", settings.name)
 }

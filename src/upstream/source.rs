@@ -97,6 +97,16 @@ impl Source {
         &self.upstream
     }
 
+    /// Asks whether the repository has the blob, and for its size in bytes where upstream tells it.
+    pub async fn confirm(&self) -> Result<Option<u64>, Error> {
+        self.upstream.blob_head(&self.repository, &self.digest).await
+    }
+
+    /// Whether both are the same repository of the same upstream, asked with the same credentials.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.upstream, &other.upstream) && self.repository == other.repository
+    }
+
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
@@ -116,27 +126,37 @@ impl Source {
     ///
     /// There is no deadline for the whole: each request has `header_timeout`, each chunk of the body `stall_timeout`.
     pub async fn open(&self, start: u64, expected_total: Option<u64>) -> Result<Stream, Error> {
-        self.open_in(Pace::Full, Wanted { start, end: None, total: expected_total }).await
+        let place = self.place().await?;
+        self.open_in_place(place, start, expected_total).await
+    }
+
+    /// Waits for a place below `max_fetches` for a fill, at most `queue_timeout` long. Dropped while it waits, it gives its turn
+    /// back.
+    pub async fn place(&self) -> Result<Place, Error> {
+        self.upstream.place(Pace::Full, self.asker).await
+    }
+
+    /// As [`Self::open`], in a place that the caller has waited for.
+    pub async fn open_in_place(&self, place: Place, start: u64, expected_total: Option<u64>) -> Result<Stream, Error> {
+        self.open_in(place, Wanted { start, end: None, total: expected_total }).await
     }
 
     /// As [`Self::open`], to be read at the pace of one client, for what is not going to be kept. At most half of the places
     /// below `max_fetches` (rounded up) are for such: fills never wait for all of them.
     pub async fn open_at_readers_pace(&self, start: u64, expected_total: Option<u64>) -> Result<Stream, Error> {
-        self.open_in(Pace::Readers, Wanted { start, end: None, total: expected_total }).await
+        let place = self.upstream.place(Pace::Readers, self.asker).await?;
+        self.open_in(place, Wanted { start, end: None, total: expected_total }).await
     }
 
     /// Opens one range only, at the pace of the client that reads it. The stream brings exactly the bytes of the range.
     pub async fn open_range(&self, range: ByteRange) -> Result<Stream, Error> {
-        self.open_in(
-            Pace::Readers,
-            Wanted { start: range.start, end: Some(range.end), total: self.total.get().copied() },
-        )
-        .await
+        let place = self.upstream.place(Pace::Readers, self.asker).await?;
+        let total = self.total.get().copied();
+        self.open_in(place, Wanted { start: range.start, end: Some(range.end), total }).await
     }
 
-    async fn open_in(&self, pace: Pace, wanted: Wanted) -> Result<Stream, Error> {
+    async fn open_in(&self, place: Place, wanted: Wanted) -> Result<Stream, Error> {
         let upstream = &self.upstream;
-        let place = upstream.place(pace, self.asker).await?;
         let ask = Ask {
             range: wanted.header(),
             ..Ask::new(Method::GET, Channel::Blob, format!("{}/blobs/{}", self.repository, self.digest))

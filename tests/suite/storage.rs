@@ -161,7 +161,7 @@ async fn c70_the_database_is_gone() {
     proxy.start().await;
     proxy.get(&manifest(REPO, "latest")).await.assert_body(&image.manifest.bytes);
     proxy.get(&blob(REPO, &layer.digest)).await.assert_body(&layer.bytes);
-    assert_eq!(upstream.count("GET", &layer.digest), 1, "the bytes were still there");
+    assert_eq!(upstream.count("GET", &layer.digest), 2, "it is no longer known who had sent them");
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn c71_eviction_while_a_client_reads() {
     let bytes = noise(1, 12 << 20);
     let digest = upstream.blob(REPO, bytes.clone());
     let mut setup = Setup::of(&upstream);
-    setup.cache.text("disk", "16MiB");
+    setup.cache.text("disk", "16MiB").text("disk_object", "16MiB");
     let proxy = setup.start().await;
     proxy.get(&blob(REPO, &digest)).await.assert_body(&bytes);
     proxy.kept(&digest).await;
@@ -370,7 +370,7 @@ async fn c79_many_blobs_at_the_start() {
     let held = proxy.metrics().await.with("entrepot_cache_objects", &[("tier", "disk")]);
     assert_eq!(held, (count + 1) as f64);
     proxy.get(&blob(REPO, &known)).await.assert_body(&bytes);
-    assert_eq!(upstream.count("GET", &known), 0, "what was found is served");
+    assert_eq!(upstream.count("GET", &known), 1, "who had sent it is not known");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ impl Meta {
     /// A manifest, and the tags that meant it.
     pub async fn forget_upstream_image(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error> {
         let mut writing = self.write().await?;
-        for table in ["upstream_tag", "upstream_link"] {
+        for table in ["upstream_tag", "upstream_link", "upstream_right"] {
             let statement = format!("DELETE FROM {table} WHERE digest = $2 AND repository_id = {ID}");
             sqlx::query(sqlx::AssertSqlSafe(statement))
                 .bind(repository.as_str())
@@ -31,7 +31,7 @@ impl Meta {
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
-        for table in ["upstream_tag", "upstream_link", "upstream_listing"] {
+        for table in ["upstream_tag", "upstream_link", "upstream_right", "upstream_listing"] {
             let statement = format!("DELETE FROM {table} WHERE repository_id = {ID}");
             sqlx::query(sqlx::AssertSqlSafe(statement))
                 .bind(repository.as_str())

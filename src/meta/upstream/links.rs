@@ -4,13 +4,13 @@ use super::repository_id;
 use crate::meta::{Error, Meta};
 use crate::oci::{Digest, MediaType, RepositoryName};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinkKind {
     Manifest,
     Blob,
 }
 
-/// A repository's right to serve an object.
+/// An object that a manifest or list of a repository names. It says what the object would be; it is no right to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     pub digest: Digest,
@@ -21,7 +21,7 @@ pub struct Link {
 }
 
 impl LinkKind {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Manifest => "manifest",
             Self::Blob => "blob",

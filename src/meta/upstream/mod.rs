@@ -4,6 +4,7 @@ mod forget;
 mod links;
 mod listings;
 mod pulled;
+mod rights;
 mod tags;
 
 pub use links::{Link, LinkKind};

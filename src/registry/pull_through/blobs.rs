@@ -3,21 +3,13 @@
 use super::PullThrough;
 use super::Repository;
 use crate::action::Want;
-use crate::cache::{self, Origin};
-use crate::meta::{Link, LinkKind};
-use crate::oci::{Digest, MediaType};
+use crate::cache::{self, Blob, Origin};
+use crate::meta::LinkKind;
+use crate::oci::Digest;
 use crate::registry::{Answer, Body};
 use crate::registry::{Error, Object};
 use crate::telemetry::{CacheOutcome, ObjectKind};
 use crate::upstream;
-
-/// A repository's right to serve a blob.
-struct Right {
-    /// Bytes, if anyone told.
-    size: Option<u64>,
-    /// Upstream was asked just now.
-    asked: bool,
-}
 
 impl PullThrough {
     pub(in crate::registry) async fn read_blob(
@@ -30,63 +22,73 @@ impl PullThrough {
         let upstream_error = |error| Error::from_upstream(object(), error);
         let cache_error = |error| Error::from_cache(object(), error);
         let kept = &self.kept;
-        let Right { size: expected, asked } = self.may_serve(&repository, &digest).await.map_err(upstream_error)?;
-        if want == Want::Head {
-            let found = kept.cache.kept(&digest, expected).await.map_err(cache_error)?;
-            let (size, outcome) = match &found {
-                Some(blob) => (blob.size(), blob.outcome()),
-                None if asked => (expected, CacheOutcome::Miss),
-                None => {
-                    let size = self.ask_size(&repository, &digest).await.map_err(upstream_error)?;
-                    (size.or(expected), CacheOutcome::Miss)
-                }
+        let source = Origin::Upstream(repository.upstream.source(repository.remote.clone(), digest));
+        let claim = kept.rights.claim(&repository, LinkKind::Blob, &digest).await;
+        // The size that a manifest says is no more than a hint.
+        let told = kept.link(&repository.local, &digest).await.and_then(|link| link.size);
+        // What is kept, or coming, goes before what upstream refused.
+        if let Some(blob) = kept.cache.present(&source, claim, told).await.map_err(cache_error)? {
+            let outcome = blob.outcome();
+            self.count(ObjectKind::Blob, &repository, outcome);
+            let body = match want {
+                Want::Head => Body::BlobHead { digest, size: blob.size() },
+                Want::Body => Body::Blob(blob),
             };
+            return Ok(Answer { body, upstream: Some(repository.upstream), outcome: Some(outcome), staleness: None });
+        }
+        if want == Want::Head {
+            let size = kept.confirm_blob(&repository, digest).await.map_err(upstream_error)?.or(told);
+            let outcome = CacheOutcome::Miss;
             self.count(ObjectKind::Blob, &repository, outcome);
             let body = Body::BlobHead { digest, size };
             return Ok(Answer { body, upstream: Some(repository.upstream), outcome: Some(outcome), staleness: None });
         }
-        let source = Origin::Upstream(repository.upstream.source(repository.remote.clone(), digest));
-        let blob = match kept.cache.fetch(source, expected).await {
-            Ok(blob) => blob,
-            Err(error) => {
-                if let cache::Error::Upstream(refusal) = &error {
-                    kept.note(&repository, &digest, refusal);
-                }
-                return Err(cache_error(error));
-            }
-        };
+        if let Some(refusal) = kept.refusal(&repository, LinkKind::Blob, &digest) {
+            return Err(upstream_error(refusal));
+        }
+        let blob = self.fetch_blob(&repository, source, told).await.map_err(|error| match error {
+            Failure::Upstream(error) => upstream_error(error),
+            Failure::Cache(error) => cache_error(error),
+        })?;
         let outcome = blob.outcome();
         self.count(ObjectKind::Blob, &repository, outcome);
         let upstream = Some(repository.upstream);
         Ok(Answer { body: Body::Blob(blob), upstream, outcome: Some(outcome), staleness: None })
     }
 
-    /// Whether the repository refers to the blob, or its upstream says that it has it. What is kept for another repository
-    /// is not served here before that.
-    async fn may_serve(&self, repository: &Repository, digest: &Digest) -> Result<Right, upstream::Error> {
+    /// Fetches the blob for the repository, or takes what its origin has sent, once upstream has confirmed that it is the
+    /// repository's.
+    async fn fetch_blob(&self, repository: &Repository, source: Origin, told: Option<u64>) -> Result<Blob, Failure> {
         let kept = &self.kept;
-        if let Some(refusal) = kept.refusal(repository, digest) {
-            return Err(refusal);
+        let digest = *source.digest();
+        for _ in 0..2 {
+            let claim = || kept.rights.remembered(repository, LinkKind::Blob, &digest);
+            let sent = {
+                let (kept, repository) = (kept.clone(), repository.clone());
+                move || async move { kept.rights.note_sent(&repository, LinkKind::Blob, digest).await }
+            };
+            match kept.cache.fetch(source.clone(), claim, told, sent).await {
+                Ok(Some(blob)) => {
+                    kept.rights.begin(repository, LinkKind::Blob, digest);
+                    return Ok(blob);
+                }
+                // Somebody else's bytes are there.
+                Ok(None) => {
+                    kept.confirm_blob(repository, digest).await.map_err(Failure::Upstream)?;
+                }
+                Err(error) => {
+                    if let cache::Error::Upstream(refusal) = &error {
+                        kept.note(repository, LinkKind::Blob, &digest, refusal);
+                    }
+                    return Err(Failure::Cache(error));
+                }
+            }
         }
-        match kept.link(&repository.local, digest).await {
-            Some(link) => Ok(Right { size: link.size, asked: false }),
-            None => Ok(Right { size: self.ask_size(repository, digest).await?, asked: true }),
-        }
+        Err(Failure::Cache(cache::Error::Stopped { digest }))
     }
+}
 
-    /// Asks upstream for the blob's size and notes that the repository has it.
-    async fn ask_size(&self, repository: &Repository, digest: &Digest) -> Result<Option<u64>, upstream::Error> {
-        let kept = &self.kept;
-        match repository.upstream.blob_head(&repository.remote, digest).await {
-            Ok(size) => {
-                let link = Link { digest: *digest, kind: LinkKind::Blob, media_type: MediaType::new(""), size };
-                kept.add_links(&repository.local, vec![link]).await;
-                Ok(size)
-            }
-            Err(error) => {
-                kept.note(repository, digest, &error);
-                Err(error)
-            }
-        }
-    }
+enum Failure {
+    Upstream(upstream::Error),
+    Cache(cache::Error),
 }

@@ -1,16 +1,15 @@
-//! What the registry has: bytes, and which repository may serve them.
-//!
-//! A cached object is answered only in a repository that refers to it. The right comes from a manifest of that repository,
-//! or from its upstream, which is asked before something kept for another repository is served.
+//! What the registry has of upstreams: bytes, and what their manifests say of each other.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Repository;
+use super::rights::Rights;
 use super::single_flight::SingleFlight;
 use crate::cache::BlobCache;
 use crate::meta::{Link, LinkKind, Meta, now_ms};
 use crate::oci::{AcceptSet, Digest, Manifest, MediaType, Reference, RepositoryName};
+use crate::storage::OriginId;
 use crate::telemetry::{CacheOutcome, Metrics};
 use crate::upstream::{Error, ManifestBody};
 
@@ -24,29 +23,37 @@ const MAX_REFUSALS: u64 = 10_000;
 
 type Key = (RepositoryName, Digest);
 
+/// A refusal is of one origin, repository and kind: what is no blob may be a manifest.
+type RefusalKey = (OriginId, RepositoryName, LinkKind, Digest);
+
 pub(super) struct Kept {
     pub(super) cache: BlobCache,
     pub(super) meta: Meta,
     pub(super) metrics: Metrics,
+    pub(super) rights: Rights,
     links: moka::sync::Cache<Key, Arc<Link>>,
     /// What upstream refused, and when.
-    refusals: moka::sync::Cache<Key, (Error, i64)>,
-    manifests: SingleFlight<Key, ManifestBody>,
+    refusals: moka::sync::Cache<RefusalKey, (Error, i64)>,
+    manifests: SingleFlight<(OriginId, RepositoryName, Digest), ManifestBody>,
+    /// Whether a blob is there: the size in bytes where upstream tells.
+    confirmations: SingleFlight<(OriginId, RepositoryName, Digest), Option<u64>>,
 }
 
 impl Kept {
     pub(super) fn new(cache: BlobCache, meta: Meta, metrics: Metrics, tasks: TaskTracker) -> Self {
         Self {
             cache,
+            rights: Rights::new(meta.clone()),
             meta,
             metrics,
             links: moka::sync::Cache::new(MAX_LINKS),
             refusals: moka::sync::Cache::new(MAX_REFUSALS),
-            manifests: SingleFlight::new(tasks),
+            manifests: SingleFlight::new(tasks.clone()),
+            confirmations: SingleFlight::new(tasks),
         }
     }
 
-    /// The repository's right to serve the object, if it has one.
+    /// What the repository's manifests and lists say of the object.
     pub(super) async fn link(&self, repository: &RepositoryName, digest: &Digest) -> Option<Arc<Link>> {
         let key = (repository.clone(), *digest);
         if let Some(link) = self.links.get(&key) {
@@ -67,6 +74,7 @@ impl Kept {
 
     pub(super) fn forget_all(&self) {
         self.links.invalidate_all();
+        self.rights.forget_all();
     }
 
     pub(super) async fn add_links(&self, repository: &RepositoryName, links: Vec<Link>) {
@@ -79,17 +87,42 @@ impl Kept {
     }
 
     /// Upstream's refusal of the object, if it is recent.
-    pub(super) fn refusal(&self, repository: &Repository, digest: &Digest) -> Option<Error> {
-        let (error, at_ms) = self.refusals.get(&(repository.local.clone(), *digest))?;
+    pub(super) fn refusal(&self, repository: &Repository, kind: LinkKind, digest: &Digest) -> Option<Error> {
+        let (error, at_ms) = self.refusals.get(&refusal_key(repository, kind, digest))?;
         let age = Duration::from_millis(u64::try_from(now_ms().saturating_sub(at_ms)).unwrap_or_default());
         (age < repository.upstream.settings().negative_ttl).then_some(error)
     }
 
     /// Remembers a refusal for a short time; failures are not remembered.
-    pub(super) fn note(&self, repository: &Repository, digest: &Digest, error: &Error) {
+    pub(super) fn note(&self, repository: &Repository, kind: LinkKind, digest: &Digest, error: &Error) {
         if error.is_answer() {
-            self.refusals.insert((repository.local.clone(), *digest), (error.clone(), now_ms()));
+            self.refusals.insert(refusal_key(repository, kind, digest), (error.clone(), now_ms()));
         }
+    }
+
+    /// Asks upstream whether the repository has the blob, and notes that it has; one question for everyone who asks meanwhile.
+    /// Returns its size in bytes, where upstream tells it.
+    pub(super) async fn confirm_blob(
+        self: &Arc<Self>,
+        repository: &Repository,
+        digest: Digest,
+    ) -> Result<Option<u64>, Error> {
+        if let Some(refusal) = self.refusal(repository, LinkKind::Blob, &digest) {
+            return Err(refusal);
+        }
+        let key = (repository.upstream.origin(), repository.local.clone(), digest);
+        let pending = self.confirmations.ask(&key, repository.upstream.name(), || {
+            let (this, repository) = (self.clone(), repository.clone());
+            async move {
+                let answered = repository.upstream.blob_head(&repository.remote, &digest).await;
+                match &answered {
+                    Ok(_) => this.rights.confirm(&repository, LinkKind::Blob, digest).await,
+                    Err(error) => this.note(&repository, LinkKind::Blob, &digest, error),
+                }
+                answered
+            }
+        });
+        pending.answer().await
     }
 
     /// Fetches a manifest by its digest and keeps it; one fetch for everyone who asks meanwhile.
@@ -98,10 +131,11 @@ impl Kept {
         repository: &Repository,
         digest: Digest,
     ) -> Result<(ManifestBody, CacheOutcome), Error> {
-        if let Some(refusal) = self.refusal(repository, &digest) {
+        if let Some(refusal) = self.refusal(repository, LinkKind::Manifest, &digest) {
             return Err(refusal);
         }
-        let pending = self.manifests.ask(&(repository.local.clone(), digest), repository.upstream.name(), || {
+        let key = (repository.upstream.origin(), repository.local.clone(), digest);
+        let pending = self.manifests.ask(&key, repository.upstream.name(), || {
             let (this, repository) = (self.clone(), repository.clone());
             async move {
                 let Repository { upstream, remote, .. } = &repository;
@@ -110,7 +144,7 @@ impl Kept {
                 let fetched = upstream.manifest(remote, &reference, AcceptSet::current(), deadline).await;
                 match &fetched {
                     Ok(manifest) => this.keep_manifest(&repository, manifest).await,
-                    Err(error) => this.note(&repository, &digest, error),
+                    Err(error) => this.note(&repository, LinkKind::Manifest, &digest, error),
                 }
                 fetched
             }
@@ -119,9 +153,10 @@ impl Kept {
         Ok((pending.answer().await?, outcome))
     }
 
-    /// Keeps a manifest, and the right of its repository to what it refers to.
+    /// Keeps a manifest that upstream has sent, and what it says of what it refers to.
     pub(super) async fn keep_manifest(&self, repository: &Repository, manifest: &ManifestBody) {
         self.cache.keep(manifest.digest, manifest.bytes.clone()).await;
+        self.rights.note_sent(repository, LinkKind::Manifest, manifest.digest).await;
         let mut links = vec![Link {
             digest: manifest.digest,
             kind: LinkKind::Manifest,
@@ -147,9 +182,13 @@ impl Kept {
     }
 }
 
+fn refusal_key(repository: &Repository, kind: LinkKind, digest: &Digest) -> RefusalKey {
+    (repository.upstream.origin(), repository.local.clone(), kind, *digest)
+}
+
 /// What a manifest's bytes say that they are, where nothing else does.
-pub(super) fn declared_type(link: &MediaType, bytes: &[u8]) -> MediaType {
-    if !link.as_str().is_empty() {
+pub(super) fn declared_type(link: Option<&MediaType>, bytes: &[u8]) -> MediaType {
+    if let Some(link) = link.filter(|link| !link.as_str().is_empty()) {
         return link.clone();
     }
     let declared = Manifest::parse(bytes).ok().and_then(|manifest| manifest.media_type);

@@ -12,7 +12,7 @@ use super::kept::{Kept, declared_type};
 use super::perishable::{Confirmed, Question, Served};
 use crate::action::Want;
 use crate::config::OnNotFound;
-use crate::meta::{TagRow, now_ms};
+use crate::meta::{LinkKind, TagRow, now_ms};
 use crate::oci::{AcceptSet, Digest, MediaType, Reference, RepositoryName, Tag};
 use crate::registry::{Answer, Body};
 use crate::registry::{Error, Object};
@@ -100,12 +100,18 @@ impl PullThrough {
         let object = || Object::Manifest(repository.local.clone(), Reference::Digest(digest));
         let kept = &self.kept;
         let mut found = None;
-        if let Some(link) = kept.link(&repository.local, &digest).await {
+        if kept.rights.claim(repository, LinkKind::Manifest, &digest).await.covers_kept() {
             let bytes = kept.cache.read(&digest, MAX_MANIFEST_BYTES).await;
-            let bytes = bytes.map_err(|error| Error::from_cache(object(), error))?;
-            let told = told.filter(|told| !told.as_str().is_empty());
-            found =
-                bytes.map(|bytes| (told.cloned().unwrap_or_else(|| declared_type(&link.media_type, &bytes)), bytes));
+            if let Some(bytes) = bytes.map_err(|error| Error::from_cache(object(), error))? {
+                let media_type = match told.filter(|told| !told.as_str().is_empty()) {
+                    Some(told) => told.clone(),
+                    None => {
+                        let link = kept.link(&repository.local, &digest).await;
+                        declared_type(link.as_ref().map(|link| &link.media_type), &bytes)
+                    }
+                };
+                found = Some((media_type, bytes));
+            }
         }
         let (media_type, bytes, outcome) = match found {
             Some((media_type, bytes)) => (media_type, bytes, CacheOutcome::Hit),

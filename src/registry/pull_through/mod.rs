@@ -9,6 +9,7 @@ mod listings;
 mod manifests;
 mod perishable;
 mod refresher;
+mod rights;
 mod single_flight;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ mod heads;
 mod http2;
 mod lines;
 mod open;
+mod origins;
 mod paths;
 mod places;
 mod reach;

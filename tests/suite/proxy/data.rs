@@ -37,10 +37,10 @@ impl Proxy {
     }
 }
 
-/// In staging the name begins with the algorithm.
+/// In staging the name begins with the algorithm and goes on after the digest.
 fn by_digest((path, size): (PathBuf, u64)) -> (String, u64) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    (name.rsplit('-').next().unwrap_or_default().to_owned(), size)
+    (name.split('-').nth(1).unwrap_or(&name).to_owned(), size)
 }
 
 /// Every file below `folder`. What goes away while it is read is passed over.
