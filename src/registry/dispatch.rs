@@ -9,13 +9,13 @@ use super::answer::{Answer, Body};
 use super::error::{Error, Object};
 use super::hosted::{Hosted, PulledManifest, Repository as HostedRepository, no_referrers};
 use super::incoming::Incoming;
+use super::names;
 use super::names::{NameError, Named};
 use super::pull_through::PullThrough;
 use super::pulled::Pulled;
 use super::registries::Registries;
 use super::upstreams::Upstreams;
-use super::{PAGE_ENTRIES, names};
-use crate::action::{Action, Page, RequestedName, Want};
+use crate::action::{Action, RequestedName, Want};
 use crate::auth::Who;
 use crate::cache::BlobCache;
 use crate::config::{AccountSettings, HostedSettings};
@@ -137,7 +137,7 @@ impl Registry {
                     start.mount = None;
                 }
                 let repository = hosted.make_repository(own).await?;
-                hosted.start_upload(repository, start, body).await
+                hosted.start_upload(repository, start, principal, body).await
             }
             Action::ReadUpload { name, id } => hosted.read_upload(&self.find_own(&name).await?, &id).await,
             Action::AppendUpload { name, id, chunk } => {
@@ -408,33 +408,6 @@ impl Registry {
         let own = self.own(name)?;
         let found = self.shared.hosted.repository(&own).await?;
         found.ok_or_else(|| NameError::Unknown(own).into())
-    }
-
-    /// Those that the viewer may see.
-    async fn list_repositories(&self, account: AccountId, page: &Page, viewer: &Viewer) -> Result<Answer, Error> {
-        let count = page.n.unwrap_or(PAGE_ENTRIES).min(PAGE_ENTRIES) as usize;
-        let (mut names, mut last) = (Vec::new(), page.last.clone());
-        while names.len() <= count {
-            let some = self.shared.meta.repositories(account, last.as_deref(), PAGE_ENTRIES).await?;
-            let is_end = some.len() < PAGE_ENTRIES as usize;
-            last = some.last().cloned();
-            for name in some {
-                if names.len() <= count && self.is_seen(account, &name, viewer).await? {
-                    names.push(name);
-                }
-            }
-            if is_end {
-                break;
-            }
-        }
-        let more = count > 0 && names.len() > count;
-        names.truncate(count);
-        Ok(Answer::of(Body::Repositories { names, more }))
-    }
-
-    async fn is_seen(&self, account: AccountId, name: &str, viewer: &Viewer) -> Result<bool, Error> {
-        let Ok(name) = name.parse() else { return Ok(false) };
-        Ok(viewer.may_see(&self.about_named(QualifiedName::new(account, name))).await?)
     }
 }
 

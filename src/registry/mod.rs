@@ -8,6 +8,7 @@
 mod account_settings;
 mod answer;
 mod called;
+mod catalog;
 mod control;
 mod dispatch;
 mod error;

@@ -19,6 +19,7 @@ mod chain;
 mod chaos;
 mod ecr;
 mod edge;
+mod facts;
 mod failures;
 mod fill;
 mod iam;
