@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::Error;
 use crate::auth::{AccessKey, Enrolment};
 use crate::iam::{Entity, EntityKind, MAX_TAGS, ManagedPolicy, Page, PolicyName};
-use crate::meta::{Made, Meta, PrincipalKind, PrincipalRow, RoleColumns};
+use crate::meta::{Made, Meta, PasswordNow, PrincipalKind, PrincipalRow, RoleColumns};
 use crate::oci::AccountId;
 use crate::policy::{Document, Kind};
 
@@ -132,12 +132,25 @@ impl Accounts {
         self.remove_access_key_of(&row, id).await
     }
 
+    /// One that is there, or none, is replaced.
     pub async fn put_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
-        Ok(self.enrolment.put_password(row.id, password).await?)
+        self.enrolment.put_password(row.id, password, PasswordNow::IsOrIsNot).await?;
+        Ok(())
+    }
+
+    pub async fn make_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+        let is_made = self.enrolment.put_password(row.id, password, PasswordNow::IsNot).await?;
+        if is_made { Ok(()) } else { Err(Error::HasPassword(row.name.clone())) }
+    }
+
+    pub async fn change_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+        let is_changed = self.enrolment.put_password(row.id, password, PasswordNow::Is).await?;
+        if is_changed { Ok(()) } else { Err(Error::NoPassword(row.name.clone())) }
     }
 
     pub async fn remove_password(&self, row: &PrincipalRow) -> Result<(), Error> {
-        Ok(self.meta.put_password(row.id, None).await?)
+        let is_gone = self.meta.put_password(row.id, None, PasswordNow::Is).await?;
+        if is_gone { Ok(()) } else { Err(Error::NoPassword(row.name.clone())) }
     }
 
     /// Names and documents, in order of names. Those that come with the program have no document here.

@@ -9,8 +9,8 @@ use super::proof::{
 };
 use crate::config::{RoleSettings, UserSettings};
 use crate::meta::{
-    self, AccessKeyRow, Made, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, RoleColumns,
-    now_ms,
+    self, AccessKeyRow, Made, Meta, NamedPolicy, NewPrincipal, PasswordNow, PrincipalId, PrincipalKind, PrincipalRow,
+    RoleColumns, now_ms,
 };
 use crate::oci::AccountId;
 use crate::storage::joined;
@@ -71,7 +71,7 @@ impl Enrolment {
                 Some(password) => Some(hash(password.expose()).await?),
                 None => None,
             };
-            self.meta.put_password(id, password.as_deref()).await?;
+            self.meta.put_password(id, password.as_deref(), PasswordNow::IsOrIsNot).await?;
         }
         // Rules may share a role, with each other and with the file's own: it has the policies of all of them.
         let mut wanted: BTreeMap<(AccountId, &str), Vec<NamedPolicy>> = BTreeMap::new();
@@ -160,9 +160,15 @@ impl Enrolment {
         })
     }
 
-    pub async fn put_password(&self, principal: PrincipalId, password: &str) -> Result<(), EnrolmentError> {
+    /// False, and nothing changes, when there is a password where there must be none, or the other way round.
+    pub async fn put_password(
+        &self,
+        principal: PrincipalId,
+        password: &str,
+        now: PasswordNow,
+    ) -> Result<bool, EnrolmentError> {
         let hash = hash(password).await?;
-        Ok(self.meta.put_password(principal, Some(&hash)).await?)
+        Ok(self.meta.put_password(principal, Some(&hash), now).await?)
     }
 
     pub async fn all(&self) -> Result<Vec<PrincipalRow>, EnrolmentError> {

@@ -29,6 +29,14 @@ pub enum Made<T> {
     NoOwner,
 }
 
+/// Whether there must be a password already for it to be put, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordNow {
+    Is,
+    IsNot,
+    IsOrIsNot,
+}
+
 /// What keeps a principal from being removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StillHas {
@@ -122,10 +130,18 @@ impl Meta {
         Ok(Ok(()))
     }
 
-    /// `None` takes the password away.
-    pub async fn put_password(&self, id: PrincipalId, hash: Option<&str>) -> Result<(), Error> {
+    /// `None` takes the password away. False, and nothing changes, when it is not as `now` says.
+    pub async fn put_password(&self, id: PrincipalId, hash: Option<&str>, now: PasswordNow) -> Result<bool, Error> {
         let mut writing = self.write(Scope::Principal(id)).await?;
-        sqlx::query("UPDATE principal SET password = $2, password_at_ms = $3 WHERE id = $1")
+        let statement = format!(
+            "UPDATE principal SET password = $2, password_at_ms = $3 WHERE id = $1{}",
+            match now {
+                PasswordNow::Is => " AND password IS NOT NULL",
+                PasswordNow::IsNot => " AND password IS NULL",
+                PasswordNow::IsOrIsNot => "",
+            }
+        );
+        let put = sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(id.0)
             .bind(hash)
             .bind(hash.map(|_| now_ms()))
@@ -133,7 +149,8 @@ impl Meta {
             .await
             .map_err(Error::Query)?;
         writing.announce(Change::Principals).await?;
-        writing.commit().await
+        writing.commit().await?;
+        Ok(put.rows_affected() > 0)
     }
 
     /// Every token that was given to the principal is worthless from now on.
@@ -263,7 +280,7 @@ mod tests {
             // It goes when it has nothing any more.
             let key = AccessKeyRow { id: "AKIA".to_owned(), principal: ann, sealed: String::new(), created_at_ms: 1 };
             meta.put_access_key(&key).await.unwrap();
-            meta.put_password(ann, Some("hash")).await.unwrap();
+            assert!(meta.put_password(ann, Some("hash"), PasswordNow::IsOrIsNot).await.unwrap());
             assert!(meta.principal_by_id(ann).await.unwrap().unwrap().password_at_ms.is_some());
             meta.put_principal_policy(ann, &("p".to_owned(), String::new()), 1).await.unwrap();
             let other = ("q".to_owned(), String::new());
@@ -273,7 +290,7 @@ mod tests {
             assert!(!meta.remove_access_key_of(ci, "AKIA").await.unwrap(), "it is not theirs");
             assert!(meta.remove_access_key_of(ann, "AKIA").await.unwrap());
             assert_eq!(meta.remove_bare_principal(ann).await.unwrap(), Err(StillHas::Password));
-            meta.put_password(ann, None).await.unwrap();
+            assert!(meta.put_password(ann, None, PasswordNow::Is).await.unwrap());
             assert_eq!(meta.remove_bare_principal(ann).await.unwrap(), Err(StillHas::Policies));
             meta.remove_principal_policy(ann, "p").await.unwrap();
             let before = meta.principal_by_id(ann).await.unwrap().unwrap();

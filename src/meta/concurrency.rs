@@ -525,3 +525,69 @@ async fn f01_a_full_disk_ends_no_connection_for_good() {
     put(20).await.unwrap();
     put(30).await.unwrap();
 }
+
+/// T17: reading waits for nobody who writes; and a push that is refused takes nobody's turn.
+#[tokio::test]
+async fn t17_reads_do_not_wait_for_writers() {
+    on_each(async |meta| {
+        let repository = own(&meta, &name("a"), 1).await;
+        meta.put_manifest(repository, &manifest("{}", vec![]), &tagged(&["x"], false), "me", 1).await.unwrap();
+        // As many as there are connections for writing.
+        let writers = if meta.is_shared() { i64::from(Connections::default().writes) } else { 1 };
+        let mut writing = Vec::new();
+        for id in 0..writers {
+            writing.push(meta.write(scope::Scope::Repository(RepositoryId::for_tests(id))).await.unwrap());
+        }
+        assert!(meta.manifest(repository, &Named::Tag(tag("x"))).await.unwrap().is_some());
+        let refused = manifest("{1}", vec![blob("missing")]);
+        let put = meta.put_manifest(repository, &refused, &untagged(), "me", 1).await.unwrap();
+        assert_eq!(put, Put::Missing(vec![Digest::of(b"missing")]));
+        drop(writing);
+    })
+    .await;
+}
+
+/// T17: a thousand references, each several times, are looked up and written down.
+#[tokio::test]
+async fn t17_a_thousand_references() {
+    on_each(async |meta| {
+        let repository = own(&meta, &name("a"), 1).await;
+        let contents: Vec<_> = (0..1_000).map(|n| format!("layer {n}")).collect();
+        for content in &contents {
+            bring(&meta, repository, content, 1).await;
+        }
+        let references: Vec<_> = contents.iter().chain(&contents).map(|content| blob(content)).collect();
+        let whole = manifest("{1}", references.clone());
+        assert_eq!(meta.put_manifest(repository, &whole, &untagged(), "me", 9).await.unwrap(), Put::Stored);
+        let last = Digest::of(b"layer 999");
+        assert_eq!(meta.blob_link(repository, &last).await.unwrap().unwrap().wanted_at_ms, 9);
+        assert!(meta.is_referred_to(repository, &last).await.unwrap());
+        let torn = manifest("{2}", [references, vec![blob("missing"), blob("missing")]].concat());
+        let put = meta.put_manifest(repository, &torn, &untagged(), "me", 9).await.unwrap();
+        assert_eq!(put, Put::Missing(vec![Digest::of(b"missing")]));
+    })
+    .await;
+}
+
+/// A password is made once, and changed or taken away only where there is one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn s09_a_password_is_made_once() {
+    on_each(async |meta| {
+        let made = meta.make_principal(&user("ann"), &RoleColumns::default(), u64::MAX, 1).await;
+        let Made::New(id) = made.unwrap() else { panic!("it is new") };
+        assert!(!meta.put_password(id, Some("x"), PasswordNow::Is).await.unwrap());
+        for _ in 0..ROUNDS / 4 {
+            let make = |_| {
+                let meta = meta.clone();
+                async move { meta.put_password(id, Some("x"), PasswordNow::IsNot).await.unwrap() }
+            };
+            assert_eq!(at_once((0..WRITERS).map(make)).await.into_iter().filter(|made| *made).count(), 1);
+            let remove = |_| {
+                let meta = meta.clone();
+                async move { meta.put_password(id, None, PasswordNow::Is).await.unwrap() }
+            };
+            assert_eq!(at_once((0..WRITERS).map(remove)).await.into_iter().filter(|gone| *gone).count(), 1);
+        }
+    })
+    .await;
+}

@@ -100,8 +100,8 @@ mod tests {
     use crate::meta::scope::Scope;
     use crate::meta::tests::on_each;
     use crate::meta::{
-        AccessKeyRow, Changes, Connections, DocumentKind, Made, NewPrincipal, PrincipalKind, RepositoryColumn,
-        RepositorySettings, RoleColumns,
+        AccessKeyRow, Changes, Connections, DocumentKind, Made, NewPrincipal, PasswordNow, PrincipalKind,
+        RepositoryColumn, RepositorySettings, RoleColumns,
     };
     use crate::oci::{AccountId, QualifiedName};
 
@@ -144,7 +144,7 @@ mod tests {
             let key = AccessKeyRow { id: "A".to_owned(), principal: id, sealed: "s".to_owned(), created_at_ms: 1 };
             meta.put_access_key(&key).await.unwrap();
             only(&mut changes, Change::Principals).await;
-            meta.put_password(id, None).await.unwrap();
+            meta.put_password(id, None, PasswordNow::IsOrIsNot).await.unwrap();
             only(&mut changes, Change::Principals).await;
             meta.revoke_tokens(id).await.unwrap();
             only(&mut changes, Change::Principals).await;

@@ -25,7 +25,7 @@ mod usage;
 mod usage_hours;
 mod usage_sums;
 
-pub use accounts::{Made, RoleColumns, StillHas};
+pub use accounts::{Made, PasswordNow, RoleColumns, StillHas};
 pub use changes::{Change, Changes};
 pub use clock::now_ms;
 pub use database::{Connections, Meta};

@@ -49,7 +49,10 @@ pub(in crate::registry) struct Taken {
 #[derive(Default)]
 pub(super) struct Room {
     taken: Option<Taken>,
+    /// Bytes for which room was taken.
     bytes: u64,
+    /// Bytes that need none: the repository has the blob already.
+    free: u64,
 }
 
 /// Counts before a refusal, where others' uploads end while it is counted.
@@ -168,37 +171,41 @@ impl Quotas {
             return Ok(());
         }
         let key = holder.key();
-        if self.held.get(&key).is_none() {
-            self.count(key).await?;
+        let mut held = match self.held.get(&key) {
+            Some(held) => held,
+            None => self.count(key).await?.0,
+        };
+        let (mut exceeding, mut is_exact) = (self.try_take(key, quota, &held, more, taken), false);
+        for _ in 0..COUNTS {
+            if exceeding.is_none() || is_exact {
+                break;
+            }
+            // What others let in and did not need counts as held until the next count.
+            (held, is_exact) = self.count(key).await?;
+            exceeding = self.try_take(key, quota, &held, more, taken);
         }
-        for counts in 0..=COUNTS {
-            match self.try_take(key, quota, more, taken) {
-                None => return Ok(()),
-                Some((kind, limit, held, more)) if counts == COUNTS => {
-                    let (holder, key) = (holder.to_string(), holder.limit_key(kind));
-                    return Err(Error::QuotaExceeded(Exceeded { holder, kind, key, limit, held, more }));
-                }
-                // What others let in and did not need counts as held until the next count.
-                Some(_) => {
-                    if self.count(key).await? {
-                        let Some((kind, limit, held, more)) = self.try_take(key, quota, more, taken) else {
-                            return Ok(());
-                        };
-                        let (holder, key) = (holder.to_string(), holder.limit_key(kind));
-                        return Err(Error::QuotaExceeded(Exceeded { holder, kind, key, limit, held, more }));
-                    }
-                }
+        match exceeding {
+            None => Ok(()),
+            Some((kind, limit, held, more)) => {
+                let (holder, key) = (holder.to_string(), holder.limit_key(kind));
+                Err(Error::QuotaExceeded(Exceeded { holder, kind, key, limit, held, more }))
             }
         }
-        Ok(())
     }
 
     /// `None` when there was room.
-    fn try_take(&self, key: Key, quota: Quota, more: More, taken: &mut Taken) -> Option<(Kind, u64, u64, u64)> {
+    fn try_take(
+        &self,
+        key: Key,
+        quota: Quota,
+        counted: &Arc<Held>,
+        more: More,
+        taken: &mut Taken,
+    ) -> Option<(Kind, u64, u64, u64)> {
         let mut under_way = lock(&self.under_way);
         let pending = under_way.pending.get(&key).copied().unwrap_or_default();
-        // A count that has just expired is as good as it was.
-        let held = self.held.get(&key).unwrap_or_default();
+        // The newest count has what came to be held since.
+        let held = self.held.get(&key).unwrap_or_else(|| counted.clone());
         let exceeding = held.exceeding(quota, pending, more);
         if exceeding.is_none() {
             under_way.pending.entry(key).or_default().add(more);
@@ -208,34 +215,57 @@ impl Quotas {
     }
 
     /// Counts anew. True when the count is exact: nothing came to be held while it was made, else that may be counted twice.
-    async fn count(&self, key: Key) -> Result<bool, meta::Error> {
-        let before = {
-            let mut under_way = lock(&self.under_way);
-            let (counting, since) = under_way.counting.entry(key).or_default();
-            *counting += 1;
-            *since
+    async fn count(&self, key: Key) -> Result<(Arc<Held>, bool), meta::Error> {
+        let counting = Counting::begin(self, key);
+        let Holdings { repositories, images, bytes } = match key {
+            Key::Account(account) => self.meta.account_holdings(account).await?,
+            Key::Repository(repository) => self.meta.repository_holdings(repository).await?,
         };
-        let counted = match key {
-            Key::Account(account) => self.meta.account_holdings(account).await,
-            Key::Repository(repository) => self.meta.repository_holdings(repository).await,
-        };
-        let mut under_way = lock(&self.under_way);
-        let mut since = More::default();
-        if let Some((counting, settled)) = under_way.counting.get_mut(&key) {
-            (*counting, since) = (*counting - 1, *settled);
-            if *counting == 0 {
-                under_way.counting.remove(&key);
+        let under_way = lock(&self.under_way);
+        let settled = counting.settled(&under_way);
+        let held = Arc::new(Held {
+            repositories: AtomicU64::new(repositories + settled.repositories),
+            images: AtomicU64::new(images + settled.images),
+            bytes: AtomicU64::new(bytes + settled.bytes),
+        });
+        self.held.insert(key, held.clone());
+        drop(under_way);
+        Ok((held, settled.is_nothing()))
+    }
+}
+
+/// A count that is being made: what comes to be held meanwhile is noted.
+struct Counting<'a> {
+    quotas: &'a Quotas,
+    key: Key,
+    /// What had been noted before it began.
+    before: More,
+}
+
+impl<'a> Counting<'a> {
+    fn begin(quotas: &'a Quotas, key: Key) -> Self {
+        let mut under_way = lock(&quotas.under_way);
+        let (counts, settled) = under_way.counting.entry(key).or_default();
+        *counts += 1;
+        Self { quotas, key, before: *settled }
+    }
+
+    fn settled(&self, under_way: &UnderWay) -> More {
+        let mut settled = under_way.counting.get(&self.key).map(|(_, settled)| *settled).unwrap_or_default();
+        settled.take_away(self.before);
+        settled
+    }
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        let mut under_way = lock(&self.quotas.under_way);
+        if let Some((counts, _)) = under_way.counting.get_mut(&self.key) {
+            *counts -= 1;
+            if *counts == 0 {
+                under_way.counting.remove(&self.key);
             }
         }
-        since.take_away(before);
-        let Holdings { repositories, images, bytes } = counted?;
-        let held = Held {
-            repositories: AtomicU64::new(repositories + since.repositories),
-            images: AtomicU64::new(images + since.images),
-            bytes: AtomicU64::new(bytes + since.bytes),
-        };
-        self.held.insert(key, Arc::new(held));
-        Ok(since.is_nothing())
     }
 }
 
@@ -261,6 +291,11 @@ impl Taken {
 }
 
 impl Room {
+    /// The upload brings a blob of so many bytes that the repository has already.
+    pub(super) const fn needs_none_for(&mut self, bytes: u64) {
+        self.free = bytes;
+    }
+
     /// Room for so many bytes in all, if there is not so much already.
     pub(super) async fn reach(
         &mut self,
@@ -268,6 +303,7 @@ impl Room {
         repository: &Repository,
         bytes: u64,
     ) -> Result<(), Error> {
+        let bytes = bytes.saturating_sub(self.free);
         let Some(missing) = bytes.checked_sub(self.bytes).filter(|missing| *missing > 0) else { return Ok(()) };
         if !quotas.is_any(repository) {
             return Ok(());
@@ -283,6 +319,7 @@ impl Room {
 
     /// What was announced and did not come is for others.
     pub(super) fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.saturating_sub(self.free);
         if let (Some(taken), Some(surplus)) = (&mut self.taken, self.bytes.checked_sub(bytes)) {
             taken.shrink(surplus);
             self.bytes = bytes;

@@ -139,7 +139,13 @@ impl Hosted {
             }
             let session = this.session(&upload).await?;
             let mut place = session.take(&upload)?;
-            let open = this.open(&upload, &mut place).await?;
+            let mut open = this.open(&upload, &mut place).await?;
+            // What is there already is pushed again without more room.
+            if this.inner.quotas.is_any(&upload.repository)
+                && let Ok(Some(link)) = this.inner.meta.blob_link(upload.repository.id, &digest).await
+            {
+                open.room.needs_none_for(link.size);
+            }
             let way = match this.way(&upload, &open, &digest, more).await {
                 Ok(way) => way,
                 Err(error) => {
