@@ -56,7 +56,7 @@ pub(super) struct Room {
 }
 
 /// Counts before a refusal, where others' uploads end while it is counted.
-const COUNTS: usize = 3;
+const COUNTS: usize = 20;
 
 /// `None` is without limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
