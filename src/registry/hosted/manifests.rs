@@ -79,7 +79,8 @@ impl Hosted {
         let more = More { repositories: 0, images: 1, bytes: manifest.content.len() as u64 };
         let room = if is_new { Some(self.inner.quotas.take(repository, more).await?) } else { None };
         let (this, repository) = (self.clone(), repository.clone());
-        let (id, name, subject) = (repository.id, repository.name, manifest.subject);
+        let (qualified, subject) = (repository.qualified(), manifest.subject);
+        let (id, name) = (repository.id, repository.name);
         let principal = principal.to_owned();
         let put = self.carry_out(async move {
             let put = this.inner.meta.put_manifest(id, &manifest, &writes, &principal, now_ms()).await;
@@ -96,7 +97,7 @@ impl Hosted {
                 reason: format!("{digest} has {found} bytes, which is not what it says"),
             }),
             Put::Immutable(tag) => Err(Error::ImmutableTag { repository: name, tag }),
-            Put::NoRepository => Err(NameError::Unknown(name).into()),
+            Put::NoRepository => Err(NameError::Unknown(qualified).into()),
         }
     }
 

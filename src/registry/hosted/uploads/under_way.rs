@@ -34,7 +34,7 @@ impl Hosted {
         }
         match begun {
             Begun::Begun => Ok(()),
-            Begun::NoRepository => Err(crate::registry::NameError::Unknown(repository.name.clone()).into()),
+            Begun::NoRepository => Err(crate::registry::NameError::Unknown(repository.qualified()).into()),
             Begun::TooManyInRepository => Err(Error::TooManyUploads {
                 what: format!("repository {}", repository.name),
                 limit: limits.of_repository,
