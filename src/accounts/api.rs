@@ -125,12 +125,12 @@ impl Api {
                 if row.password.is_some() {
                     return Err(Error::HasPassword(row.name));
                 }
-                accounts.put_password(&row, password.expose()).await?;
+                accounts.make_password(&row, password.expose()).await?;
                 Ok(Output::LoginProfile { user: row.name, created_at_ms: now_ms() })
             }
             Operation::ChangePassword(name, password) => {
                 let row = with_password(accounts.find_changeable(account, &Entity::user(name)).await?)?;
-                accounts.put_password(&row, password.expose()).await?;
+                accounts.change_password(&row, password.expose()).await?;
                 Ok(Output::Done)
             }
             Operation::GetPassword(name) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::Error;
 use crate::auth::{AccessKey, Enrolment};
 use crate::iam::{Entity, EntityKind, MAX_TAGS, ManagedPolicy, Page, PolicyName};
-use crate::meta::{Meta, PrincipalKind, PrincipalRow, RoleColumns};
+use crate::meta::{Made, Meta, PasswordNow, PrincipalKind, PrincipalRow, RoleColumns};
 use crate::oci::AccountId;
 use crate::policy::{Document, Kind};
 
@@ -75,14 +75,11 @@ impl Accounts {
             EntityKind::User => ("UsersPerAccount", MAX_USERS),
             EntityKind::Role => ("RolesPerAccount", MAX_ROLES),
         };
-        if self.meta.count_principals(&account, kind).await? >= most {
-            return Err(Error::TooMany { what, most });
+        match self.enrolment.make(account, kind, entity.name.as_str(), tags, role, most).await? {
+            Made::New(_) => self.find(account, entity).await,
+            Made::TooMany => Err(Error::TooMany { what, most }),
+            Made::IsThere | Made::NoOwner => Err(Error::IsThere(entity.clone())),
         }
-        let made = self.enrolment.make(account, kind, entity.name.as_str(), tags, role).await?;
-        if made.is_none() {
-            return Err(Error::IsThere(entity.clone()));
-        }
-        self.find(account, entity).await
     }
 
     /// One that has nothing of its own any more.
@@ -107,10 +104,13 @@ impl Accounts {
     }
 
     pub async fn make_access_key(&self, row: &PrincipalRow) -> Result<AccessKey, Error> {
-        if self.meta.access_keys(row.id).await?.len() >= MAX_ACCESS_KEYS {
-            return Err(Error::TooMany { what: "AccessKeysPerUser", most: MAX_ACCESS_KEYS as u64 });
+        match self.enrolment.make_access_key(row.id, MAX_ACCESS_KEYS).await? {
+            Made::New(key) => Ok(key),
+            Made::TooMany | Made::IsThere => {
+                Err(Error::TooMany { what: "AccessKeysPerUser", most: MAX_ACCESS_KEYS as u64 })
+            }
+            Made::NoOwner => Err(gone(row)),
         }
-        Ok(self.enrolment.make_access_key(row.id).await?)
     }
 
     /// Of this user.
@@ -132,12 +132,25 @@ impl Accounts {
         self.remove_access_key_of(&row, id).await
     }
 
+    /// One that is there, or none, is replaced.
     pub async fn put_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
-        Ok(self.enrolment.put_password(row.id, password).await?)
+        self.enrolment.put_password(row.id, password, PasswordNow::IsOrIsNot).await?;
+        Ok(())
+    }
+
+    pub async fn make_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+        let is_made = self.enrolment.put_password(row.id, password, PasswordNow::IsNot).await?;
+        if is_made { Ok(()) } else { Err(Error::HasPassword(row.name.clone())) }
+    }
+
+    pub async fn change_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+        let is_changed = self.enrolment.put_password(row.id, password, PasswordNow::Is).await?;
+        if is_changed { Ok(()) } else { Err(Error::NoPassword(row.name.clone())) }
     }
 
     pub async fn remove_password(&self, row: &PrincipalRow) -> Result<(), Error> {
-        Ok(self.meta.put_password(row.id, None).await?)
+        let is_gone = self.meta.put_password(row.id, None, PasswordNow::Is).await?;
+        if is_gone { Ok(()) } else { Err(Error::NoPassword(row.name.clone())) }
     }
 
     /// Names and documents, in order of names. Those that come with the program have no document here.
@@ -184,12 +197,20 @@ impl Accounts {
     }
 
     async fn put(&self, row: &PrincipalRow, name: &str, document: &str) -> Result<(), Error> {
-        let policies = self.meta.principal_policies(row.id).await?;
-        let is_new = !policies.iter().any(|(other, _)| other == name);
-        if is_new && policies.len() >= MAX_POLICIES {
-            return Err(Error::TooMany { what: "PoliciesPerEntity", most: MAX_POLICIES as u64 });
+        let policy = (name.to_owned(), document.to_owned());
+        match self.meta.put_principal_policy(row.id, &policy, MAX_POLICIES).await? {
+            Made::New(()) | Made::IsThere => Ok(()),
+            Made::TooMany => Err(Error::TooMany { what: "PoliciesPerEntity", most: MAX_POLICIES as u64 }),
+            Made::NoOwner => Err(gone(row)),
         }
-        Ok(self.meta.put_principal_policy(row.id, &(name.to_owned(), document.to_owned())).await?)
+    }
+}
+
+/// It was there when it was looked up.
+fn gone(row: &PrincipalRow) -> Error {
+    match super::describe::entity(row) {
+        Some(entity) => Error::NoEntity(entity),
+        None => Error::NoAccessKey(row.name.clone()),
     }
 }
 

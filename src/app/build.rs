@@ -9,7 +9,7 @@ use crate::accounts::{self, Accounts};
 use crate::auth::{Authenticator, Certificates, Enrolment, Keyring};
 use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, TelemetrySettings, UpstreamSettings};
-use crate::meta::Meta;
+use crate::meta::{Connections, Meta};
 use crate::metering::Meter;
 use crate::policy::Authorizer;
 use crate::registry::{Registries, Registry, Upstreams};
@@ -76,10 +76,15 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     Ok(Core { metrics, meta, meter, cache, registry, keyring, authenticator, authorizer, accounts })
 }
 
+pub(super) const fn connections(settings: &Settings) -> Connections {
+    Connections { reads: settings.meta.read_connections, writes: settings.meta.write_connections }
+}
+
 pub(super) async fn meta(settings: &Settings) -> Result<Meta, Error> {
+    let connections = connections(settings);
     Ok(match &settings.meta.url {
-        Some(url) => Meta::open_postgres(url.expose()).await?,
-        None => Meta::open(&settings.data.join("entrepot.db")).await?,
+        Some(url) => Meta::open_postgres(url.expose(), connections).await?,
+        None => Meta::open_with(&settings.data.join("entrepot.db"), connections).await?,
     })
 }
 

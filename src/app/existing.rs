@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::Error;
-use super::identities;
+use super::{build, identities};
 use crate::auth::Keyring;
 use crate::config::Settings;
 use crate::meta::Meta;
@@ -57,9 +57,10 @@ impl Existing {
     }
 
     pub(super) async fn meta(&self) -> Result<Meta, Error> {
+        let connections = build::connections(&self.settings);
         Ok(match &self.settings.meta.url {
-            Some(url) => Meta::open_existing_postgres(url.expose()).await?,
-            None => Meta::open_existing(&self.database()).await?,
+            Some(url) => Meta::open_existing_postgres(url.expose(), connections).await?,
+            None => Meta::open_existing(&self.database(), connections).await?,
         })
     }
 

@@ -23,6 +23,12 @@ pub const SCRUB: &str = "scrub";
 /// Writes down what was used and what repositories hold.
 pub const STOCK: &str = "usage";
 
+/// Lets go of uploads that have ended, or gone on, at another replica.
+pub const UPLOADS: &str = "uploads";
+
+/// For so long the file of such an upload stays.
+const UPLOADS_EVERY: Duration = Duration::from_secs(60);
+
 pub(super) fn jobs(settings: &Settings, core: &Core) -> Jobs {
     let (hosted, cache) = (core.registry.hosted().clone(), core.cache.clone());
     let (rate, every) = (settings.hosted.scrub_rate, settings.hosted.scrub_every);
@@ -74,7 +80,18 @@ pub(super) fn jobs(settings: &Settings, core: &Core) -> Jobs {
             stock.map(|stock| json!(stock)).map_err(|error| error.to_string())
         }
     };
+    let uploads = {
+        let hosted = core.registry.hosted().clone();
+        move |_, _| {
+            let hosted = hosted.clone();
+            async move {
+                let gone = hosted.let_go_of_uploads().await.map_err(|error| error.to_string())?;
+                Ok(json!({ "uploads": gone }))
+            }
+        }
+    };
     Jobs::new(vec![
+        Job::new(UPLOADS, Some(UPLOADS_EVERY), uploads),
         Job::new(RECLAIM, Some(settings.hosted.reclaim_every), reclaim),
         Job::new(PREVIEW, None, preview),
         Job::new(SCRUB, Some(every).filter(|every| *every > Duration::ZERO), scrub),

@@ -9,7 +9,8 @@ use super::proof::{
 };
 use crate::config::{RoleSettings, UserSettings};
 use crate::meta::{
-    self, AccessKeyRow, Meta, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, RoleColumns, now_ms,
+    self, AccessKeyRow, Made, Meta, NamedPolicy, NewPrincipal, PasswordNow, PrincipalId, PrincipalKind, PrincipalRow,
+    RoleColumns, now_ms,
 };
 use crate::oci::AccountId;
 use crate::storage::joined;
@@ -70,7 +71,7 @@ impl Enrolment {
                 Some(password) => Some(hash(password.expose()).await?),
                 None => None,
             };
-            self.meta.put_password(id, password.as_deref()).await?;
+            self.meta.put_password(id, password.as_deref(), PasswordNow::IsOrIsNot).await?;
         }
         // Rules may share a role, with each other and with the file's own: it has the policies of all of them.
         let mut wanted: BTreeMap<(AccountId, &str), Vec<NamedPolicy>> = BTreeMap::new();
@@ -106,9 +107,16 @@ impl Enrolment {
                 return Ok(None);
             }
         }
-        let id = self.put(self.account, PrincipalKind::User, name, false).await?;
-        self.meta.put_principal_policy(id, &(preset.to_owned(), String::new())).await?;
-        Ok(Some(self.make_access_key(id).await?))
+        // Of several replicas that start at once, one makes it.
+        let (tags, role) = (BTreeMap::new(), RoleColumns::default());
+        let Made::New(id) = self.make(self.account, PrincipalKind::User, name, tags, &role, u64::MAX).await? else {
+            return Ok(None);
+        };
+        self.meta.put_principal_policy(id, &(preset.to_owned(), String::new()), usize::MAX).await?;
+        match self.make_access_key(id, 1).await? {
+            Made::New(key) => Ok(Some(key)),
+            Made::IsThere | Made::TooMany | Made::NoOwner => Ok(None),
+        }
     }
 
     async fn put(
@@ -122,7 +130,7 @@ impl Enrolment {
         Ok(self.meta.put_principal(&new, now_ms()).await?)
     }
 
-    /// `None` when there is one of the name already.
+    /// A user or role of an account that then has `most` of the kind, at the most.
     pub async fn make(
         &self,
         account: AccountId,
@@ -130,21 +138,37 @@ impl Enrolment {
         name: &str,
         tags: BTreeMap<String, String>,
         role: &RoleColumns,
-    ) -> Result<Option<PrincipalId>, EnrolmentError> {
+        most: u64,
+    ) -> Result<Made<PrincipalId>, EnrolmentError> {
         let new = NewPrincipal { account, kind, name: name.to_owned(), declared: false, tags };
-        Ok(self.meta.make_principal(&new, role, now_ms()).await?)
+        Ok(self.meta.make_principal(&new, role, most, now_ms()).await?)
     }
 
-    /// A new key. Its secret is told here and never again.
-    pub async fn make_access_key(&self, principal: PrincipalId) -> Result<AccessKey, EnrolmentError> {
+    /// A new key of a principal who then has `most` of them, at the most. Its secret is told here and never again.
+    pub async fn make_access_key(
+        &self,
+        principal: PrincipalId,
+        most: usize,
+    ) -> Result<Made<AccessKey>, EnrolmentError> {
         let key = AccessKey::generate(AccessKeyKind::LongTerm)?;
-        self.put_access_key(principal, &key.id, &key.secret).await?;
-        Ok(key)
+        let row = self.access_key_row(principal, &key.id, &key.secret)?;
+        Ok(match self.meta.make_access_key(&row, most).await? {
+            Made::New(()) => Made::New(key),
+            Made::IsThere => Made::IsThere,
+            Made::TooMany => Made::TooMany,
+            Made::NoOwner => Made::NoOwner,
+        })
     }
 
-    pub async fn put_password(&self, principal: PrincipalId, password: &str) -> Result<(), EnrolmentError> {
+    /// False, and nothing changes, when there is a password where there must be none, or the other way round.
+    pub async fn put_password(
+        &self,
+        principal: PrincipalId,
+        password: &str,
+        now: PasswordNow,
+    ) -> Result<bool, EnrolmentError> {
         let hash = hash(password).await?;
-        Ok(self.meta.put_password(principal, Some(&hash)).await?)
+        Ok(self.meta.put_password(principal, Some(&hash), now).await?)
     }
 
     pub async fn all(&self) -> Result<Vec<PrincipalRow>, EnrolmentError> {
@@ -160,9 +184,12 @@ impl Enrolment {
     }
 
     async fn put_access_key(&self, principal: PrincipalId, id: &str, secret: &str) -> Result<(), EnrolmentError> {
+        Ok(self.meta.put_access_key(&self.access_key_row(principal, id, secret)?).await?)
+    }
+
+    fn access_key_row(&self, principal: PrincipalId, id: &str, secret: &str) -> Result<AccessKeyRow, EnrolmentError> {
         let sealed = seal(&self.keyring, Purpose::AccessKeySecrets, id.as_bytes(), secret.as_bytes())?;
-        let key = AccessKeyRow { id: id.to_owned(), principal, sealed, created_at_ms: now_ms() };
-        Ok(self.meta.put_access_key(&key).await?)
+        Ok(AccessKeyRow { id: id.to_owned(), principal, sealed, created_at_ms: now_ms() })
     }
 }
 

@@ -10,7 +10,7 @@ use super::authenticator::now;
 use super::proof::{Keyring, PasswordCost, hash_password, issue_session};
 use super::{Authenticator, Certificates, Claim, Identity, Means, NotRead, Refusal, SignatureRules, Signer};
 use crate::config::{AuthSettings, Challenge};
-use crate::meta::{Meta, NewPrincipal, PrincipalKind};
+use crate::meta::{Meta, NewPrincipal, PasswordNow, PrincipalKind};
 use crate::oci::AccountId;
 
 pub(super) const FAILURES: u32 = 3;
@@ -27,7 +27,9 @@ pub(super) async fn authenticator(folder: &Path) -> (Authenticator, AccountId) {
         tags: Default::default(),
     };
     let ann = meta.put_principal(&new(PrincipalKind::User, "ann"), 1).await.unwrap();
-    meta.put_password(ann, Some(&hash_password("right", PasswordCost::default()).unwrap())).await.unwrap();
+    meta.put_password(ann, Some(&hash_password("right", PasswordCost::default()).unwrap()), PasswordNow::IsNot)
+        .await
+        .unwrap();
     meta.put_principal(&new(PrincipalKind::Role, "ci"), 1).await.unwrap();
     let settings = AuthSettings {
         required: true,

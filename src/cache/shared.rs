@@ -155,7 +155,7 @@ impl Shared {
     /// What the bucket has is not what it should be: nobody takes it from there until it was fetched again.
     pub(super) async fn lose(&self, digest: &Digest) {
         tracing::error!(%digest, "the bucket has wrong bytes for a blob; it will be fetched from upstream again");
-        if let Err(error) = self.inner.meta.lose_blob(digest, now_ms()).await {
+        if let Err(error) = self.inner.meta.lose_pulled_blob(digest, now_ms()).await {
             tracing::warn!(%error, %digest, "that could not be written down");
         }
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::key::{Fallback, Key, Kind, Section};
 use super::reader::Reader;
 use super::{show, value};
+use crate::oci::MAX_DESCRIPTORS;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostedSettings {
@@ -17,6 +18,12 @@ pub struct HostedSettings {
     /// Bytes of the largest manifest. Default 4 MiB.
     #[serde(serialize_with = "show::size")]
     pub max_manifest: u64,
+    /// Objects that one manifest may refer to. Default 1,000.
+    pub max_references: u64,
+    /// Uploads under way to one repository. Default 1,000.
+    pub max_uploads: u64,
+    /// Uploads under way of one user or role. Default 5,000.
+    pub max_uploads_by_client: u64,
     /// Quotas of each repository. `None` is without limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_repository_images: Option<u64>,
@@ -81,6 +88,26 @@ pub(super) static SECTION: Section = Section {
             kind: Kind::Size { min: 4 << 20, max: MAX_MANIFEST_BYTES },
             fallback: Fallback::Value(r#""4MiB""#),
             meaning: "The largest manifest that is taken.",
+        },
+        Key {
+            name: "max_references",
+            kind: Kind::Count { min: 1, max: MAX_DESCRIPTORS as u64 },
+            fallback: Fallback::Value("1000"),
+            meaning: "The most layers, configs and manifests that one manifest may refer to, each counted once. Images have at most 127 \
+                      layers; indexes and caches some hundred entries.",
+        },
+        Key {
+            name: "max_uploads",
+            kind: Kind::Count { min: 1, max: 1_000_000 },
+            fallback: Fallback::Value("1000"),
+            meaning: "The most uploads that may be under way to one repository. Where there are so many, those that nobody has gone on with \
+                      for an hour are given up.",
+        },
+        Key {
+            name: "max_uploads_by_client",
+            kind: Kind::Count { min: 1, max: 1_000_000 },
+            fallback: Fallback::Value("5000"),
+            meaning: "The same for one user or role, whatever the repositories; on an open listener for everybody together.",
         },
         Key {
             name: "max_repository_images",
@@ -158,6 +185,9 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<HostedSettings> {
     let create_on_push = reader.get("create_on_push", value::flag);
     let require_references = reader.get("require_references", value::flag);
     let max_manifest = reader.get("max_manifest", value::size);
+    let max_references = reader.get("max_references", value::count);
+    let max_uploads = reader.get("max_uploads", value::count);
+    let max_uploads_by_client = reader.get("max_uploads_by_client", value::count);
     let max_repository_images = reader.optional("max_repository_images", value::count);
     let max_repository_bytes = reader.optional("max_repository_bytes", value::size);
     let upload_ttl = reader.get("upload_ttl", value::duration);
@@ -173,6 +203,9 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<HostedSettings> {
         create_on_push: create_on_push?,
         require_references: require_references?,
         max_manifest: max_manifest?,
+        max_references: max_references?,
+        max_uploads: max_uploads?,
+        max_uploads_by_client: max_uploads_by_client?,
         max_repository_images: max_repository_images?,
         max_repository_bytes: max_repository_bytes?,
         upload_ttl: upload_ttl?,

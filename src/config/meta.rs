@@ -7,11 +7,15 @@ use super::key::{Fallback, Key, Kind, Section};
 use super::reader::Reader;
 use super::{show, value};
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MetaSettings {
     /// `postgres://…`; without it SQLite inside the process.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "show::database")]
     pub url: Option<Secret>,
+    /// Connections for reading. Default 5.
+    pub read_connections: u32,
+    /// Connections for writing, to PostgreSQL. Default 4.
+    pub write_connections: u32,
 }
 
 pub(super) static SECTION: Section = Section {
@@ -29,6 +33,19 @@ pub(super) static SECTION: Section = Section {
             kind: Kind::Path,
             fallback: Fallback::Unset,
             meaning: "A file with the URL in one line, in place of `url`.",
+        },
+        Key {
+            name: "read_connections",
+            kind: Kind::Count { min: 1, max: 1_000 },
+            fallback: Fallback::Value("5"),
+            meaning: "Connections to the database that only read, so that pulls do not wait for pushes. A replica has these, those for \
+                      writing and one more: together they must stay below what PostgreSQL takes (`max_connections`).",
+        },
+        Key {
+            name: "write_connections",
+            kind: Kind::Count { min: 1, max: 1_000 },
+            fallback: Fallback::Value("4"),
+            meaning: "Connections to PostgreSQL that write. SQLite has one writer.",
         },
     ],
 };
@@ -49,5 +66,12 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<MetaSettings> {
         reader.report(key, "must begin with postgres://; leave it out for SQLite");
         return None;
     }
-    Some(MetaSettings { url: url.as_deref().map(Secret::new) })
+    let read_connections = reader.get("read_connections", value::count);
+    let write_connections = reader.get("write_connections", value::count);
+    let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    Some(MetaSettings {
+        url: url.as_deref().map(Secret::new),
+        read_connections: count(read_connections?),
+        write_connections: count(write_connections?),
+    })
 }

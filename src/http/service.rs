@@ -47,7 +47,7 @@ impl Service {
         let span = record.span();
         let answered = self.answer(&parts, body, &mut record).instrument(span).await;
         let mut response = answered.unwrap_or_else(|failure| {
-            record.failed(&failure.message);
+            record.failed(failure.logged());
             oci::refuse(&failure, record.request_id())
         });
         if response.body().is_too_much() {

@@ -7,6 +7,7 @@ use super::clock::now_ms;
 use super::database::Meta;
 use super::error::Error;
 use super::identities::{COLUMNS, Columns, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, principal};
+use super::scope::Scope;
 use crate::oci::AccountId;
 
 /// What only roles have.
@@ -15,6 +16,25 @@ pub struct RoleColumns {
     pub trust: Option<String>,
     pub description: Option<String>,
     pub longest_session_s: Option<u32>,
+}
+
+/// What came of making something of which there is one of a name, and so many at the most. Unless it is new, nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made<T> {
+    New(T),
+    /// There is one of this name.
+    IsThere,
+    TooMany,
+    /// What it would belong to is gone.
+    NoOwner,
+}
+
+/// Whether there must be a password already for it to be put, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordNow {
+    Is,
+    IsNot,
+    IsOrIsNot,
 }
 
 /// What keeps a principal from being removed.
@@ -26,14 +46,24 @@ pub enum StillHas {
 }
 
 impl Meta {
-    /// `None` when there is one of the name.
+    /// A user or role of an account that then has `most` of the kind, at the most.
     pub async fn make_principal(
         &self,
         new: &NewPrincipal,
         role: &RoleColumns,
+        most: u64,
         now_ms: i64,
-    ) -> Result<Option<PrincipalId>, Error> {
-        let mut writing = self.write().await?;
+    ) -> Result<Made<PrincipalId>, Error> {
+        let mut writing = self.write(Scope::Principals(new.account)).await?;
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM principal WHERE account = $1 AND kind = $2")
+            .bind(new.account.as_str())
+            .bind(new.kind.name())
+            .fetch_one(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        if u64::try_from(count).unwrap_or_default() >= most {
+            return Ok(Made::TooMany);
+        }
         let tags = serde_json::to_string(&new.tags).unwrap_or_else(|_| "{}".to_owned());
         let id: Option<i64> = sqlx::query_scalar(
             "INSERT INTO principal (account, kind, name, declared, epoch, tags, created_at_ms, trust, description, longest_session_s) \
@@ -51,9 +81,10 @@ impl Meta {
         .fetch_optional(writing.connection())
         .await
         .map_err(Error::Query)?;
+        let Some(id) = id else { return Ok(Made::IsThere) };
         writing.announce(Change::Principals).await?;
         writing.commit().await?;
-        Ok(id.map(PrincipalId))
+        Ok(Made::New(PrincipalId(id)))
     }
 
     /// Of one account and kind, in order of names, after `after`.
@@ -78,19 +109,9 @@ impl Meta {
         rows.into_iter().map(principal).collect()
     }
 
-    pub async fn count_principals(&self, account: &AccountId, kind: PrincipalKind) -> Result<u64, Error> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM principal WHERE account = $1 AND kind = $2")
-            .bind(account.as_str())
-            .bind(kind.name())
-            .fetch_one(&self.pool)
-            .await
-            .map_err(Error::Query)?;
-        Ok(u64::try_from(count).unwrap_or_default())
-    }
-
     /// Removes a principal that has nothing of its own; else says what it has.
     pub async fn remove_bare_principal(&self, id: PrincipalId) -> Result<Result<(), StillHas>, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Principal(id)).await?;
         for (statement, what) in [
             ("SELECT COUNT(*) FROM access_key WHERE principal_id = $1", StillHas::AccessKeys),
             ("SELECT COUNT(*) FROM principal WHERE id = $1 AND password IS NOT NULL", StillHas::Password),
@@ -109,10 +130,18 @@ impl Meta {
         Ok(Ok(()))
     }
 
-    /// `None` takes the password away.
-    pub async fn put_password(&self, id: PrincipalId, hash: Option<&str>) -> Result<(), Error> {
-        let mut writing = self.write().await?;
-        sqlx::query("UPDATE principal SET password = $2, password_at_ms = $3 WHERE id = $1")
+    /// `None` takes the password away. False, and nothing changes, when it is not as `now` says.
+    pub async fn put_password(&self, id: PrincipalId, hash: Option<&str>, now: PasswordNow) -> Result<bool, Error> {
+        let mut writing = self.write(Scope::Principal(id)).await?;
+        let statement = format!(
+            "UPDATE principal SET password = $2, password_at_ms = $3 WHERE id = $1{}",
+            match now {
+                PasswordNow::Is => " AND password IS NOT NULL",
+                PasswordNow::IsNot => " AND password IS NULL",
+                PasswordNow::IsOrIsNot => "",
+            }
+        );
+        let put = sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(id.0)
             .bind(hash)
             .bind(hash.map(|_| now_ms()))
@@ -120,12 +149,13 @@ impl Meta {
             .await
             .map_err(Error::Query)?;
         writing.announce(Change::Principals).await?;
-        writing.commit().await
+        writing.commit().await?;
+        Ok(put.rows_affected() > 0)
     }
 
     /// Every token that was given to the principal is worthless from now on.
     pub async fn revoke_tokens(&self, id: PrincipalId) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         sqlx::query("UPDATE principal SET epoch = epoch + 1 WHERE id = $1")
             .bind(id.0)
             .execute(writing.connection())
@@ -137,7 +167,7 @@ impl Meta {
 
     /// `None`: nobody may assume the role.
     pub async fn put_trust(&self, id: PrincipalId, trust: Option<&str>) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Principal(id)).await?;
         let update = sqlx::query("UPDATE principal SET trust = $2 WHERE id = $1").bind(id.0).bind(trust);
         update.execute(writing.connection()).await.map_err(Error::Query)?;
         writing.announce(Change::Principals).await?;
@@ -152,9 +182,8 @@ impl Meta {
         remove: &[String],
         most: usize,
     ) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
-        let select = format!("SELECT tags FROM principal WHERE id = $1{}", self.for_update());
-        let kept: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(select))
+        let mut writing = self.write(Scope::Principal(id)).await?;
+        let kept: Option<String> = sqlx::query_scalar("SELECT tags FROM principal WHERE id = $1")
             .bind(id.0)
             .fetch_optional(writing.connection())
             .await
@@ -178,7 +207,7 @@ impl Meta {
 
     /// False when the principal has no such key.
     pub async fn remove_access_key_of(&self, principal: PrincipalId, id: &str) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let delete =
             sqlx::query("DELETE FROM access_key WHERE id = $1 AND principal_id = $2").bind(id).bind(principal.0);
         let done = delete.execute(writing.connection()).await.map_err(Error::Query)?;
@@ -205,23 +234,25 @@ mod tests {
             const OURS: &str = "000000000000";
             let none = RoleColumns::default();
             let make = async |account: &str, kind, name: &str| {
-                meta.make_principal(&new(account, kind, name), &none, 100).await.unwrap()
+                meta.make_principal(&new(account, kind, name), &none, 3, 100).await.unwrap()
             };
-            let ann = make(OURS, PrincipalKind::User, "ann").await.unwrap();
-            assert_eq!(make(OURS, PrincipalKind::User, "ann").await, None);
+            let id = |made| if let Made::New(id) = made { id } else { panic!("{made:?}") };
+            let ann = id(make(OURS, PrincipalKind::User, "ann").await);
+            assert_eq!(make(OURS, PrincipalKind::User, "ann").await, Made::IsThere);
             for (account, kind, name) in [
                 (OURS, PrincipalKind::User, "Bob"),
                 (OURS, PrincipalKind::User, "cid"),
                 ("111111111111", PrincipalKind::User, "ann"),
             ] {
-                assert!(make(account, kind, name).await.is_some());
+                id(make(account, kind, name).await);
             }
+            assert_eq!(make(OURS, PrincipalKind::User, "dan").await, Made::TooMany);
             let role = RoleColumns {
                 trust: Some("{}".to_owned()),
                 description: Some("d".to_owned()),
                 longest_session_s: Some(7200),
             };
-            let ci = meta.make_principal(&new(OURS, PrincipalKind::Role, "ann"), &role, 100).await.unwrap().unwrap();
+            let ci = id(meta.make_principal(&new(OURS, PrincipalKind::Role, "ann"), &role, 3, 100).await.unwrap());
             let account = OURS.parse().unwrap();
             let names = async |kind, after, limit| {
                 let rows = meta.principals_of(&account, kind, after, limit).await.unwrap();
@@ -230,7 +261,6 @@ mod tests {
             assert_eq!(names(PrincipalKind::User, None, 10).await, ["Bob", "ann", "cid"], "by bytes");
             assert_eq!(names(PrincipalKind::User, Some("Bob"), 1).await, ["ann"]);
             assert_eq!(names(PrincipalKind::Role, None, 10).await, ["ann"]);
-            assert_eq!(meta.count_principals(&account, PrincipalKind::User).await.unwrap(), 3);
 
             let row = meta.principal_by_id(ci).await.unwrap().unwrap();
             assert_eq!((row.trust.as_deref(), row.longest_session_s, row.created_at_ms), (Some("{}"), Some(7200), 100));
@@ -250,14 +280,17 @@ mod tests {
             // It goes when it has nothing any more.
             let key = AccessKeyRow { id: "AKIA".to_owned(), principal: ann, sealed: String::new(), created_at_ms: 1 };
             meta.put_access_key(&key).await.unwrap();
-            meta.put_password(ann, Some("hash")).await.unwrap();
+            assert!(meta.put_password(ann, Some("hash"), PasswordNow::IsOrIsNot).await.unwrap());
             assert!(meta.principal_by_id(ann).await.unwrap().unwrap().password_at_ms.is_some());
-            meta.put_principal_policy(ann, &("p".to_owned(), String::new())).await.unwrap();
+            meta.put_principal_policy(ann, &("p".to_owned(), String::new()), 1).await.unwrap();
+            let other = ("q".to_owned(), String::new());
+            assert_eq!(meta.put_principal_policy(ann, &other, 1).await.unwrap(), Made::TooMany);
+            assert_eq!(meta.put_principal_policy(PrincipalId(-1), &other, 1).await.unwrap(), Made::NoOwner);
             assert_eq!(meta.remove_bare_principal(ann).await.unwrap(), Err(StillHas::AccessKeys));
             assert!(!meta.remove_access_key_of(ci, "AKIA").await.unwrap(), "it is not theirs");
             assert!(meta.remove_access_key_of(ann, "AKIA").await.unwrap());
             assert_eq!(meta.remove_bare_principal(ann).await.unwrap(), Err(StillHas::Password));
-            meta.put_password(ann, None).await.unwrap();
+            assert!(meta.put_password(ann, None, PasswordNow::Is).await.unwrap());
             assert_eq!(meta.remove_bare_principal(ann).await.unwrap(), Err(StillHas::Policies));
             meta.remove_principal_policy(ann, "p").await.unwrap();
             let before = meta.principal_by_id(ann).await.unwrap().unwrap();
@@ -266,7 +299,7 @@ mod tests {
 
             // Another of the same name does not inherit the tokens of the first.
             let again = new(OURS, PrincipalKind::User, "ann");
-            let again = meta.make_principal(&again, &none, 101).await.unwrap().unwrap();
+            let again = id(meta.make_principal(&again, &none, 3, 101).await.unwrap());
             let after = meta.principal_by_id(again).await.unwrap().unwrap();
             assert_ne!(after.epoch, before.epoch);
         })

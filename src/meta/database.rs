@@ -1,6 +1,7 @@
 //! Opening the database, bringing its schema up to date, and taking turns to write.
 //!
-//! SQLite and PostgreSQL understand the same statements here; what differs is in this file.
+//! SQLite and PostgreSQL understand the same statements here; what differs is in this file and in `table.rs`. Reads and writes have
+//! connections of their own, so that nobody waits for a push to read; the connections for reading refuse to write.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -10,24 +11,36 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Executor, SqlSafeStr, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::changes::{Announcements, Change, Changes};
 use super::error::Error;
+use super::scope::{Scope, Turns};
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Meta {
+    /// For reading.
     pub(super) pool: AnyPool,
-    dialect: Dialect,
+    writes: AnyPool,
+    pub(super) dialect: Dialect,
     /// SQLite lets one write at a time; those who wait do so in order of arrival.
     writers: Arc<Semaphore>,
+    turns: Arc<Turns>,
     announcements: Announcements,
 }
 
+/// How many connections a process may have to PostgreSQL, beside the one on which it listens. SQLite's are in the process: it has as
+/// many for reading, and one to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dialect {
+pub struct Connections {
+    pub reads: u32,
+    pub writes: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
     Sqlite,
     Postgres,
 }
@@ -42,24 +55,22 @@ enum New {
 /// Statements that take effect together, or not at all if it is dropped before [`Writing::commit`].
 pub(super) struct Writing {
     transaction: Transaction<'static, Any>,
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     announcements: Announcements,
     /// To be passed on when it is committed.
     announced: Vec<Change>,
-    _turn: Option<OwnedSemaphorePermit>,
+    _turns: Vec<OwnedSemaphorePermit>,
 }
 
 /// In order, and never changed once released.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "pull through", include_str!("migrations/0001_pull_through.sql")),
     (2, "hosted", include_str!("migrations/0002_hosted.sql")),
     (3, "identities", include_str!("migrations/0003_identities.sql")),
     (4, "metering", include_str!("migrations/0004_metering.sql")),
     (5, "rights", include_str!("migrations/0005_rights.sql")),
+    (6, "uploads", include_str!("migrations/0006_uploads.sql")),
 ];
-
-/// Connections at once.
-const MAX_CONNECTIONS: u32 = 8;
 
 /// How long a statement waits for another's write, and how long one waits for a connection.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -70,62 +81,63 @@ pub(super) const CHANNEL: &str = "entrepot";
 /// What is acknowledged is on the disk: `FULL` syncs the log at each commit.
 const SQLITE_SET_UP: &str =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000;";
+const SQLITE_READS_ONLY: &str = "PRAGMA query_only = ON;";
+
+/// Whoever waits for another's lock gives up as soon as with SQLite.
+const POSTGRES_BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = 10000";
+const POSTGRES_READS_ONLY: &str = "SET default_transaction_read_only = on";
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { reads: 5, writes: 4 }
+    }
+}
 
 impl Meta {
     /// Opens the database file, made if it is missing, and migrates it.
     pub async fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_with(path, Connections::default()).await
+    }
+
+    pub async fn open_with(path: &Path, connections: Connections) -> Result<Self, Error> {
         let path = path.to_string_lossy();
-        Self::connect(
-            &format!("sqlite:{}?mode=rwc", utf8_percent_encode(&path, NON_ALPHANUMERIC)),
-            Dialect::Sqlite,
-            New::Made,
-        )
-        .await
+        let url = format!("sqlite:{}?mode=rwc", utf8_percent_encode(&path, NON_ALPHANUMERIC));
+        Self::connect(&url, Dialect::Sqlite, New::Made, connections).await
     }
 
     /// Opens the database file of a registry that has served before, and migrates it; makes none.
-    pub async fn open_existing(path: &Path) -> Result<Self, Error> {
+    pub async fn open_existing(path: &Path, connections: Connections) -> Result<Self, Error> {
         let path = path.to_string_lossy();
         let url = format!("sqlite:{}?mode=rw", utf8_percent_encode(&path, NON_ALPHANUMERIC));
-        Self::connect(&url, Dialect::Sqlite, New::Refused).await
+        Self::connect(&url, Dialect::Sqlite, New::Refused, connections).await
     }
 
     /// Connects to PostgreSQL by `postgres://…`, and migrates it.
-    pub async fn open_postgres(url: &str) -> Result<Self, Error> {
-        Self::connect(url, Dialect::Postgres, New::Made).await
+    pub async fn open_postgres(url: &str, connections: Connections) -> Result<Self, Error> {
+        Self::connect(url, Dialect::Postgres, New::Made, connections).await
     }
 
     /// Connects to the PostgreSQL of a registry that has served before, and migrates it; makes no schema.
-    pub async fn open_existing_postgres(url: &str) -> Result<Self, Error> {
-        Self::connect(url, Dialect::Postgres, New::Refused).await
+    pub async fn open_existing_postgres(url: &str, connections: Connections) -> Result<Self, Error> {
+        Self::connect(url, Dialect::Postgres, New::Refused, connections).await
     }
 
-    async fn connect(url: &str, dialect: Dialect, new: New) -> Result<Self, Error> {
+    async fn connect(url: &str, dialect: Dialect, new: New, connections: Connections) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
         let options: AnyConnectOptions = url.parse().map_err(Error::Open)?;
-        let pool = AnyPoolOptions::new()
-            .max_connections(MAX_CONNECTIONS)
-            .acquire_timeout(PATIENCE)
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if dialect == Dialect::Sqlite {
-                        connection.execute(SQLITE_SET_UP).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .connect_with(options)
-            .await
-            .map_err(Error::Open)?;
-        if new == New::Refused && !has_schema(&pool, dialect).await? {
+        let writers = if dialect == Dialect::Sqlite { 1 } else { connections.writes };
+        let writes = pool(writers, dialect, false).connect_with(options.clone()).await.map_err(Error::Open)?;
+        if new == New::Refused && !has_schema(&writes, dialect).await? {
             return Err(Error::Empty);
         }
-        migrator(dialect).run(&pool).await.map_err(Error::Migrate)?;
-        Ok(Self::on(pool, dialect))
+        migrator(dialect).run(&writes).await.map_err(Error::Migrate)?;
+        let reads = pool(connections.reads, dialect, true).connect_with(options).await.map_err(Error::Open)?;
+        Ok(Self::on(reads, writes, dialect))
     }
 
-    fn on(pool: AnyPool, dialect: Dialect) -> Self {
-        Self { pool, dialect, writers: Arc::new(Semaphore::new(1)), announcements: Announcements::new() }
+    fn on(reads: AnyPool, writes: AnyPool, dialect: Dialect) -> Self {
+        let (writers, turns) = (Arc::new(Semaphore::new(1)), Arc::new(Turns::new()));
+        Self { pool: reads, writes, dialect, writers, turns, announcements: Announcements::new() }
     }
 
     /// A server, without a schema.
@@ -133,12 +145,12 @@ impl Meta {
     pub(super) async fn connect_for_tests(url: &str) -> Self {
         sqlx::any::install_default_drivers();
         let pool = AnyPool::connect(url).await.expect("PostgreSQL can be reached");
-        Self::on(pool, Dialect::Postgres)
+        Self::on(pool.clone(), pool, Dialect::Postgres)
     }
 
     #[cfg(test)]
     pub(super) async fn execute(&self, statement: String) -> Result<(), Error> {
-        self.pool.execute(sqlx::AssertSqlSafe(statement)).await.map(|_| ()).map_err(Error::Query)
+        self.writes.execute(sqlx::AssertSqlSafe(statement)).await.map(|_| ()).map_err(Error::Query)
     }
 
     /// Whether other processes may write to this database, so that nothing of it may be remembered in memory.
@@ -157,29 +169,81 @@ impl Meta {
 
     pub async fn close(&self) {
         self.pool.close().await;
+        self.writes.close().await;
     }
 
-    pub(super) async fn write(&self) -> Result<Writing, Error> {
-        let (turn, begin) = match self.dialect {
-            // A read that turns into a write may find that it came too late; this one is a write from the start.
-            Dialect::Sqlite => {
-                let turn = tokio::time::timeout(PATIENCE, self.writers.clone().acquire_owned()).await;
-                (turn.map_err(|_| Error::Busy)?.ok(), "BEGIN IMMEDIATE")
+    /// A transaction that has `scope` for itself until its end.
+    pub(super) async fn write(&self, scope: Scope<'_>) -> Result<Writing, Error> {
+        self.write_in(&[scope]).await
+    }
+
+    /// One that has several.
+    pub(super) async fn write_in(&self, scopes: &[Scope<'_>]) -> Result<Writing, Error> {
+        let mut keys: Vec<i64> = scopes.iter().filter_map(|scope| scope.key()).collect();
+        // Whoever wants the same two takes them in the same order.
+        keys.sort_unstable();
+        keys.dedup();
+        let turns = async {
+            match self.dialect {
+                Dialect::Sqlite => self.writers.clone().acquire_owned().await.into_iter().collect(),
+                Dialect::Postgres => self.turns.take(&keys).await,
             }
-            Dialect::Postgres => (None, "BEGIN"),
         };
-        let transaction = self.pool.begin_with(begin).await.map_err(Error::Query)?;
+        let turns = tokio::time::timeout(PATIENCE, turns).await.map_err(|_| Error::Busy)?;
+        let begin = match self.dialect {
+            // A read that turns into a write may find that it came too late; this one is a write from the start.
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+            Dialect::Postgres => POSTGRES_BEGIN,
+        };
+        let mut transaction = self.writes.begin_with(begin).await.map_err(Error::Query)?;
+        if self.dialect == Dialect::Postgres {
+            for key in keys {
+                let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(key);
+                lock.execute(&mut *transaction).await.map_err(Error::waiting)?;
+            }
+        }
         let announcements = self.announcements.clone();
-        Ok(Writing { transaction, dialect: self.dialect, announcements, announced: Vec::new(), _turn: turn })
+        Ok(Writing { transaction, dialect: self.dialect, announcements, announced: Vec::new(), _turns: turns })
     }
 
-    /// What makes others wait who would change the same row (PostgreSQL; SQLite's writers wait anyway).
+    /// Makes others wait who would change the same row, in a statement that reads it (PostgreSQL; SQLite's writers wait anyway).
     pub(super) fn for_update(&self) -> &'static str {
         match self.dialect {
             Dialect::Sqlite => "",
             Dialect::Postgres => " FOR UPDATE",
         }
     }
+}
+
+/// Runs a transaction, and once more where the database gave it up because it and others waited for each other in a circle.
+pub(super) async fn twice<T, F: Future<Output = Result<T, Error>>>(work: impl Fn() -> F) -> Result<T, Error> {
+    match work().await {
+        Err(error) if error.is_deadlock() => work().await,
+        done => done,
+    }
+}
+
+fn pool(connections: u32, dialect: Dialect, reads_only: bool) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                let statements = match (dialect, reads_only) {
+                    (Dialect::Sqlite, false) => &[SQLITE_SET_UP][..],
+                    (Dialect::Sqlite, true) => &[SQLITE_SET_UP, SQLITE_READS_ONLY],
+                    (Dialect::Postgres, false) => &[],
+                    (Dialect::Postgres, true) => &[POSTGRES_READS_ONLY],
+                };
+                for statement in statements {
+                    connection.execute(*statement).await?;
+                }
+                Ok(())
+            })
+        })
+        // Where the disk is full, SQLite ends a transaction by itself, and the driver takes the connection for one that is still in
+        // it: nothing could ever be written by it again. It is closed, and another one made.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
 impl Writing {

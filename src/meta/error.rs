@@ -15,3 +15,46 @@ pub enum Error {
     #[error("the database holds {what} that cannot be read: {text:?}")]
     Malformed { what: &'static str, text: String },
 }
+
+/// PostgreSQL's: it waited for a lock for too long.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// PostgreSQL's: transactions waited for each other in a circle, and this one was given up.
+const DEADLOCK_DETECTED: &str = "40P01";
+
+const SQLITE_BUSY: &str = "5";
+const SQLITE_FULL: &str = "13";
+
+/// PostgreSQL's.
+const DISK_FULL: &str = "53100";
+
+impl Error {
+    /// Of a statement that waits for its turn.
+    pub(super) fn waiting(error: sqlx::Error) -> Self {
+        if has_code(&error, LOCK_NOT_AVAILABLE) { Self::Busy } else { Self::Query(error) }
+    }
+
+    /// Whether others' writes took too long: it may go better in a moment.
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Busy => true,
+            Self::Query(error) => {
+                [LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, SQLITE_BUSY].iter().any(|code| has_code(error, code))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether there is no room left where the database lies.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Query(error) if has_code(error, SQLITE_FULL) || has_code(error, DISK_FULL))
+    }
+
+    pub(super) fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Query(error) if has_code(error, DEADLOCK_DETECTED))
+    }
+}
+
+fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|found| found == code)
+}

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::accounts::Made;
 use super::changes::Change;
 use super::database::{Meta, Writing};
 use super::error::Error;
+use super::scope::Scope;
 use crate::oci::AccountId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,7 +102,7 @@ impl Meta {
     /// principal who was removed is never of one who is made later with the same name. Who was made otherwise and now stands in
     /// the configuration is another: the old one's tokens end, and what only roles have goes.
     pub async fn put_principal(&self, new: &NewPrincipal, now_ms: i64) -> Result<PrincipalId, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let tags = serde_json::to_string(&new.tags).unwrap_or_else(|_| "{}".to_owned());
         let id = sqlx::query_scalar(
             "INSERT INTO principal (account, kind, name, declared, epoch, tags, created_at_ms) VALUES ($1, $2, $3, $4, $6, $5, $6) \
@@ -171,7 +173,7 @@ impl Meta {
 
     /// Removes a principal with its keys and policies. False when there was none.
     pub async fn remove_principal(&self, id: PrincipalId) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Principal(id)).await?;
         let mut removed = 0;
         for statement in [
             "DELETE FROM access_key WHERE principal_id = $1",
@@ -186,9 +188,42 @@ impl Meta {
         Ok(removed > 0)
     }
 
-    /// A key that is there already gets the new secret.
+    /// A new key of a principal who then has `most` of them, at the most.
+    pub async fn make_access_key(&self, key: &AccessKeyRow, most: usize) -> Result<Made<()>, Error> {
+        let mut writing = self.write(Scope::Principal(key.principal)).await?;
+        if !writing.has_principal(key.principal).await? {
+            return Ok(Made::NoOwner);
+        }
+        let count = "SELECT COUNT(*) FROM access_key WHERE principal_id = $1";
+        let count: i64 = sqlx::query_scalar(count)
+            .bind(key.principal.0)
+            .fetch_one(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        if usize::try_from(count).unwrap_or_default() >= most {
+            return Ok(Made::TooMany);
+        }
+        let insert = "INSERT INTO access_key (id, principal_id, sealed, created_at_ms) VALUES ($1, $2, $3, $4) \
+                      ON CONFLICT (id) DO NOTHING";
+        let made = sqlx::query(insert)
+            .bind(key.id.as_str())
+            .bind(key.principal.0)
+            .bind(key.sealed.as_str())
+            .bind(key.created_at_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        if made.rows_affected() == 0 {
+            return Ok(Made::IsThere);
+        }
+        writing.announce(Change::Principals).await?;
+        writing.commit().await?;
+        Ok(Made::New(()))
+    }
+
+    /// A key of the configuration. One that is there already gets the new secret.
     pub async fn put_access_key(&self, key: &AccessKeyRow) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Principal(key.principal)).await?;
         sqlx::query(
             "INSERT INTO access_key (id, principal_id, sealed, created_at_ms) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (id) DO UPDATE SET principal_id = excluded.principal_id, sealed = excluded.sealed",
@@ -231,7 +266,7 @@ impl Meta {
 
     /// False when there was none.
     pub async fn remove_access_key(&self, id: &str) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let done = sqlx::query("DELETE FROM access_key WHERE id = $1")
             .bind(id)
             .execute(writing.connection())
@@ -251,11 +286,31 @@ impl Meta {
             .map_err(Error::Query)
     }
 
-    pub async fn put_principal_policy(&self, principal: PrincipalId, policy: &NamedPolicy) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+    /// A policy of a principal who then has `most` of them, at the most. One of the name that is there gets the new document.
+    pub async fn put_principal_policy(
+        &self,
+        principal: PrincipalId,
+        policy: &NamedPolicy,
+        most: usize,
+    ) -> Result<Made<()>, Error> {
+        let mut writing = self.write(Scope::Principal(principal)).await?;
+        if !writing.has_principal(principal).await? {
+            return Ok(Made::NoOwner);
+        }
+        let others = "SELECT COUNT(*) FROM principal_policy WHERE principal_id = $1 AND name <> $2";
+        let others: i64 = sqlx::query_scalar(others)
+            .bind(principal.0)
+            .bind(policy.0.as_str())
+            .fetch_one(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        if usize::try_from(others).unwrap_or_default() >= most {
+            return Ok(Made::TooMany);
+        }
         writing.put_principal_policy(principal, policy).await?;
         writing.announce(Change::Principals).await?;
-        writing.commit().await
+        writing.commit().await?;
+        Ok(Made::New(()))
     }
 
     /// These are all the policies that the principal has.
@@ -264,7 +319,7 @@ impl Meta {
         principal: PrincipalId,
         policies: &[NamedPolicy],
     ) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Principal(principal)).await?;
         sqlx::query("DELETE FROM principal_policy WHERE principal_id = $1")
             .bind(principal.0)
             .execute(writing.connection())
@@ -279,7 +334,7 @@ impl Meta {
 
     /// False when there was none.
     pub async fn remove_principal_policy(&self, principal: PrincipalId, name: &str) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let done = sqlx::query("DELETE FROM principal_policy WHERE principal_id = $1 AND name = $2")
             .bind(principal.0)
             .bind(name)
@@ -293,6 +348,12 @@ impl Meta {
 }
 
 impl Writing {
+    async fn has_principal(&mut self, id: PrincipalId) -> Result<bool, Error> {
+        let select = sqlx::query_scalar("SELECT id FROM principal WHERE id = $1").bind(id.0);
+        let found: Option<i64> = select.fetch_optional(self.connection()).await.map_err(Error::Query)?;
+        Ok(found.is_some())
+    }
+
     async fn put_principal_policy(&mut self, principal: PrincipalId, policy: &NamedPolicy) -> Result<(), Error> {
         sqlx::query(
             "INSERT INTO principal_policy (principal_id, name, document) VALUES ($1, $2, $3) \

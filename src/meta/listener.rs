@@ -97,10 +97,11 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::meta::scope::Scope;
     use crate::meta::tests::on_each;
     use crate::meta::{
-        AccessKeyRow, Changes, DocumentKind, NewPrincipal, PrincipalKind, RepositoryColumn, RepositorySettings,
-        RoleColumns,
+        AccessKeyRow, Changes, Connections, DocumentKind, Made, NewPrincipal, PasswordNow, PrincipalKind,
+        RepositoryColumn, RepositorySettings, RoleColumns,
     };
     use crate::oci::{AccountId, QualifiedName};
 
@@ -143,12 +144,12 @@ mod tests {
             let key = AccessKeyRow { id: "A".to_owned(), principal: id, sealed: "s".to_owned(), created_at_ms: 1 };
             meta.put_access_key(&key).await.unwrap();
             only(&mut changes, Change::Principals).await;
-            meta.put_password(id, None).await.unwrap();
+            meta.put_password(id, None, PasswordNow::IsOrIsNot).await.unwrap();
             only(&mut changes, Change::Principals).await;
             meta.revoke_tokens(id).await.unwrap();
             only(&mut changes, Change::Principals).await;
             let policy = ("p".to_owned(), String::new());
-            meta.put_principal_policy(id, &policy).await.unwrap();
+            meta.put_principal_policy(id, &policy, 20).await.unwrap();
             only(&mut changes, Change::Principals).await;
             meta.replace_principal_policies(id, &[policy]).await.unwrap();
             only(&mut changes, Change::Principals).await;
@@ -164,7 +165,8 @@ mod tests {
             only(&mut changes, Change::Principals).await;
             assert!(meta.remove_bare_principal(id).await.unwrap().is_ok());
             only(&mut changes, Change::Principals).await;
-            let id = meta.make_principal(&new, &RoleColumns::default(), 1).await.unwrap().unwrap();
+            let made = meta.make_principal(&new, &RoleColumns::default(), 1, 1).await.unwrap();
+            let Made::New(id) = made else { panic!("{made:?}") };
             only(&mut changes, Change::Principals).await;
             assert!(meta.remove_principal(id).await.unwrap());
             only(&mut changes, Change::Principals).await;
@@ -191,7 +193,7 @@ mod tests {
             only(&mut changes, Change::Exclusions).await;
             meta.change_repository(id, &RepositoryColumn::Policy(Some("{}".to_owned()))).await.unwrap();
             only(&mut changes, Change::Policies).await;
-            meta.change_repository(id, &RepositoryColumn::ResourceTags(BTreeMap::new())).await.unwrap();
+            meta.change_resource_tags(id, |_| Ok::<_, ()>(())).await.unwrap();
             only(&mut changes, Change::Policies).await;
             assert!(meta.remove_repository(id, false).await.unwrap());
             only(&mut changes, Change::Policies).await;
@@ -204,10 +206,10 @@ mod tests {
     async fn announcements_come_with_the_commit() {
         on_each(async |meta| {
             let mut changes = listening(&meta).await;
-            let mut given_up = meta.write().await.unwrap();
+            let mut given_up = meta.write(Scope::Rows).await.unwrap();
             given_up.announce(Change::Principals).await.unwrap();
             drop(given_up);
-            let mut writing = meta.write().await.unwrap();
+            let mut writing = meta.write(Scope::Rows).await.unwrap();
             writing.announce(Change::Policies).await.unwrap();
             if meta.is_shared() {
                 // What comes later and is committed sooner is heard alone.
@@ -228,7 +230,9 @@ mod tests {
             if !one.is_shared() {
                 return;
             }
-            let two = Meta::open_postgres(one.pool.connect_options().database_url.as_str()).await.unwrap();
+            let two = Meta::open_postgres(one.pool.connect_options().database_url.as_str(), Connections::default())
+                .await
+                .unwrap();
             let (mut at_one, mut at_two) = (listening(&one).await, listening(&two).await);
             for (writer, kind, change) in [
                 (&one, DocumentKind::RegistryPolicy, Change::Policies),
@@ -285,7 +289,7 @@ mod tests {
             let cut = Arc::new(Mutex::new(CancellationToken::new()));
             url.set_host(Some("127.0.0.1")).unwrap();
             url.set_port(Some(wire(server, cut.clone()).await)).unwrap();
-            let two = Meta::open_postgres(url.as_str()).await.unwrap();
+            let two = Meta::open_postgres(url.as_str(), Connections::default()).await.unwrap();
             let mut changes = listening(&two).await;
             put(&one, DocumentKind::PullThroughRule).await;
             assert_eq!(next(&mut changes).await, [Change::Rules]);

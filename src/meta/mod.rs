@@ -18,20 +18,22 @@ mod identities;
 mod listener;
 mod registry;
 mod repositories;
+mod scope;
+mod table;
 mod upstream;
 mod usage;
 mod usage_hours;
 mod usage_sums;
 
-pub use accounts::{RoleColumns, StillHas};
+pub use accounts::{Made, PasswordNow, RoleColumns, StillHas};
 pub use changes::{Change, Changes};
 pub use clock::now_ms;
-pub use database::Meta;
+pub use database::{Connections, Meta};
 pub use error::Error;
 pub use hosted::{
-    BlobLink, Condemned, ForgottenLink, Holdings, ImageRow, ManifestRow, NewManifest, PieceRow, Put, Reclaimable,
-    Reference, ReferrerRow, Removed, RepositoryColumn, RepositoryId, RepositoryRow, RepositorySettings, StoredBlobRow,
-    TagMove, TagWrite, Unlinked, UploadRow,
+    Begun, BlobLink, Claim, Condemned, ForgottenLink, Holdings, ImageRow, ManifestRow, NewManifest, PieceRow, Put,
+    Reclaimable, Reference, ReferenceKind, ReferrerRow, Removed, RepositoryColumn, RepositoryId, RepositoryRow,
+    RepositorySettings, StoredBlobRow, TagMove, TagWrites, Unlinked, UploadLimits, UploadRow,
 };
 pub use identities::{AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
 pub use registry::{DocumentKind, DocumentRow};
@@ -41,4 +43,6 @@ pub use usage_hours::{StoredRow, UsageCounts, UsageRow};
 pub use usage_sums::{UsageBy, UsageRange, UsageSum};
 
 #[cfg(test)]
-mod tests;
+mod concurrency;
+#[cfg(test)]
+pub(crate) mod tests;

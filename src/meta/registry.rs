@@ -1,8 +1,10 @@
 //! What holds for a whole registry: documents of a few kinds, by name.
 
+use super::accounts::Made;
 use super::changes::Change;
 use super::database::{Meta, Writing};
 use super::error::Error;
+use super::scope::Scope;
 use crate::oci::AccountId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +33,7 @@ pub struct DocumentRow {
 type Columns = (String, String, i64, i64);
 
 impl DocumentKind {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::RegistryPolicy => "policy",
             Self::Setting => "setting",
@@ -116,7 +118,7 @@ impl Meta {
         rows.into_iter().map(row).collect()
     }
 
-    /// False when there is one of this name already.
+    #[cfg(test)]
     pub async fn add_document(
         &self,
         account: AccountId,
@@ -125,8 +127,30 @@ impl Meta {
         text: &str,
         now_ms: i64,
     ) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
-        let added = sqlx::query(
+        Ok(self.make_document(account, kind, name, text, u64::MAX, now_ms).await? == Made::New(()))
+    }
+
+    /// A new document of a registry that then has `most` of the kind, at the most.
+    pub async fn make_document(
+        &self,
+        account: AccountId,
+        kind: DocumentKind,
+        name: &str,
+        text: &str,
+        most: u64,
+        now_ms: i64,
+    ) -> Result<Made<()>, Error> {
+        let mut writing = self.write(Scope::Documents(account, kind)).await?;
+        let count =
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM registry_document WHERE account = $1 AND kind = $2 AND name <> $3";
+        let others: i64 = sqlx::query_scalar(count)
+            .bind(account.as_str())
+            .bind(kind.name())
+            .bind(name)
+            .fetch_one(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        let made = sqlx::query(
             "INSERT INTO registry_document (account, kind, name, document, created_at_ms, updated_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (account, kind, name) DO NOTHING",
         )
@@ -138,11 +162,59 @@ impl Meta {
         .execute(writing.connection())
         .await
         .map_err(Error::Query)?;
+        if made.rows_affected() == 0 {
+            return Ok(Made::IsThere);
+        }
+        if u64::try_from(others).unwrap_or_default() >= most {
+            return Ok(Made::TooMany);
+        }
         writing.announce_document(kind).await?;
         writing.commit().await?;
-        Ok(added.rows_affected() > 0)
+        Ok(Made::New(()))
     }
 
+    /// Changes a document that is there: `change` gets it as it is and says how it is to be, and nobody changes it in between. `None`
+    /// when there is none; what `change` refuses changes nothing.
+    pub async fn change_document<E>(
+        &self,
+        account: AccountId,
+        kind: DocumentKind,
+        name: &str,
+        now_ms: i64,
+        change: impl FnOnce(&DocumentRow) -> Result<String, E>,
+    ) -> Result<Option<Result<DocumentRow, E>>, Error> {
+        let mut writing = self.write(Scope::Documents(account, kind)).await?;
+        let row: Option<Columns> = sqlx::query_as(
+            "SELECT name, document, created_at_ms, updated_at_ms FROM registry_document WHERE account = $1 AND kind = $2 AND name = $3",
+        )
+        .bind(account.as_str())
+        .bind(kind.name())
+        .bind(name)
+        .fetch_optional(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        let Some(row) = row.map(document) else { return Ok(None) };
+        let text = match change(&row) {
+            Ok(text) => text,
+            Err(refused) => return Ok(Some(Err(refused))),
+        };
+        sqlx::query(
+            "UPDATE registry_document SET document = $4, updated_at_ms = $5 WHERE account = $1 AND kind = $2 AND name = $3",
+        )
+        .bind(account.as_str())
+        .bind(kind.name())
+        .bind(name)
+        .bind(text.as_str())
+        .bind(now_ms)
+        .execute(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.announce_document(kind).await?;
+        writing.commit().await?;
+        Ok(Some(Ok(DocumentRow { document: text, updated_at_ms: now_ms, ..row })))
+    }
+
+    /// Whatever was there before.
     pub async fn put_document(
         &self,
         account: AccountId,
@@ -151,7 +223,7 @@ impl Meta {
         text: &str,
         now_ms: i64,
     ) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Documents(account, kind)).await?;
         sqlx::query(
             "INSERT INTO registry_document (account, kind, name, document, created_at_ms, updated_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (account, kind, name) DO UPDATE SET document = excluded.document, \
@@ -176,7 +248,7 @@ impl Meta {
         kind: DocumentKind,
         name: &str,
     ) -> Result<Option<DocumentRow>, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Documents(account, kind)).await?;
         let row: Option<Columns> = sqlx::query_as(
             "DELETE FROM registry_document WHERE account = $1 AND kind = $2 AND name = $3 \
              RETURNING name, document, created_at_ms, updated_at_ms",
@@ -190,18 +262,6 @@ impl Meta {
         writing.announce_document(kind).await?;
         writing.commit().await?;
         Ok(row.map(document))
-    }
-
-    pub async fn count_documents(&self, account: AccountId, kind: DocumentKind) -> Result<u64, Error> {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT CAST(COUNT(*) AS BIGINT) FROM registry_document WHERE account = $1 AND kind = $2",
-        )
-        .bind(account.as_str())
-        .bind(kind.name())
-        .fetch_one(&self.pool)
-        .await
-        .map_err(Error::Query)?;
-        Ok(u64::try_from(count).unwrap_or_default())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::oci::{AcceptSet, AccountId, Digest, MediaType, QualifiedName, Referen
 
 const URL_VARIABLE: &str = "TEST_POSTGRES_URL";
 
-pub(super) async fn on_each(test: impl AsyncFn(Meta)) {
+pub(crate) async fn on_each(test: impl AsyncFn(Meta)) {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = Meta::open(&folder.path().join("with % and space.db")).await.unwrap();
     test(sqlite.clone()).await;
@@ -23,7 +23,7 @@ pub(super) async fn on_each(test: impl AsyncFn(Meta)) {
     let server = Meta::connect_for_tests(&url).await;
     server.execute(format!("CREATE DATABASE {name}")).await.unwrap();
     let (base, _) = url.rsplit_once('/').unwrap();
-    let postgres = Meta::open_postgres(&format!("{base}/{name}")).await.unwrap();
+    let postgres = Meta::open_postgres(&format!("{base}/{name}"), Connections::default()).await.unwrap();
     test(postgres.clone()).await;
     postgres.close().await;
     server.execute(format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
@@ -48,7 +48,7 @@ pub(super) async fn own(meta: &Meta, name: &RepositoryName, now_ms: i64) -> Repo
     meta.add_repository(&qualified(name), None, &settings, now_ms).await.unwrap().expect("it is new")
 }
 
-fn tag(text: &str) -> Tag {
+pub(super) fn tag(text: &str) -> Tag {
     text.parse().unwrap()
 }
 
@@ -64,12 +64,22 @@ pub(super) fn manifest(content: &str, references: Vec<Reference>) -> NewManifest
     }
 }
 
-fn blob(content: &str) -> Reference {
-    Reference { digest: Digest::of(content.as_bytes()), size: content.len() as u64, is_manifest: false, required: true }
+pub(super) fn blob(content: &str) -> Reference {
+    Reference {
+        digest: Digest::of(content.as_bytes()),
+        size: content.len() as u64,
+        kind: ReferenceKind::Blob,
+        required: true,
+    }
 }
 
-fn tagged(names: &[&str], immutable: bool) -> Vec<TagWrite> {
-    names.iter().map(|name| TagWrite { tag: tag(name), immutable }).collect()
+pub(super) fn tagged(names: &[&str], immutable: bool) -> TagWrites {
+    let tags = names.iter().map(|name| tag(name)).collect();
+    TagWrites { tags, is_immutable: std::sync::Arc::new(move |_, _| immutable) }
+}
+
+pub(super) fn untagged() -> TagWrites {
+    tagged(&[], false)
 }
 
 pub(super) async fn bring(meta: &Meta, repository: RepositoryId, content: &str, now_ms: i64) {
@@ -157,7 +167,7 @@ async fn holdings() {
         let pulled = meta.add_repository(&pulled, Some("u"), &settings, 1).await.unwrap().unwrap();
         for repository in [a, b, pulled] {
             bring(&meta, repository, "layer", 1).await;
-            meta.put_manifest(repository, &manifest("{}", vec![]), &[], "me", 1).await.unwrap();
+            meta.put_manifest(repository, &manifest("{}", vec![]), &untagged(), "me", 1).await.unwrap();
         }
         bring(&meta, b, "other", 1).await;
         let of = |repositories, images, bytes| Holdings { repositories, images, bytes };
@@ -255,14 +265,22 @@ async fn referrers_by_pages_and_by_type() {
                 annotations: BTreeMap::from([("n".to_owned(), n.to_string())]),
                 ..manifest(&format!("{{{n}}}"), vec![])
             };
-            meta.put_manifest(repository, &referrer, &[], "me", 1).await.unwrap();
+            meta.put_manifest(repository, &referrer, &untagged(), "me", 1).await.unwrap();
         }
-        let all = meta.referrers(repository, &subject, None, None, 10).await.unwrap();
+        let (all, more) = meta.referrers(repository, &subject, None, None, 10, 1 << 20).await.unwrap();
+        assert!(!more);
         assert!(all.len() == 5 && all.is_sorted_by_key(|row| row.digest.to_string()));
         let last = all[1].digest.to_string();
-        let page = meta.referrers(repository, &subject, None, Some(&last), 2).await.unwrap();
-        assert_eq!(page, all[2..4]);
-        let signatures = meta.referrers(repository, &subject, Some("sig"), None, 10).await.unwrap();
+        let (page, more) = meta.referrers(repository, &subject, None, Some(&last), 2, 1 << 20).await.unwrap();
+        assert_eq!((&page[..], more), (&all[2..4], true));
+        // T14: pages are cut by their length as well.
+        let (page, more) = meta.referrers(repository, &subject, None, Some(&last), 3, 1_200).await.unwrap();
+        assert_eq!((&page[..], more), (&all[2..4], true));
+        let (page, more) = meta.referrers(repository, &subject, None, Some(&last), 3, 1).await.unwrap();
+        assert_eq!((&page[..], more), (&all[2..3], true));
+        let end = all[4].digest.to_string();
+        assert_eq!(meta.referrers(repository, &subject, None, Some(&end), 3, 1).await.unwrap(), (vec![], false));
+        let (signatures, _) = meta.referrers(repository, &subject, Some("sig"), None, 10, 1 << 20).await.unwrap();
         assert!(signatures.len() == 3 && signatures.iter().all(|row| row.annotations.len() == 1));
     })
     .await;
@@ -280,7 +298,7 @@ async fn a_blob_goes_only_when_nobody_needs_it() {
         assert_eq!(meta.mount_blob(two, &digest("shared"), Some(two), 10).await.unwrap(), Some(6));
         assert_eq!(meta.mount_blob(two, &digest("nowhere"), None, 10).await.unwrap(), None);
         assert_eq!(meta.mount_blob(one, &digest("lost"), Some(two), 10).await.unwrap(), None);
-        meta.put_manifest(one, &manifest("{}", vec![blob("used")]), &[], "me", 10).await.unwrap();
+        meta.put_manifest(one, &manifest("{}", vec![blob("used")]), &untagged(), "me", 10).await.unwrap();
         assert_eq!(meta.unlink_blob(one, &digest("used")).await.unwrap(), Unlinked::InUse);
         meta.want_blob(two, &digest("shared"), 100).await.unwrap();
         let reclaimable = Reclaimable { blobs: 1, bytes: 4, uploads: 0 };
@@ -304,14 +322,15 @@ async fn a_blob_goes_only_when_nobody_needs_it() {
         assert!(meta.condemned_blobs(condemned.last(), 61, 100).await.unwrap().is_empty());
         assert!(meta.condemned_blobs(None, 60, 100).await.unwrap().is_empty());
 
-        meta.lose_blob(&digest("shared"), 65).await.unwrap();
+        let claim = meta.blob_link(two, &digest("shared")).await.unwrap().unwrap().claim;
+        meta.lose_blob(&digest("shared"), claim, 65).await.unwrap();
         assert_eq!(meta.blob_link(two, &digest("shared")).await.unwrap(), None);
         assert_eq!(meta.mount_blob(one, &digest("shared"), None, 66).await.unwrap(), None);
         let needy = manifest("{needy}", vec![blob("shared")]);
-        let put = meta.put_manifest(two, &needy, &[], "me", 66).await.unwrap();
+        let put = meta.put_manifest(two, &needy, &untagged(), "me", 66).await.unwrap();
         assert_eq!(put, Put::Missing(vec![digest("shared")]));
         bring(&meta, two, "shared", 67).await;
-        assert_eq!(meta.put_manifest(two, &needy, &[], "me", 68).await.unwrap(), Put::Stored);
+        assert_eq!(meta.put_manifest(two, &needy, &untagged(), "me", 68).await.unwrap(), Put::Stored);
 
         // Somebody brings it again: it is no longer condemned.
         bring(&meta, two, "lost", 70).await;
@@ -392,13 +411,45 @@ async fn short_parts() {
             let id = format!("upload-{at}");
             let (algorithm, holder) = ("sha256".to_owned(), "me".to_owned());
             let row = UploadRow { id: id.clone(), repository, algorithm, holder, bytes: 0, digest: None };
-            meta.begin_upload(&row, 1).await.unwrap();
+            begin(&meta, &row, 1).await;
             for is_short in parts {
                 meta.add_part(&id, *is_short).await.unwrap();
             }
             assert_eq!(meta.has_short_part(&id).await.unwrap(), refused, "{parts:?}");
         }
         assert!(!meta.has_short_part("nothing").await.unwrap());
+    })
+    .await;
+}
+
+async fn begin(meta: &Meta, row: &UploadRow, now_ms: i64) {
+    let limits = UploadLimits { of_repository: 100, of_client: 100 };
+    assert_eq!(meta.begin_upload(row, "me", limits, now_ms).await.unwrap(), Begun::Begun);
+}
+
+/// T8: uploads under way are limited, for a repository and for a client.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn t08_uploads_under_way_are_limited() {
+    on_each(async |meta| {
+        let [a, b] = [own(&meta, &name("a"), 1).await, own(&meta, &name("b"), 1).await];
+        let begin = |at: usize| {
+            let (meta, repository) = (meta.clone(), if at % 2 == 0 { a } else { b });
+            let (algorithm, holder) = ("sha256".to_owned(), "here".to_owned());
+            let row = UploadRow { id: format!("{at}"), repository, algorithm, holder, bytes: 0, digest: None };
+            let limits = UploadLimits { of_repository: 5, of_client: 8 };
+            tokio::spawn(async move { meta.begin_upload(&row, "me", limits, 1).await.unwrap() })
+        };
+        let told = futures_util::future::join_all((0..30).map(begin)).await;
+        let begun = told.into_iter().filter(|begun| *begun.as_ref().unwrap() == Begun::Begun).count();
+        assert_eq!(begun, 8);
+        let all: Vec<String> = (0..30).map(|at| at.to_string()).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let held = meta.uploads_held("here", &all).await.unwrap();
+        assert!(held.len() == 8 && meta.uploads_held("there", &all).await.unwrap().is_empty());
+        let here = meta.idle_uploads_of(a, "nobody", 2, 100).await.unwrap().len();
+        let there = meta.idle_uploads_of(b, "nobody", 2, 100).await.unwrap().len();
+        assert!(here <= 5 && there <= 5 && here + there == 8, "{here} {there}");
+        assert_eq!(meta.idle_uploads_of(a, "me", 2, 100).await.unwrap().len(), 8);
     })
     .await;
 }
@@ -416,7 +467,7 @@ async fn uploads_expire() {
             digest: None,
         };
         for (id, now_ms) in [("one", 10), ("two", 20)] {
-            meta.begin_upload(&row(id), now_ms).await.unwrap();
+            begin(&meta, &row(id), now_ms).await;
         }
         assert_eq!(meta.upload("one").await.unwrap(), Some(row("one")));
         meta.touch_upload("one", 30).await.unwrap();

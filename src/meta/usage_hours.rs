@@ -7,6 +7,7 @@ use std::ops::AddAssign;
 use super::database::Meta;
 use super::error::Error;
 use super::hosted::{from_sql, to_sql};
+use super::scope::Scope;
 use crate::oci::AccountId;
 
 /// What is counted. Bytes are those of bodies.
@@ -60,7 +61,7 @@ impl Meta {
     /// Adds to the rows of these hours, all or nothing. Rows in the order of their keys never wait for those of another replica in
     /// a circle.
     pub async fn add_usage(&self, rows: &[UsageRow]) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         for row in rows {
             let counts = row.counts;
             sqlx::query(
@@ -115,7 +116,7 @@ impl Meta {
 
     /// Notes what repositories held in an hour. What was noted before is replaced.
     pub async fn put_stored(&self, hour_ms: i64, rows: &[StoredRow]) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         for row in rows {
             sqlx::query(
                 "INSERT INTO stored_hour (hour_ms, account, repository, bytes) VALUES ($1, $2, $3, $4) \
@@ -145,7 +146,7 @@ impl Meta {
 
     /// Removes at most `limit` rows of each kind of hours before this one. Returns how many.
     pub async fn remove_usage(&self, before_ms: i64, limit: u32) -> Result<u64, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let mut removed = 0;
         for statement in [
             "DELETE FROM usage_hour WHERE (hour_ms, account, repository, principal) IN \

@@ -271,7 +271,7 @@ mod tests {
             bring(&meta, one, "four", 1).await;
             bring(&meta, one, "sixsix", 1).await;
             let manifest = crate::meta::tests::manifest("{}", vec![]);
-            meta.put_manifest(one, &manifest, &[], "me", 1).await.unwrap();
+            meta.put_manifest(one, &manifest, &crate::meta::tests::untagged(), "me", 1).await.unwrap();
             let stored =
                 |repository: &str, bytes| StoredRow { account: account(), repository: repository.to_owned(), bytes };
             assert_eq!(meta.stored_now(None, 10).await.unwrap(), [stored("a", 12), stored("b", 0)]);

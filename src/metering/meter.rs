@@ -14,6 +14,7 @@ use super::ledger::{Entry, Ledger};
 use crate::config::MeteringSettings;
 use crate::meta::{Error, Meta, UsageCounts, UsageRow};
 use crate::oci::AccountId;
+use crate::storage::joined;
 use crate::telemetry::Metrics;
 
 /// Rows of one transaction: others wait for it with SQLite.
@@ -28,6 +29,8 @@ pub struct Meter(Option<Arc<Inner>>);
 
 pub(super) struct Inner {
     ledger: Mutex<Ledger>,
+    /// To write: one after the other.
+    turn: tokio::sync::Mutex<()>,
     /// Of the home registry.
     pub(super) account: AccountId,
     pub(super) keep: Duration,
@@ -70,6 +73,7 @@ impl Meter {
         let direction = |name| metrics.metered_bytes.with_label_values(&[name]);
         Self(Some(Arc::new(Inner {
             ledger: Mutex::new(Ledger::new(settings.max_keys)),
+            turn: tokio::sync::Mutex::new(()),
             account,
             keep: settings.keep,
             received: direction("received"),
@@ -108,8 +112,8 @@ impl Meter {
 
     /// Writes what was counted. What cannot be written is kept, to be written with what comes.
     pub async fn flush(&self, meta: &Meta) {
-        let Some(inner) = self.inner() else { return };
-        let result = match inner.write(meta).await {
+        let Some(inner) = self.0.clone() else { return };
+        let result = match inner.clone().write(meta).await {
             Ok(0) => return,
             Ok(_) => "written",
             Err(error) => {
@@ -122,8 +126,8 @@ impl Meter {
 
     /// The last write: what cannot be written now is lost.
     pub async fn close(&self, meta: &Meta) {
-        let Some(inner) = self.inner() else { return };
-        if let Err(error) = inner.write(meta).await {
+        let Some(inner) = self.0.clone() else { return };
+        if let Err(error) = inner.clone().write(meta).await {
             let rows = inner.ledger().take().count();
             tracing::error!(%error, rows, "the last counts of usage could not be written and are lost");
         }
@@ -131,8 +135,15 @@ impl Meter {
 }
 
 impl Inner {
-    /// How many rows were written.
-    async fn write(&self, meta: &Meta) -> Result<usize, Error> {
+    /// How many rows were written. The work goes on though nobody waits for it any more: whether a commit has happened knows only whoever
+    /// hears its answer.
+    async fn write(self: Arc<Self>, meta: &Meta) -> Result<usize, Error> {
+        let meta = meta.clone();
+        joined(tokio::spawn(async move { self.write_batches(&meta).await }).await).await
+    }
+
+    async fn write_batches(&self, meta: &Meta) -> Result<usize, Error> {
+        let _turn = self.turn.lock().await;
         let mut rows: Vec<UsageRow> = self.ledger().take().collect();
         // Replicas that add to the same rows in the same order never wait for each other in a circle.
         rows.sort_unstable_by(|a, b| key(a).cmp(&key(b)));

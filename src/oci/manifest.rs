@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::digest::Digest;
-use super::media_type::MediaType;
+use super::media_type::{MediaType, NoMediaType};
 
 /// Manifests refer to at most this many things; a larger number is an attack or a mistake.
 pub const MAX_DESCRIPTORS: usize = 20_000;
@@ -27,14 +27,16 @@ pub struct Manifest {
     pub media_type: Option<MediaType>,
     /// The artifact's type: `artifactType`, else the config's media type.
     pub artifact_type: Option<String>,
-    /// Config and layers, or an artifact's blobs.
+    /// Config and layers, or an artifact's blobs; and entries of an index that have the type of a blob, as BuildKit's caches have.
     pub blobs: Vec<Descriptor>,
-    /// The manifests of an index.
+    /// The other entries of an index. One of which the type is not that of a manifest ([`MediaType::is_manifest`]) may be a blob as well.
     pub manifests: Vec<Descriptor>,
     pub subject: Option<Descriptor>,
     pub annotations: BTreeMap<String, String>,
-    /// Digests of descriptors that cannot be read: of an unknown algorithm, or none at all.
+    /// Digests of descriptors that cannot be read: of an unknown algorithm, or none at all. As much of each as a message can bear.
     pub unreadable: Vec<String>,
+    /// The first media type that is none, of the document or of something that it refers to.
+    pub malformed: Option<NoMediaType>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,7 +102,11 @@ impl Manifest {
             document.config.as_ref().map(|config| config.media_type.clone()).filter(|text| !text.is_empty())
         });
         let all = || document.config.iter().chain(&document.layers).chain(&document.blobs).chain(&document.manifests);
-        let unreadable = all().filter(|entry| entry.read().is_none()).map(|entry| entry.digest.clone()).collect();
+        let unreadable = all().filter(|entry| entry.read().is_none()).map(|entry| entry.shown()).collect();
+        let types = all().chain(&document.subject).map(|entry| entry.media_type.as_str());
+        let malformed = types.chain(document.media_type.as_deref()).find_map(|text| MediaType::parse(text).err());
+        let (entries, blobs): (Vec<_>, Vec<_>) =
+            document.manifests.iter().filter_map(Entry::read).partition(|entry| !entry.media_type.is_blob());
         let schema_one = document.fs_layers.into_iter().filter_map(|layer| {
             let digest = layer.blob_sum.parse().ok()?;
             Some(Descriptor {
@@ -110,7 +116,7 @@ impl Manifest {
             })
         });
         Ok(Self {
-            media_type: document.media_type.as_deref().map(MediaType::new),
+            media_type: document.media_type.as_deref().map(MediaType::new).filter(|said| !said.as_str().is_empty()),
             artifact_type,
             blobs: document
                 .config
@@ -118,11 +124,13 @@ impl Manifest {
                 .chain(&document.layers)
                 .chain(&document.blobs)
                 .filter_map(Entry::read)
+                .chain(blobs)
                 .chain(schema_one)
                 .collect(),
-            manifests: document.manifests.iter().filter_map(Entry::read).collect(),
+            manifests: entries,
             subject: document.subject.as_ref().and_then(Entry::read),
             unreadable,
+            malformed,
             annotations: document
                 .annotations
                 .into_iter()
@@ -133,6 +141,10 @@ impl Manifest {
 }
 
 impl Entry {
+    fn shown(&self) -> String {
+        self.digest.chars().take(100).collect()
+    }
+
     fn read(&self) -> Option<Descriptor> {
         Some(Descriptor {
             media_type: MediaType::new(&self.media_type),
@@ -159,6 +171,44 @@ mod tests {
         assert_eq!(manifest.artifact_type.as_deref(), Some("c"));
         assert_eq!(manifest.subject.map(|subject| subject.digest), Some(digest));
         assert_eq!(manifest.annotations.len(), 1);
+    }
+
+    /// NH1: BuildKit before 0.21 exports a cache as an index of layers and of a blob that says what they are.
+    #[test]
+    fn nh1_entries_of_an_index_that_are_blobs() {
+        let entry = |media_type: &str, text: &str| {
+            format!(r#"{{"mediaType":"{media_type}","digest":"{}","size":1}}"#, Digest::of(text.as_bytes()))
+        };
+        let entries = [
+            entry("application/vnd.oci.image.layer.v1.tar+gzip", "layer"),
+            entry("application/vnd.buildkit.cacheconfig.v0", "cache"),
+            entry("application/vnd.oci.image.manifest.v1+json", "manifest"),
+            entry("application/vnd.example.thing.v1", "either"),
+            entry("", "either, too"),
+        ];
+        let manifest = Manifest::parse(format!(r#"{{"manifests":[{}]}}"#, entries.join(",")).as_bytes()).unwrap();
+        let digests = |of: &[Descriptor]| of.iter().map(|one| one.digest).collect::<Vec<_>>();
+        let expected = |texts: &[&str]| texts.iter().map(|text| Digest::of(text.as_bytes())).collect::<Vec<_>>();
+        assert_eq!(digests(&manifest.blobs), expected(&["layer", "cache"]));
+        assert_eq!(digests(&manifest.manifests), expected(&["manifest", "either", "either, too"]));
+        let sure: Vec<_> = manifest.manifests.iter().map(|entry| entry.media_type.is_manifest()).collect();
+        assert_eq!(sure, [true, false, false]);
+    }
+
+    #[test]
+    fn t25_media_types_that_are_none_are_told_and_not_kept() {
+        let digest = Digest::of(b"x");
+        let long = "a".repeat(1 << 20);
+        for text in [
+            r#"{"mediaType":"application/x\r\ny"}"#.to_owned(),
+            format!(r#"{{"layers":[{{"mediaType":"{long}","digest":"{digest}","size":1}}]}}"#),
+            format!(r#"{{"subject":{{"mediaType":"a\nb","digest":"{digest}","size":1}}}}"#),
+        ] {
+            let manifest = Manifest::parse(text.as_bytes()).unwrap();
+            assert!(manifest.malformed.is_some());
+            assert_eq!(manifest.media_type, None);
+            assert!(manifest.blobs.iter().chain(&manifest.subject).all(|one| one.media_type.as_str().is_empty()));
+        }
     }
 
     #[test]

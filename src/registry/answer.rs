@@ -54,7 +54,8 @@ pub enum Body {
     },
     Repositories {
         names: Vec<String>,
-        more: bool,
+        /// Where the list goes on, and with how many on its next page, if it does.
+        next: Option<(String, u32)>,
     },
     /// So many bytes of an upload have come.
     Upload {

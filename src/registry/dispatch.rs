@@ -10,18 +10,18 @@ use super::error::{Error, Object};
 use super::hosted::{Deletion, Hosted, PulledManifest, Repository as HostedRepository, no_referrers};
 use super::incoming::Incoming;
 use super::located::{At, Located, ReadAt};
+use super::names;
 use super::names::NameError;
 use super::pull_through::PullThrough;
 use super::pulled::Pulled;
 use super::registries::Registries;
 use super::upstreams::Upstreams;
-use super::{PAGE_ENTRIES, names};
-use crate::action::{Action, Page, Want};
+use crate::action::{Action, Want};
 use crate::auth::Who;
 use crate::cache::BlobCache;
 use crate::config::{AccountSettings, HostedSettings};
 use crate::meta::{Meta, RepositoryRow};
-use crate::oci::{AcceptSet, AccountId, Digest, QualifiedName, Reference};
+use crate::oci::{AcceptSet, Digest, QualifiedName, Reference};
 use crate::policy::{About, OciRequest, Permit, Viewer};
 use crate::storage::Depot;
 use crate::telemetry::Metrics;
@@ -176,7 +176,7 @@ impl Registry {
                 if start.mount.is_some() && !is_mounting_enabled(&self.shared.meta, repository.account()).await? {
                     start.mount = None;
                 }
-                hosted.start_upload(repository, start, body).await
+                hosted.start_upload(repository, start, principal, body).await
             }
             Action::ReadUpload { id, .. } => hosted.read_upload(&repository, &id).await,
             Action::AppendUpload { id, chunk, .. } => hosted.append_upload(repository, id, chunk, body).await,
@@ -340,33 +340,6 @@ impl Registry {
     pub async fn close(&self) {
         self.shared.pull_through.close().await;
         self.shared.hosted.close().await;
-    }
-
-    /// Those that the viewer may see.
-    async fn list_repositories(&self, account: AccountId, page: &Page, viewer: &Viewer) -> Result<Answer, Error> {
-        let count = page.n.unwrap_or(PAGE_ENTRIES).min(PAGE_ENTRIES) as usize;
-        let (mut names, mut last) = (Vec::new(), page.last.clone());
-        while names.len() <= count {
-            let some = self.shared.meta.repositories(account, last.as_deref(), PAGE_ENTRIES).await?;
-            let is_end = some.len() < PAGE_ENTRIES as usize;
-            last = some.last().cloned();
-            for name in some {
-                if names.len() <= count && self.is_seen(account, &name, viewer).await? {
-                    names.push(name);
-                }
-            }
-            if is_end {
-                break;
-            }
-        }
-        let more = count > 0 && names.len() > count;
-        names.truncate(count);
-        Ok(Answer::of(Body::Repositories { names, more }))
-    }
-
-    async fn is_seen(&self, account: AccountId, name: &str, viewer: &Viewer) -> Result<bool, Error> {
-        let Ok(name) = name.parse() else { return Ok(false) };
-        Ok(viewer.may_see(&self.about_named(QualifiedName::new(account, name))).await?)
     }
 }
 

@@ -61,6 +61,8 @@ pub enum Error {
         "upload {id} to {repository} began at another replica, which has its bytes: clients must stay with one while they push"
     )]
     UploadElsewhere { repository: RepositoryName, id: UploadId },
+    #[error("{what} has {limit} uploads under way already (`{key}`): end or cancel some, or push again later")]
+    TooManyUploads { what: String, limit: u64, key: &'static str },
     #[error("another request is writing to upload {id} of {repository}")]
     UploadBusy { repository: RepositoryName, id: UploadId },
     #[error("upload {id} to {repository} goes on at byte {at}")]

@@ -7,6 +7,7 @@
 
 mod account_settings;
 mod answer;
+mod catalog;
 mod control;
 mod dispatch;
 mod error;

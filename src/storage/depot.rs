@@ -65,6 +65,12 @@ impl Depot {
         .await
     }
 
+    /// Bytes that the file of an upload holds; 0 when there is none.
+    pub async fn upload_bytes(&self, id: &str) -> Result<u64, Error> {
+        let id = id.to_owned();
+        self.on_disk(move |files| files.upload_bytes(&id)).await
+    }
+
     pub async fn remove_upload(&self, id: &str) -> Result<(), Error> {
         let id = id.to_owned();
         self.on_disk(move |files| files.remove_upload(&id)).await

@@ -116,6 +116,16 @@ impl Storage {
         Staged::open(self.upload_path(id), self.blobs.clone())
     }
 
+    /// Bytes in the file of an upload; 0 when there is none.
+    pub fn upload_bytes(&self, id: &str) -> Result<u64, Error> {
+        let path = self.upload_path(id);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(Error::io("read", &path)(error)),
+        }
+    }
+
     pub fn remove_upload(&self, id: &str) -> Result<(), Error> {
         remove(&self.upload_path(id))
     }

@@ -83,7 +83,7 @@ fn members_without_a_value_are_left_out() {
         image_tags: Vec::new(),
         image_size_in_bytes: None,
         image_pushed_at: Timestamp::from_unix_millis(1500),
-        image_manifest_media_type: crate::oci::MediaType::new("m"),
+        image_manifest_media_type: crate::oci::MediaType::new("a/m"),
         artifact_media_type: None,
         last_recorded_pull_time: None,
         subject_manifest_digest: None,
@@ -95,7 +95,7 @@ fn members_without_a_value_are_left_out() {
     assert_eq!(
         String::from_utf8(output.to_json()).unwrap(),
         format!(
-            r#"{{"imageDetails":[{{"registryId":"{ACCOUNT}","repositoryName":"team/app","imageDigest":"{}","imagePushedAt":1.5,"imageManifestMediaType":"m","imageStatus":"ACTIVE"}}]}}"#,
+            r#"{{"imageDetails":[{{"registryId":"{ACCOUNT}","repositoryName":"team/app","imageDigest":"{}","imagePushedAt":1.5,"imageManifestMediaType":"a/m","imageStatus":"ACTIVE"}}]}}"#,
             Digest::of(b"")
         )
     );

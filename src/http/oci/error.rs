@@ -23,6 +23,8 @@ pub struct Failure {
     pub code: ErrorCode,
     pub message: String,
     pub retry_after: Option<Duration>,
+    /// What went wrong inside, for the log where `message` does not say it.
+    pub cause: Option<String>,
     /// The upstream whose credential was refused: who is challenged for it.
     pub challenged_by: Option<String>,
     /// How to log in here.
@@ -55,6 +57,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let message = error.to_string();
         let (status, code, retry_after) = answer_to(&error);
+        let said = message.clone();
         let message = match &error {
             // What went wrong inside is for the log, not for whoever asks.
             Error::Cache { object, source: cache::Error::Storage { .. } } => {
@@ -73,6 +76,9 @@ impl From<Error> for Failure {
                 "the disk that holds what is pushed is full: nothing was kept; push again when there is room".to_owned()
             }
             Error::Storage(_) => "the disk failed; the log has the reason under this request's id".to_owned(),
+            Error::Meta(source) if source.is_full() => {
+                "the disk that holds the database is full: nothing was kept; push again when there is room".to_owned()
+            }
             Error::Meta(_) => "the database failed; the log has the reason under this request's id".to_owned(),
             _ => message,
         };
@@ -88,7 +94,8 @@ impl From<Error> for Failure {
             Error::OutOfOrder { repository, id, at } => Some((repository, id, at)),
             _ => None,
         };
-        Self { retry_after, challenged_by, upload, ..Self::new(status, code, message) }
+        let cause = Some(said).filter(|said| *said != message);
+        Self { retry_after, challenged_by, upload, cause, ..Self::new(status, code, message) }
     }
 }
 
@@ -126,13 +133,14 @@ fn answer_to(error: &Error) -> (StatusCode, ErrorCode, Option<Duration>) {
         Error::Cache { source: cache::Error::Bucket { .. }, .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
         }
-        Error::Meta(crate::meta::Error::Busy) => {
+        Error::Meta(source) if source.is_busy() => {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
         }
         Error::Storage(source) if source.is_remote() => {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
         }
         Error::Storage(source) if source.is_full() => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, None),
+        Error::Meta(source) if source.is_full() => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unavailable, None),
         Error::Cache { source: cache::Error::Storage { .. } | cache::Error::Lost { .. }, .. }
         | Error::Meta(_)
         | Error::Storage(_)
@@ -145,6 +153,7 @@ fn answer_to(error: &Error) -> (StatusCode, ErrorCode, Option<Duration>) {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
         }
         Error::NotCreated(_) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
+        Error::TooManyUploads { .. } => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests, Some(RETRY_AFTER)),
         Error::NoSuchUpload { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown, None),
         Error::UploadBusy { .. } => (StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid, None),
         Error::OutOfOrder { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid, None),
@@ -234,7 +243,21 @@ impl Failure {
     }
 
     pub fn new(status: StatusCode, code: ErrorCode, message: String) -> Self {
-        Self { status, code, message, retry_after: None, challenged_by: None, challenge: None, upload: None }
+        Self {
+            status,
+            code,
+            message,
+            cause: None,
+            retry_after: None,
+            challenged_by: None,
+            challenge: None,
+            upload: None,
+        }
+    }
+
+    /// What the log says of it.
+    pub fn logged(&self) -> &str {
+        self.cause.as_deref().unwrap_or(&self.message)
     }
 
     /// The error body; the request's id leads to the log.

@@ -62,10 +62,10 @@ pub async fn respond(
             let document = serde_json::json!({ "name": name, "tags": names }).to_string();
             json(link(builder, path, names.len(), next), document.into())
         }
-        Body::Repositories { names, more } => {
-            let next = names.last().map(String::as_str).filter(|_| more);
+        Body::Repositories { names, next } => {
             let document = serde_json::json!({ "repositories": names }).to_string();
-            json(link(builder, path, names.len(), next), document.into())
+            let (next, n) = next.map_or((None, 0), |(next, n)| (Some(next), n as usize));
+            json(link(builder, path, n, next.as_deref()), document.into())
         }
         Body::Referrers { index, filtered, next } => {
             if filtered {

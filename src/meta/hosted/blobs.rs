@@ -4,6 +4,7 @@
 //! bytes go (`reclaim.rs`). So a blob that was acknowledged is there, whatever happens at the same time.
 
 use super::{RepositoryId, from_sql, to_sql};
+use crate::meta::scope::Scope;
 use crate::meta::{Error, Meta};
 use crate::oci::Digest;
 
@@ -13,7 +14,12 @@ pub struct BlobLink {
     /// Bytes.
     pub size: u64,
     pub wanted_at_ms: i64,
+    pub claim: Claim,
 }
+
+/// When somebody last brought a blob's bytes, or said that they are to stay: another one each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim(i64);
 
 /// A blob that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +27,8 @@ pub struct StoredBlobRow {
     pub digest: Digest,
     /// Bytes.
     pub size: u64,
+    pub claim: Claim,
+    pub is_lost: bool,
 }
 
 /// What came of taking a blob out of a repository.
@@ -34,8 +42,8 @@ pub enum Unlinked {
 
 impl Meta {
     pub async fn blob_link(&self, repository: RepositoryId, digest: &Digest) -> Result<Option<BlobLink>, Error> {
-        let row: Option<(i64, i64)> = sqlx::query_as(
-            "SELECT blob_link.size, blob_link.wanted_at_ms FROM blob_link JOIN blob ON blob.digest = blob_link.digest \
+        let row: Option<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT blob_link.size, blob_link.wanted_at_ms, blob.claimed_at_ms FROM blob_link JOIN blob ON blob.digest = blob_link.digest \
                  WHERE blob_link.repository_id = $1 AND blob_link.digest = $2 AND blob.lost_at_ms IS NULL",
         )
         .bind(repository.0)
@@ -43,12 +51,13 @@ impl Meta {
         .fetch_optional(&self.pool)
         .await
         .map_err(Error::Query)?;
-        Ok(row.map(|(size, wanted_at_ms)| BlobLink { size: from_sql(size), wanted_at_ms }))
+        let link = |(size, wanted_at_ms, claim)| BlobLink { size: from_sql(size), wanted_at_ms, claim: Claim(claim) };
+        Ok(row.map(link))
     }
 
     /// Somebody looked whether the blob is there, and will refer to it: for a while it is not taken for forgotten.
     pub async fn want_blob(&self, repository: RepositoryId, digest: &Digest, now_ms: i64) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         sqlx::query("UPDATE blob_link SET wanted_at_ms = $3 WHERE repository_id = $1 AND digest = $2")
             .bind(repository.0)
             .bind(digest.to_string())
@@ -61,11 +70,11 @@ impl Meta {
 
     /// Announces that a blob's verified bytes are about to be put in their place.
     pub async fn claim_blob(&self, digest: &Digest, size: u64, now_ms: i64) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         sqlx::query(
             "INSERT INTO blob (digest, size, claimed_at_ms) VALUES ($1, $2, $3) \
-             ON CONFLICT (digest) DO UPDATE SET claimed_at_ms = excluded.claimed_at_ms, condemned_at_ms = NULL, \
-             lost_at_ms = NULL",
+             ON CONFLICT (digest) DO UPDATE SET claimed_at_ms = CASE WHEN blob.claimed_at_ms < excluded.claimed_at_ms \
+             THEN excluded.claimed_at_ms ELSE blob.claimed_at_ms + 1 END, condemned_at_ms = NULL, lost_at_ms = NULL",
         )
         .bind(digest.to_string())
         .bind(to_sql(size))
@@ -76,12 +85,47 @@ impl Meta {
         writing.commit().await
     }
 
-    /// The blob's bytes are damaged or gone: it is not there for anyone until it is pushed again.
-    pub async fn lose_blob(&self, digest: &Digest, now_ms: i64) -> Result<(), Error> {
-        let mut writing = self.write().await?;
-        sqlx::query("UPDATE blob SET lost_at_ms = $2 WHERE digest = $1 AND lost_at_ms IS NULL")
+    /// The blob's bytes were found damaged or gone: it is not there for anyone until it is pushed again. Nothing happens when somebody has
+    /// brought them since: who found out says which claim they were of.
+    pub async fn lose_blob(&self, digest: &Digest, claim: Claim, now_ms: i64) -> Result<(), Error> {
+        let lost = self.set_blob_aside(digest, claim, now_ms, async || Ok::<(), std::convert::Infallible>(())).await?;
+        lost.map(|_| ()).map_err(|never| match never {})
+    }
+
+    /// The same, with `set_aside` moving the bytes away while the row is held, so that whoever brings them anew does so after that. False
+    /// when somebody has brought them since.
+    pub async fn set_blob_aside<E>(
+        &self,
+        digest: &Digest,
+        claim: Claim,
+        now_ms: i64,
+        set_aside: impl AsyncFnOnce() -> Result<(), E>,
+    ) -> Result<Result<bool, E>, Error> {
+        let mut writing = self.write(Scope::Rows).await?;
+        let lose = "UPDATE blob SET lost_at_ms = COALESCE(lost_at_ms, $3) WHERE digest = $1 AND claimed_at_ms = $2";
+        let lost = sqlx::query(lose)
             .bind(digest.to_string())
+            .bind(claim.0)
             .bind(now_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        if lost.rows_affected() == 0 {
+            return Ok(Ok(false));
+        }
+        if let Err(error) = set_aside().await {
+            return Ok(Err(error));
+        }
+        writing.commit().await?;
+        Ok(Ok(true))
+    }
+
+    /// The blob's bytes are as they should be, though they were lost before.
+    pub async fn find_blob(&self, digest: &Digest, claim: Claim) -> Result<(), Error> {
+        let mut writing = self.write(Scope::Rows).await?;
+        sqlx::query("UPDATE blob SET lost_at_ms = NULL WHERE digest = $1 AND claimed_at_ms = $2")
+            .bind(digest.to_string())
+            .bind(claim.0)
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
@@ -98,7 +142,7 @@ impl Meta {
         upload: Option<&str>,
         now_ms: i64,
     ) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         if !writing.claim_again(digest, now_ms).await? {
             return Ok(false);
         }
@@ -118,10 +162,11 @@ impl Meta {
         from: Option<RepositoryId>,
         now_ms: i64,
     ) -> Result<Option<u64>, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         // The row is taken first: from here on nobody removes the bytes.
         let size: Option<i64> = sqlx::query_scalar(
-            "UPDATE blob SET claimed_at_ms = $2, condemned_at_ms = NULL WHERE digest = $1 AND lost_at_ms IS NULL AND EXISTS \
+            "UPDATE blob SET claimed_at_ms = CASE WHEN claimed_at_ms < $2 THEN $2 ELSE claimed_at_ms + 1 END, \
+             condemned_at_ms = NULL WHERE digest = $1 AND lost_at_ms IS NULL AND EXISTS \
              (SELECT 1 FROM blob_link WHERE blob_link.digest = $1 AND ($3 = 0 OR repository_id = $4)) RETURNING size",
         )
         .bind(digest.to_string())
@@ -139,15 +184,19 @@ impl Meta {
 
     /// Blobs in order of their digests, after `last`.
     pub async fn blobs(&self, last: Option<&Digest>, limit: u32) -> Result<Vec<StoredBlobRow>, Error> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT digest, size FROM blob WHERE digest > $1 ORDER BY digest LIMIT $2")
-                .bind(last.map(ToString::to_string).unwrap_or_default())
-                .bind(i64::from(limit))
-                .fetch_all(&self.pool)
-                .await
-                .map_err(Error::Query)?;
+        let statement =
+            "SELECT digest, size, claimed_at_ms, lost_at_ms FROM blob WHERE digest > $1 ORDER BY digest LIMIT $2";
+        let rows: Vec<(String, i64, i64, Option<i64>)> = sqlx::query_as(statement)
+            .bind(last.map(ToString::to_string).unwrap_or_default())
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)?;
         rows.into_iter()
-            .map(|(text, size)| Ok(StoredBlobRow { digest: super::digest(text)?, size: from_sql(size) }))
+            .map(|(text, size, claim, lost)| {
+                let (digest, claim) = (super::digest(text)?, Claim(claim));
+                Ok(StoredBlobRow { digest, size: from_sql(size), claim, is_lost: lost.is_some() })
+            })
             .collect()
     }
 
@@ -180,10 +229,10 @@ impl Meta {
 
     /// Takes a blob out of a repository, unless one of its manifests refers to it.
     pub async fn unlink_blob(&self, repository: RepositoryId, digest: &Digest) -> Result<Unlinked, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Repository(repository)).await?;
         let gone = sqlx::query(
             "DELETE FROM blob_link WHERE repository_id = $1 AND digest = $2 AND NOT EXISTS \
-             (SELECT 1 FROM manifest_reference WHERE repository_id = $1 AND target = $2 AND kind = 'blob')",
+             (SELECT 1 FROM manifest_reference WHERE repository_id = $1 AND target = $2)",
         )
         .bind(repository.0)
         .bind(digest.to_string())
@@ -202,7 +251,10 @@ impl Meta {
 impl crate::meta::database::Writing {
     /// Takes the row of a blob whose bytes have come. False when it is gone: the blob was taken for forgotten since it was claimed.
     pub(in crate::meta) async fn claim_again(&mut self, digest: &Digest, now_ms: i64) -> Result<bool, Error> {
-        let claimed = sqlx::query("UPDATE blob SET claimed_at_ms = $2, condemned_at_ms = NULL WHERE digest = $1")
+        // Its bytes were verified a moment ago: whatever was said of them before does not hold.
+        let claim = "UPDATE blob SET claimed_at_ms = CASE WHEN claimed_at_ms < $2 THEN $2 ELSE claimed_at_ms + 1 END, \
+                     condemned_at_ms = NULL, lost_at_ms = NULL WHERE digest = $1";
+        let claimed = sqlx::query(claim)
             .bind(digest.to_string())
             .bind(now_ms)
             .execute(self.connection())

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::manifests::{Removed, parse_tag, remove_manifest};
 use super::tags::note_move;
 use super::{RepositoryId, digest, from_sql};
+use crate::meta::scope::Scope;
 use crate::meta::{Error, Meta};
 use crate::oci::{Digest, MediaType, Tag};
 
@@ -130,7 +131,7 @@ impl Meta {
         principal: &str,
         now_ms: i64,
     ) -> Result<Removed, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Repository(repository)).await?;
         let text = wanted.to_string();
         if let Some(tag) = tag {
             let gone = sqlx::query("DELETE FROM tag WHERE repository_id = $1 AND name = $2 AND digest = $3")

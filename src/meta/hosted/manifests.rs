@@ -1,14 +1,21 @@
 //! Manifests, what they refer to, and what refers to them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::references::Reference;
 use super::tags::note_move;
 use super::{RepositoryId, digest, from_sql, to_sql};
-use crate::meta::database::Writing;
+use crate::meta::database::{Writing, twice};
+use crate::meta::scope::Scope;
+use crate::meta::table::{Column, rows};
 use crate::meta::{Error, Meta};
 use crate::oci::{self, Digest, MediaType, Tag};
+
+/// What a descriptor of a referrer costs beside its annotations, about.
+const DESCRIPTOR_BYTES: u64 = 512;
 
 /// A manifest to be stored. What it refers to has been read from its bytes.
 #[derive(Clone, Debug)]
@@ -22,23 +29,12 @@ pub struct NewManifest {
     pub references: Vec<Reference>,
 }
 
-/// One thing that a manifest refers to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
-    pub digest: Digest,
-    /// Bytes, as the manifest says.
-    pub size: u64,
-    pub is_manifest: bool,
-    /// Whether it must be there.
-    pub required: bool,
-}
-
-/// A tag to be made or moved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TagWrite {
-    pub tag: Tag,
-    /// Once made it cannot be moved.
-    pub immutable: bool,
+/// Tags to be made or moved.
+#[derive(Clone)]
+pub struct TagWrites {
+    pub tags: Vec<Tag>,
+    /// Whether a tag, once made, cannot be moved, in a repository of which this is set.
+    pub is_immutable: Arc<dyn Fn(Option<&str>, &Tag) -> bool + Send + Sync>,
 }
 
 /// What came of storing a manifest. Unless it is `Stored`, nothing was changed.
@@ -54,6 +50,8 @@ pub enum Put {
     },
     /// The tag stands for another manifest and cannot be moved.
     Immutable(Tag),
+    /// The repository is gone.
+    NoRepository,
 }
 
 /// What came of removing a manifest. Unless it is `Gone`, nothing was changed.
@@ -89,16 +87,38 @@ impl Meta {
         &self,
         repository: RepositoryId,
         manifest: &NewManifest,
-        tags: &[TagWrite],
+        tags: &TagWrites,
         principal: &str,
         now_ms: i64,
     ) -> Result<Put, Error> {
-        let mut writing = self.write().await?;
-        if let Some(refused) = check_references(&mut writing, repository, &manifest.references, now_ms).await? {
+        let found = self.find_references(repository, &manifest.references).await?;
+        if let Some(refused) = found.refusal(&manifest.references) {
+            return Ok(refused);
+        }
+        twice(|| self.store_manifest(repository, manifest, tags, principal, now_ms)).await
+    }
+
+    async fn store_manifest(
+        &self,
+        repository: RepositoryId,
+        manifest: &NewManifest,
+        tags: &TagWrites,
+        principal: &str,
+        now_ms: i64,
+    ) -> Result<Put, Error> {
+        let mut writing = self.write(Scope::Repository(repository)).await?;
+        let mutability: Option<Option<String>> = sqlx::query_scalar("SELECT mutability FROM repository WHERE id = $1")
+            .bind(repository.0)
+            .fetch_optional(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        let Some(mutability) = mutability else { return Ok(Put::NoRepository) };
+        let found = writing.want_references(repository, &manifest.references, now_ms).await?;
+        if let Some(refused) = found.refusal(&manifest.references) {
             return Ok(refused);
         }
         insert_manifest(&mut writing, repository, manifest, now_ms).await?;
-        for TagWrite { tag, immutable } in tags {
+        for tag in &tags.tags {
             let before: Option<String> =
                 sqlx::query_scalar("SELECT digest FROM tag WHERE repository_id = $1 AND name = $2")
                     .bind(repository.0)
@@ -110,7 +130,7 @@ impl Meta {
             if before.as_ref() == Some(&after) {
                 continue;
             }
-            if *immutable && before.is_some() {
+            if before.is_some() && (tags.is_immutable)(mutability.as_deref(), tag) {
                 return Ok(Put::Immutable(tag.clone()));
             }
             sqlx::query(
@@ -158,7 +178,8 @@ impl Meta {
         .transpose()
     }
 
-    /// Manifests whose subject is this one, in order of their digests, after `last`.
+    /// Manifests whose subject is this one, in order of their digests, after `last`: as many as `limit`, and as have `max_bytes` in all, but
+    /// one at least. Whether others follow.
     pub async fn referrers(
         &self,
         repository: RepositoryId,
@@ -166,31 +187,47 @@ impl Meta {
         artifact_type: Option<&str>,
         last: Option<&str>,
         limit: u32,
-    ) -> Result<Vec<ReferrerRow>, Error> {
-        let rows: Vec<(String, String, i64, Option<String>, String)> = sqlx::query_as(
-            "SELECT digest, media_type, size, artifact_type, annotations FROM manifest \
-             WHERE repository_id = $1 AND subject = $2 AND digest > $3 AND ($4 = '' OR artifact_type = $4) \
-             ORDER BY digest LIMIT $5",
-        )
-        .bind(repository.0)
-        .bind(subject.to_string())
-        .bind(last.unwrap_or_default())
-        .bind(artifact_type.unwrap_or_default())
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(Error::Query)?;
-        rows.into_iter()
-            .map(|(text, media_type, size, artifact_type, annotations)| {
-                Ok(ReferrerRow {
-                    digest: digest(text)?,
-                    media_type: MediaType::new(&media_type),
-                    size: from_sql(size),
-                    artifact_type,
-                    annotations: serde_json::from_str(&annotations).unwrap_or_default(),
-                })
+        max_bytes: u64,
+    ) -> Result<(Vec<ReferrerRow>, bool), Error> {
+        const WHERE: &str = "FROM manifest WHERE repository_id = $1 AND subject = $2 AND digest > $3 \
+                             AND ($4 = '' OR artifact_type = $4) ORDER BY digest LIMIT $5";
+        // How long they are is looked at first: what does not fit is never in memory.
+        let lengths = format!("SELECT CAST(octet_length(annotations) AS BIGINT) {WHERE}");
+        let lengths: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(lengths))
+            .bind(repository.0)
+            .bind(subject.to_string())
+            .bind(last.unwrap_or_default())
+            .bind(artifact_type.unwrap_or_default())
+            .bind(i64::from(limit) + 1)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        let mut bytes = 0;
+        let fits = |length: &&i64| {
+            bytes += from_sql(**length).saturating_add(DESCRIPTOR_BYTES);
+            bytes <= max_bytes
+        };
+        let fit = lengths.iter().take(limit as usize).take_while(fits).count().max(1).min(lengths.len());
+        let rows = format!("SELECT digest, media_type, size, artifact_type, annotations {WHERE}");
+        let rows: Vec<(String, String, i64, Option<String>, String)> = sqlx::query_as(sqlx::AssertSqlSafe(rows))
+            .bind(repository.0)
+            .bind(subject.to_string())
+            .bind(last.unwrap_or_default())
+            .bind(artifact_type.unwrap_or_default())
+            .bind(i64::try_from(fit).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        let row = |(text, media_type, size, artifact_type, annotations): (_, String, _, _, String)| {
+            Ok(ReferrerRow {
+                digest: digest(text)?,
+                media_type: MediaType::new(&media_type),
+                size: from_sql(size),
+                artifact_type,
+                annotations: serde_json::from_str(&annotations).unwrap_or_default(),
             })
-            .collect()
+        };
+        Ok((rows.into_iter().map(row).collect::<Result<_, Error>>()?, lengths.len() > fit))
     }
 
     /// Removes a manifest and its tags, of which all are among those that may go.
@@ -202,7 +239,7 @@ impl Meta {
         principal: &str,
         now_ms: i64,
     ) -> Result<Removed, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Repository(repository)).await?;
         let removed = remove_manifest(&mut writing, repository, digest, may_go, principal, now_ms).await?;
         if let Removed::Gone(_) = removed {
             writing.commit().await?;
@@ -212,61 +249,40 @@ impl Meta {
 
     /// Notes when manifests were pulled.
     pub async fn put_pulls(&self, pulls: &[(RepositoryId, Digest, i64)]) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        // Each manifest once, in the same order from every replica: they do not wait for each other in a circle.
+        let mut latest: BTreeMap<(i64, String), i64> = BTreeMap::new();
         for (repository, digest, pulled_at_ms) in pulls {
-            sqlx::query(
-                "UPDATE manifest SET pulled_at_ms = $3 WHERE repository_id = $1 AND digest = $2 \
-                 AND (pulled_at_ms IS NULL OR pulled_at_ms < $3)",
-            )
-            .bind(repository.0)
-            .bind(digest.to_string())
-            .bind(*pulled_at_ms)
-            .execute(writing.connection())
-            .await
-            .map_err(Error::Query)?;
+            let kept = latest.entry((repository.0, digest.to_string())).or_insert(*pulled_at_ms);
+            *kept = (*kept).max(*pulled_at_ms);
         }
+        let latest: Vec<_> = latest.into_iter().map(|((repository, digest), at)| (repository, digest, at)).collect();
+        let latest = rows(&latest);
+        twice(|| self.write_pulls(&latest)).await
+    }
+
+    async fn write_pulls(&self, pulls: &str) -> Result<(), Error> {
+        let table = self
+            .dialect
+            .table(1, &[Column::Number("repository_id"), Column::Text("digest"), Column::Number("pulled_at_ms")]);
+        let mut writing = self.write(Scope::Rows).await?;
+        if !self.for_update().is_empty() {
+            let lock = format!(
+                "SELECT digest FROM manifest WHERE (repository_id, digest) IN \
+                 (SELECT repository_id, digest FROM {table} AS pulled) ORDER BY repository_id, digest{}",
+                self.for_update()
+            );
+            let lock = sqlx::query(sqlx::AssertSqlSafe(lock)).bind(pulls);
+            lock.execute(writing.connection()).await.map_err(Error::Query)?;
+        }
+        let update = format!(
+            "UPDATE manifest SET pulled_at_ms = pulled.pulled_at_ms FROM {table} AS pulled \
+             WHERE manifest.repository_id = pulled.repository_id AND manifest.digest = pulled.digest \
+             AND (manifest.pulled_at_ms IS NULL OR manifest.pulled_at_ms < pulled.pulled_at_ms)"
+        );
+        let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(pulls);
+        update.execute(writing.connection()).await.map_err(Error::Query)?;
         writing.commit().await
     }
-}
-
-/// Says that everything referred to is wanted, so that it stays; what is not there, or has another size, is told.
-async fn check_references(
-    writing: &mut Writing,
-    repository: RepositoryId,
-    references: &[Reference],
-    now_ms: i64,
-) -> Result<Option<Put>, Error> {
-    let mut missing = Vec::new();
-    for reference in references {
-        let text = reference.digest.to_string();
-        let size: Option<i64> = if reference.is_manifest {
-            sqlx::query_scalar("SELECT size FROM manifest WHERE repository_id = $1 AND digest = $2")
-                .bind(repository.0)
-                .bind(text)
-                .fetch_optional(writing.connection())
-                .await
-        } else {
-            sqlx::query_scalar(
-                "UPDATE blob_link SET wanted_at_ms = $3 WHERE repository_id = $1 AND digest = $2 AND EXISTS \
-                 (SELECT 1 FROM blob WHERE blob.digest = $2 AND blob.lost_at_ms IS NULL) RETURNING size",
-            )
-            .bind(repository.0)
-            .bind(text)
-            .bind(now_ms)
-            .fetch_optional(writing.connection())
-            .await
-        }
-        .map_err(Error::Query)?;
-        match size.map(from_sql) {
-            Some(size) if size != reference.size => {
-                return Ok(Some(Put::WrongSize { digest: reference.digest, size }));
-            }
-            Some(_) => {}
-            None if reference.required => missing.push(reference.digest),
-            None => {}
-        }
-    }
-    Ok(Some(Put::Missing(missing)).filter(|put| !matches!(put, Put::Missing(missing) if missing.is_empty())))
 }
 
 /// Unless the manifest is gone, the transaction must not be committed.
@@ -336,18 +352,5 @@ async fn insert_manifest(
     .execute(writing.connection())
     .await
     .map_err(Error::Query)?;
-    for reference in &manifest.references {
-        sqlx::query(
-            "INSERT INTO manifest_reference (repository_id, digest, target, kind) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(repository.0)
-        .bind(text.as_str())
-        .bind(reference.digest.to_string())
-        .bind(if reference.is_manifest { "manifest" } else { "blob" })
-        .execute(writing.connection())
-        .await
-        .map_err(Error::Query)?;
-    }
-    Ok(())
+    writing.insert_references(repository, &text, &manifest.references).await
 }

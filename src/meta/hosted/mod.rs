@@ -5,19 +5,21 @@ mod holdings;
 mod images;
 mod manifests;
 mod reclaim;
+mod references;
 mod repositories;
 mod tags;
 mod trim;
 mod uploads;
 
-pub use blobs::{BlobLink, StoredBlobRow, Unlinked};
+pub use blobs::{BlobLink, Claim, StoredBlobRow, Unlinked};
 pub use holdings::Holdings;
 pub use images::ImageRow;
-pub use manifests::{ManifestRow, NewManifest, Put, Reference, ReferrerRow, Removed, TagWrite};
+pub use manifests::{ManifestRow, NewManifest, Put, ReferrerRow, Removed, TagWrites};
 pub use reclaim::{Condemned, ForgottenLink, Reclaimable};
+pub use references::{Reference, ReferenceKind};
 pub use repositories::{RepositoryColumn, RepositoryId, RepositoryRow, RepositorySettings};
 pub use tags::TagMove;
-pub use uploads::{PieceRow, UploadRow};
+pub use uploads::{Begun, PieceRow, UploadLimits, UploadRow};
 
 use super::Error;
 use crate::oci::Digest;

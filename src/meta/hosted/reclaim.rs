@@ -2,11 +2,14 @@
 //!
 //! A blob goes in three: a repository that has not wanted it for a while and whose manifests do not refer to it loses it; a
 //! blob that no repository has is condemned; one that is still condemned a while later is removed, with its row held. What is
-//! found is read without anyone waiting, a page at a time; what is changed is looked at again, in short transactions.
+//! found is read without anyone waiting, a page at a time; what is changed is looked at again, in short transactions. A blob is referred to
+//! whatever the manifest takes it for: an index may have blobs as entries.
 
 use std::future::Future;
 
 use super::{RepositoryId, digest, from_sql};
+use crate::meta::scope::Scope;
+use crate::meta::table::{Column, rows};
 use crate::meta::{Error, Meta};
 use crate::oci::Digest;
 
@@ -42,7 +45,7 @@ impl Meta {
              WHERE claimed_at_ms < $1 AND NOT EXISTS (SELECT 1 FROM blob_link WHERE blob_link.digest = blob.digest \
              AND (blob_link.wanted_at_ms >= $1 OR EXISTS (SELECT 1 FROM manifest_reference \
              WHERE manifest_reference.repository_id = blob_link.repository_id \
-             AND manifest_reference.target = blob_link.digest AND manifest_reference.kind = 'blob'))) \
+             AND manifest_reference.target = blob_link.digest))) \
              AND NOT EXISTS (SELECT 1 FROM pulled_blob WHERE pulled_blob.digest = blob.digest)",
         )
         .bind(before_ms)
@@ -68,8 +71,8 @@ impl Meta {
         let rows: Vec<(i64, String)> = sqlx::query_as(
             "SELECT repository_id, digest FROM blob_link AS link WHERE (repository_id, digest) > ($1, $2) \
              AND wanted_at_ms < $3 AND NOT EXISTS (SELECT 1 FROM manifest_reference \
-             WHERE manifest_reference.repository_id = link.repository_id AND manifest_reference.target = link.digest \
-             AND manifest_reference.kind = 'blob') ORDER BY repository_id, digest LIMIT $4",
+             WHERE manifest_reference.repository_id = link.repository_id AND manifest_reference.target = link.digest) \
+             ORDER BY repository_id, digest LIMIT $4",
         )
         .bind(last.map_or(i64::MIN, |link| link.repository.0))
         .bind(last.map(|link| link.digest.to_string()).unwrap_or_default())
@@ -85,23 +88,28 @@ impl Meta {
 
     /// Takes these blobs from their repositories, where that still holds. Returns how many.
     pub async fn unlink_forgotten(&self, links: &[ForgottenLink], before_ms: i64) -> Result<u64, Error> {
-        let mut writing = self.write().await?;
         let mut gone = 0;
-        for link in links {
-            gone += sqlx::query(
-                "DELETE FROM blob_link AS link WHERE repository_id = $1 AND digest = $2 AND wanted_at_ms < $3 \
-                 AND NOT EXISTS (SELECT 1 FROM manifest_reference WHERE manifest_reference.repository_id = link.repository_id \
-                 AND manifest_reference.target = link.digest AND manifest_reference.kind = 'blob')",
-            )
-            .bind(link.repository.0)
-            .bind(link.digest.to_string())
-            .bind(before_ms)
-            .execute(writing.connection())
-            .await
-            .map_err(Error::Query)?
-            .rows_affected();
+        for links in links.chunk_by(|one, next| one.repository == next.repository) {
+            let Some(repository) = links.first().map(|link| link.repository) else { continue };
+            let digests: Vec<_> = links.iter().map(|link| (link.digest.to_string(),)).collect();
+            let mut writing = self.write(Scope::Repository(repository)).await?;
+            let statement = format!(
+                "DELETE FROM blob_link WHERE repository_id = $1 AND wanted_at_ms < $2 \
+                 AND digest IN (SELECT digest FROM {} AS forgotten) \
+                 AND NOT EXISTS (SELECT 1 FROM manifest_reference WHERE manifest_reference.repository_id = $1 \
+                 AND manifest_reference.target = blob_link.digest)",
+                self.dialect.table(3, &[Column::Text("digest")])
+            );
+            gone += sqlx::query(sqlx::AssertSqlSafe(statement))
+                .bind(repository.0)
+                .bind(before_ms)
+                .bind(rows(&digests))
+                .execute(writing.connection())
+                .await
+                .map_err(Error::Query)?
+                .rows_affected();
+            writing.commit().await?;
         }
-        writing.commit().await?;
         Ok(gone)
     }
 
@@ -128,7 +136,7 @@ impl Meta {
 
     /// Condemns these blobs, where nobody needs them still.
     pub async fn condemn_blobs(&self, blobs: &[Digest], before_ms: i64, now_ms: i64) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         for blob in blobs {
             sqlx::query(
                 "UPDATE blob SET condemned_at_ms = $2 WHERE digest = $1 AND condemned_at_ms IS NULL AND claimed_at_ms < $3 \
@@ -181,7 +189,7 @@ impl Meta {
     where
         F: Future<Output = Result<(), E>>,
     {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let select = format!("SELECT digest FROM blob WHERE digest = $1 AND condemned_at_ms < $2{}", self.for_update());
         let held: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(select))
             .bind(blob.to_string())
@@ -209,6 +217,28 @@ impl Meta {
             .map_err(Error::Query)?;
         writing.commit().await?;
         Ok(Ok(true))
+    }
+
+    /// Removes bytes that no row knows, by `remove`, while their row is held, which is there only for that: whoever brings the blob waits,
+    /// and brings it after that. False when there is a row.
+    pub async fn remove_orphan<E, F>(
+        &self,
+        digest: &Digest,
+        remove: impl FnOnce() -> F,
+    ) -> Result<Result<bool, E>, Error>
+    where
+        F: Future<Output = Result<(), E>>,
+    {
+        let mut writing = self.write(Scope::Rows).await?;
+        let insert = "INSERT INTO blob (digest, size, claimed_at_ms) VALUES ($1, 0, 0) ON CONFLICT (digest) DO NOTHING";
+        let held = sqlx::query(insert).bind(digest.to_string()).execute(writing.connection()).await;
+        if held.map_err(Error::Query)?.rows_affected() == 0 {
+            return Ok(Ok(false));
+        }
+        let removed = remove().await;
+        // The row goes with the transaction that is given up.
+        drop(writing);
+        Ok(removed.map(|()| true))
     }
 
     /// Whether bytes of this digest belong to a blob, or may come to.

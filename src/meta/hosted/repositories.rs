@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::meta::scope::Scope;
 use crate::meta::{Change, Error, Meta};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 
@@ -38,7 +39,6 @@ pub enum RepositoryColumn {
     Mutability(Option<String>),
     ScanOnPush(bool),
     Policy(Option<String>),
-    ResourceTags(BTreeMap<String, String>),
 }
 
 type Columns = (i64, String, Option<String>, i64, Option<String>, i64, Option<String>, Option<String>, Option<String>);
@@ -73,7 +73,7 @@ impl Meta {
         settings: &RepositorySettings,
         now_ms: i64,
     ) -> Result<Option<RepositoryId>, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let id: Option<i64> = sqlx::query_scalar(
             "INSERT INTO repository (account, name, upstream, created_at_ms, mutability, scan_on_push, encryption, policy, resource_tags) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (account, name) DO NOTHING RETURNING id",
@@ -124,8 +124,9 @@ impl Meta {
         rows.into_iter().map(row).collect()
     }
 
-    pub async fn change_repository(&self, id: RepositoryId, change: &RepositoryColumn) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+    /// False when there is no such repository any more.
+    pub async fn change_repository(&self, id: RepositoryId, change: &RepositoryColumn) -> Result<bool, Error> {
+        let mut writing = self.write(Scope::Repository(id)).await?;
         let query = match change {
             RepositoryColumn::Mutability(text) => {
                 sqlx::query("UPDATE repository SET mutability = $2 WHERE id = $1").bind(id.0).bind(text.clone())
@@ -136,22 +137,61 @@ impl Meta {
             RepositoryColumn::Policy(text) => {
                 sqlx::query("UPDATE repository SET policy = $2 WHERE id = $1").bind(id.0).bind(text.clone())
             }
-            RepositoryColumn::ResourceTags(tags) => {
-                sqlx::query("UPDATE repository SET resource_tags = $2 WHERE id = $1").bind(id.0).bind(json(tags))
-            }
         };
-        query.execute(writing.connection()).await.map_err(Error::Query)?;
-        if matches!(change, RepositoryColumn::Policy(_) | RepositoryColumn::ResourceTags(_)) {
+        let changed = query.execute(writing.connection()).await.map_err(Error::Query)?;
+        if matches!(change, RepositoryColumn::Policy(_)) {
             writing.announce(Change::Policies).await?;
         }
-        writing.commit().await
+        writing.commit().await?;
+        Ok(changed.rows_affected() > 0)
+    }
+
+    /// Takes the policy away. What it was; `None` when there was none.
+    pub async fn remove_repository_policy(&self, id: RepositoryId) -> Result<Option<String>, Error> {
+        let mut writing = self.write(Scope::Repository(id)).await?;
+        let policy: Option<Option<String>> = sqlx::query_scalar("SELECT policy FROM repository WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        let Some(policy) = policy.flatten() else { return Ok(None) };
+        let update = sqlx::query("UPDATE repository SET policy = NULL WHERE id = $1").bind(id.0);
+        update.execute(writing.connection()).await.map_err(Error::Query)?;
+        writing.announce(Change::Policies).await?;
+        writing.commit().await?;
+        Ok(Some(policy))
+    }
+
+    /// Changes the tags of the repository itself: `change` gets them as they are, and nobody changes them in between. `None` when there is
+    /// no such repository any more; what `change` refuses changes nothing.
+    pub async fn change_resource_tags<E>(
+        &self,
+        id: RepositoryId,
+        change: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), E>,
+    ) -> Result<Option<Result<(), E>>, Error> {
+        let mut writing = self.write(Scope::Repository(id)).await?;
+        let kept: Option<Option<String>> = sqlx::query_scalar("SELECT resource_tags FROM repository WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        let Some(kept) = kept else { return Ok(None) };
+        let mut tags = resource_tags(kept)?;
+        if let Err(refused) = change(&mut tags) {
+            return Ok(Some(Err(refused)));
+        }
+        let update = sqlx::query("UPDATE repository SET resource_tags = $2 WHERE id = $1").bind(id.0).bind(json(&tags));
+        update.execute(writing.connection()).await.map_err(Error::Query)?;
+        writing.announce(Change::Policies).await?;
+        writing.commit().await?;
+        Ok(Some(Ok(())))
     }
 
     /// Removes a repository with all that it refers to; what its manifests needed is reclaimed like anything that nobody needs.
     /// False when it holds manifests and `with_images` does not allow that.
     pub async fn remove_repository(&self, id: RepositoryId, with_images: bool) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
-        // From here on nothing comes into it that would be deleted unseen.
+        let mut writing = self.write(Scope::Repository(id)).await?;
+        // Uploads and links take no turn: from here on they find no repository.
         let lock = format!("SELECT id FROM repository WHERE id = $1{}", self.for_update());
         sqlx::query(sqlx::AssertSqlSafe(lock)).bind(id.0).execute(writing.connection()).await.map_err(Error::Query)?;
         let held: Option<i64> =
@@ -185,15 +225,15 @@ fn json(tags: &BTreeMap<String, String>) -> Option<String> {
     serde_json::to_string(tags).ok().filter(|_| !tags.is_empty())
 }
 
+fn resource_tags(text: Option<String>) -> Result<BTreeMap<String, String>, Error> {
+    let Some(text) = text else { return Ok(BTreeMap::new()) };
+    serde_json::from_str(&text).map_err(|_| Error::Malformed { what: "a repository's tags", text })
+}
+
 fn row(columns: Columns) -> Result<RepositoryRow, Error> {
     let (id, name, upstream, created_at_ms, mutability, scan_on_push, encryption, policy, tags) = columns;
     let name = name.parse().map_err(|_| Error::Malformed { what: "a repository's name", text: name })?;
-    let resource_tags = match tags {
-        None => BTreeMap::new(),
-        Some(text) => {
-            serde_json::from_str(&text).map_err(|_| Error::Malformed { what: "a repository's tags", text })?
-        }
-    };
+    let resource_tags = resource_tags(tags)?;
     let settings =
         RepositorySettings { mutability, scan_on_push: scan_on_push != 0, encryption, policy, resource_tags };
     Ok(RepositoryRow { id: RepositoryId(id), name, upstream, created_at_ms, settings })

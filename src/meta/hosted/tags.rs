@@ -2,6 +2,7 @@
 
 use super::{RepositoryId, digest};
 use crate::meta::database::Writing;
+use crate::meta::scope::Scope;
 use crate::meta::{Error, Meta};
 use crate::oci::{Digest, Tag};
 
@@ -60,7 +61,7 @@ impl Meta {
         principal: &str,
         now_ms: i64,
     ) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Repository(repository)).await?;
         let before: Option<String> =
             sqlx::query_scalar("DELETE FROM tag WHERE repository_id = $1 AND name = $2 RETURNING digest")
                 .bind(repository.0)

@@ -2,9 +2,10 @@
 //! and what is served does not depend on it.
 
 use super::{RepositoryId, from_sql};
+use crate::meta::scope::Scope;
 use crate::meta::{Error, Meta};
 
-/// Images of one transaction: others wait for it with SQLite.
+/// Images that are looked up at once; each is removed in a transaction of its own.
 const BATCH: u32 = 200;
 
 const OF_UPSTREAMS: &str =
@@ -29,12 +30,12 @@ impl Meta {
         );
         let oldest: Vec<(i64, String, i64, i64)> =
             sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(&self.pool).await.map_err(Error::Query)?;
-        let mut writing = self.write().await?;
         let (mut freed, mut removed) = (0, Vec::new());
         for (repository, digest, size, used_at_ms) in oldest {
             if used_at_ms >= before_ms && freed >= bytes {
                 break;
             }
+            let mut writing = self.write(Scope::Repository(RepositoryId(repository))).await?;
             for statement in [
                 "DELETE FROM tag_move WHERE repository_id = $1 AND name IN \
                  (SELECT name FROM tag WHERE repository_id = $1 AND digest = $2)",
@@ -49,10 +50,10 @@ impl Meta {
                     .await
                     .map_err(Error::Query)?;
             }
+            writing.commit().await?;
             freed += from_sql(size);
             removed.push(RepositoryId(repository));
         }
-        writing.commit().await?;
         Ok((freed, removed))
     }
 }

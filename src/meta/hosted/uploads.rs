@@ -1,7 +1,11 @@
 //! Uploads that have begun. Their bytes lie in the storage under the same id: in a file of the replica that holds the upload, and,
 //! with a bucket, in pieces there, from which another replica can go on.
 
+use std::collections::BTreeSet;
+
 use super::{RepositoryId, digest, from_sql, to_sql};
+use crate::meta::scope::Scope;
+use crate::meta::table::{Column, rows};
 use crate::meta::{Error, Meta};
 use crate::oci::Digest;
 
@@ -19,6 +23,24 @@ pub struct UploadRow {
     pub digest: Option<Digest>,
 }
 
+/// How many uploads may be under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UploadLimits {
+    pub of_repository: u64,
+    /// Of one principal, whatever the repositories.
+    pub of_client: u64,
+}
+
+/// What came of beginning an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    Begun,
+    TooManyInRepository,
+    TooManyOfClient,
+    /// The repository is gone.
+    NoRepository,
+}
+
 /// A part of an upload that lies in the bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PieceRow {
@@ -30,21 +52,89 @@ pub struct PieceRow {
 }
 
 impl Meta {
-    /// `bytes` and `digest` of a new upload are not looked at: there are no pieces.
-    pub async fn begin_upload(&self, upload: &UploadRow, now_ms: i64) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+    /// `bytes` and `digest` of a new upload are not looked at: there are no pieces. Unless it has begun, nothing was changed.
+    pub async fn begin_upload(
+        &self,
+        upload: &UploadRow,
+        principal: &str,
+        limits: UploadLimits,
+        now_ms: i64,
+    ) -> Result<Begun, Error> {
+        let mut writing = self.write_in(&[Scope::Repository(upload.repository), Scope::Uploads(principal)]).await?;
+        let repository: Option<i64> = sqlx::query_scalar("SELECT id FROM repository WHERE id = $1")
+            .bind(upload.repository.0)
+            .fetch_optional(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        if repository.is_none() {
+            return Ok(Begun::NoRepository);
+        }
+        let (here, of_client): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT CAST(COUNT(*) AS BIGINT) FROM upload WHERE repository_id = $1), \
+             (SELECT CAST(COUNT(*) AS BIGINT) FROM upload WHERE principal = $2)",
+        )
+        .bind(upload.repository.0)
+        .bind(principal)
+        .fetch_one(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        if from_sql(here) >= limits.of_repository {
+            return Ok(Begun::TooManyInRepository);
+        }
+        if from_sql(of_client) >= limits.of_client {
+            return Ok(Begun::TooManyOfClient);
+        }
         sqlx::query(
-            "INSERT INTO upload (id, repository_id, algorithm, holder, touched_at_ms, bytes) VALUES ($1, $2, $3, $4, $5, 0)",
+            "INSERT INTO upload (id, repository_id, algorithm, holder, touched_at_ms, bytes, principal) \
+             VALUES ($1, $2, $3, $4, $5, 0, $6)",
         )
         .bind(upload.id.as_str())
         .bind(upload.repository.0)
         .bind(upload.algorithm.as_str())
         .bind(upload.holder.as_str())
         .bind(now_ms)
+        .bind(principal)
         .execute(writing.connection())
         .await
         .map_err(Error::Query)?;
-        writing.commit().await
+        writing.commit().await?;
+        Ok(Begun::Begun)
+    }
+
+    /// Of these uploads, those that `holder` goes on with.
+    pub async fn uploads_held(&self, holder: &str, ids: &[&str]) -> Result<BTreeSet<String>, Error> {
+        let ids: Vec<_> = ids.iter().map(|id| (id,)).collect();
+        let statement = format!(
+            "SELECT id FROM upload WHERE holder = $1 AND id IN (SELECT id FROM {} AS asked)",
+            self.dialect.table(2, &[Column::Text("id")])
+        );
+        let held: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .bind(holder)
+            .bind(rows(&ids))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        Ok(held.into_iter().collect())
+    }
+
+    /// Uploads to the repository, and of the client, that nobody has touched since `before_ms`.
+    pub async fn idle_uploads_of(
+        &self,
+        repository: RepositoryId,
+        principal: &str,
+        before_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<String>, Error> {
+        let statement = "SELECT id FROM upload WHERE (repository_id = $1 OR principal = $2) AND touched_at_ms < $3 \
+                         ORDER BY touched_at_ms LIMIT $4";
+        sqlx::query_scalar(statement)
+            .bind(repository.0)
+            .bind(principal)
+            .bind(before_ms)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)
     }
 
     pub async fn upload(&self, id: &str) -> Result<Option<UploadRow>, Error> {
@@ -75,7 +165,7 @@ impl Meta {
         digest: &Digest,
         now_ms: i64,
     ) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let ours = sqlx::query(
             "UPDATE upload SET bytes = $3, digest = $4, touched_at_ms = $5 WHERE id = $1 AND holder = $2 AND bytes = $6",
         )
@@ -106,7 +196,7 @@ impl Meta {
 
     /// From now on `holder` goes on with the upload, and no other adds pieces.
     pub async fn take_over_upload(&self, id: &str, holder: &str, now_ms: i64) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         sqlx::query("UPDATE upload SET holder = $2, touched_at_ms = $3 WHERE id = $1")
             .bind(id)
             .bind(holder)
@@ -131,7 +221,7 @@ impl Meta {
 
     /// A part has come to the upload's end; `is_short` says that no other may follow it.
     pub async fn add_part(&self, id: &str, is_short: bool) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         sqlx::query(
             "UPDATE upload SET short_part = CASE WHEN short_part > 0 THEN 2 WHEN $2 = 1 THEN 1 ELSE 0 END WHERE id = $1",
         )
@@ -155,7 +245,7 @@ impl Meta {
 
     /// The upload is in use: it does not expire for a while.
     pub async fn touch_upload(&self, id: &str, now_ms: i64) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         sqlx::query("UPDATE upload SET touched_at_ms = $2 WHERE id = $1")
             .bind(id)
             .bind(now_ms)
@@ -167,7 +257,7 @@ impl Meta {
 
     /// False when there was none.
     pub async fn end_upload(&self, id: &str) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let ended = writing.end_upload(id).await?;
         writing.commit().await?;
         Ok(ended)

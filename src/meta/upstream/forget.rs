@@ -1,5 +1,6 @@
 //! Forgetting what upstreams said, where somebody deletes what was kept of it.
 
+use crate::meta::scope::Scope;
 use crate::meta::{Change, Error, Meta};
 use crate::oci::{Digest, RepositoryName};
 
@@ -8,7 +9,7 @@ const ID: &str = "(SELECT id FROM upstream_repository WHERE name = $1)";
 impl Meta {
     /// A manifest, and the tags that meant it.
     pub async fn forget_upstream_image(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         for table in ["upstream_tag", "upstream_link", "upstream_right"] {
             let statement = format!("DELETE FROM {table} WHERE digest = $2 AND repository_id = {ID}");
             sqlx::query(sqlx::AssertSqlSafe(statement))
@@ -23,7 +24,7 @@ impl Meta {
     }
 
     pub async fn forget_upstream_repository(&self, repository: &RepositoryName) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         // Who adds to it takes turns at its row.
         let lock = format!("SELECT id FROM upstream_repository WHERE name = $1{}", self.for_update());
         sqlx::query(sqlx::AssertSqlSafe(lock))
@@ -54,7 +55,7 @@ impl Meta {
         const BELOW: &str = "substr(name, 1, $2) = $1";
         let below = format!("{prefix}/");
         let length = i32::try_from(below.chars().count()).unwrap_or(i32::MAX);
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         // Who adds to one of them takes turns at its row.
         let lock = format!("SELECT id FROM upstream_repository WHERE {BELOW} ORDER BY id{}", self.for_update());
         let mut statements = vec![lock];

@@ -1,6 +1,10 @@
 //! Which repositories refer to which bytes.
 
+use std::collections::BTreeMap;
+
 use super::repository_id;
+use crate::meta::scope::Scope;
+use crate::meta::table::{Column, rows};
 use crate::meta::{Error, Meta};
 use crate::oci::{Digest, MediaType, RepositoryName};
 
@@ -49,40 +53,54 @@ impl Meta {
     }
 
     /// Adds links, all or none. One that is there already is brought up to date: a manifest stays a manifest, and a known
-    /// size is not forgotten.
+    /// size is not forgotten. Of several to the same object, a manifest's counts, else the last.
     pub async fn put_links(&self, repository: &RepositoryName, links: &[Link]) -> Result<(), Error> {
-        let mut transaction = self.write().await?;
-        let repository_id = repository_id(transaction.connection(), repository).await?;
+        let mut unique: BTreeMap<String, &Link> = BTreeMap::new();
         for link in links {
-            sqlx::query(
-                "INSERT INTO upstream_link (repository_id, digest, kind, media_type, size) VALUES ($1, $2, $3, $4, $5) \
-                 ON CONFLICT (repository_id, digest) DO UPDATE SET \
-                 kind = CASE WHEN upstream_link.kind = 'manifest' THEN upstream_link.kind ELSE excluded.kind END, \
-                 media_type = CASE WHEN excluded.media_type = '' THEN upstream_link.media_type ELSE excluded.media_type END, \
-                 size = COALESCE(excluded.size, upstream_link.size)",
-            )
+            let kept = unique.entry(link.digest.to_string()).or_insert(link);
+            if kept.kind == link.kind || link.kind == LinkKind::Manifest {
+                *kept = link;
+            }
+        }
+        let values = unique.into_iter().map(|(digest, link)| {
+            let size = link.size.and_then(|size| i64::try_from(size).ok());
+            (digest, link.kind.as_str(), link.media_type.as_str(), size)
+        });
+        let values = rows(&values.collect::<Vec<_>>());
+        let mut writing = self.write(Scope::Rows).await?;
+        // Whoever adds to the repository takes turns at its row.
+        let repository_id = repository_id(writing.connection(), repository).await?;
+        let columns =
+            [Column::Text("digest"), Column::Text("kind"), Column::Text("media_type"), Column::Number("size")];
+        let statement = format!(
+            "INSERT INTO upstream_link (repository_id, digest, kind, media_type, size) \
+             SELECT $1, digest, kind, media_type, size FROM {} AS added WHERE true ORDER BY digest \
+             ON CONFLICT (repository_id, digest) DO UPDATE SET \
+             kind = CASE WHEN upstream_link.kind = 'manifest' THEN upstream_link.kind ELSE excluded.kind END, \
+             media_type = CASE WHEN excluded.media_type = '' THEN upstream_link.media_type ELSE excluded.media_type END, \
+             size = COALESCE(excluded.size, upstream_link.size)",
+            self.dialect.table(2, &columns)
+        );
+        sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(repository_id)
-            .bind(link.digest.to_string())
-            .bind(link.kind.as_str())
-            .bind(link.media_type.as_str())
-            .bind(link.size.and_then(|size| i64::try_from(size).ok()))
-            .execute(transaction.connection())
+            .bind(values)
+            .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
-        }
-        transaction.commit().await
+        writing.commit().await
     }
 
     /// Takes back a repository's right: upstream says that it no longer has the object there.
     pub async fn remove_link(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error> {
+        let mut writing = self.write(Scope::Rows).await?;
         sqlx::query(
             "DELETE FROM upstream_link WHERE digest = $2 AND repository_id = (SELECT id FROM upstream_repository WHERE name = $1)",
         )
         .bind(repository.as_str())
         .bind(digest.to_string())
-        .execute(&self.pool)
+        .execute(writing.connection())
         .await
         .map_err(Error::Query)?;
-        Ok(())
+        writing.commit().await
     }
 }

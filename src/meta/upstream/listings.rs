@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::repository_id;
+use crate::meta::scope::Scope;
 use crate::meta::{Error, Meta};
 use crate::oci::RepositoryName;
 
@@ -28,7 +29,7 @@ impl Meta {
     }
 
     pub async fn put_listing(&self, repository: &RepositoryName, name: &str, listing: &Listing) -> Result<(), Error> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write(Scope::Rows).await?;
         let repository_id = repository_id(transaction.connection(), repository).await?;
         sqlx::query(
             "INSERT INTO upstream_listing (repository_id, name, body, checked_at_ms) VALUES ($1, $2, $3, $4) \

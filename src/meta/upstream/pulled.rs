@@ -1,5 +1,10 @@
 //! Blobs of upstreams that lie in the bucket, and whose turn it is to fetch one.
 
+use std::collections::BTreeSet;
+
+use crate::meta::database::twice;
+use crate::meta::scope::Scope;
+use crate::meta::table::{Column, rows};
 use crate::meta::{Error, Meta};
 use crate::oci::Digest;
 
@@ -22,7 +27,7 @@ impl Meta {
 
     /// The blob's bytes are in the bucket. False when its row, which was claimed before, is gone.
     pub async fn add_pulled_blob(&self, digest: &Digest, now_ms: i64) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         if !writing.claim_again(digest, now_ms).await? {
             return Ok(false);
         }
@@ -39,18 +44,42 @@ impl Meta {
         Ok(true)
     }
 
+    /// The bucket has wrong bytes for the blob: it is not there until it was brought again. That it was just brought again, unseen, costs
+    /// one more fetch.
+    pub async fn lose_pulled_blob(&self, digest: &Digest, now_ms: i64) -> Result<(), Error> {
+        let mut writing = self.write(Scope::Rows).await?;
+        sqlx::query("UPDATE blob SET lost_at_ms = $2 WHERE digest = $1 AND lost_at_ms IS NULL")
+            .bind(digest.to_string())
+            .bind(now_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.commit().await
+    }
+
     /// Somebody used these, if they are in the bucket.
     pub async fn use_pulled_blobs(&self, digests: &[Digest], now_ms: i64) -> Result<(), Error> {
-        let mut writing = self.write().await?;
-        for digest in digests {
-            sqlx::query("UPDATE pulled_blob SET used_at_ms = $2 WHERE digest = $1 AND used_at_ms < $3")
-                .bind(digest.to_string())
-                .bind(now_ms)
-                .bind(now_ms - USE_STEP_MS)
-                .execute(writing.connection())
-                .await
-                .map_err(Error::Query)?;
-        }
+        // Rows in the same order: replicas do not wait for each other in a circle.
+        let digests: BTreeSet<_> = digests.iter().map(ToString::to_string).collect();
+        let digests: Vec<_> = digests.into_iter().map(|digest| (digest,)).collect();
+        twice(|| self.write_pulled_uses(rows(&digests), now_ms)).await
+    }
+
+    async fn write_pulled_uses(&self, digests: String, now_ms: i64) -> Result<(), Error> {
+        let mut writing = self.write(Scope::Rows).await?;
+        let statement = format!(
+            "UPDATE pulled_blob SET used_at_ms = $2 WHERE digest IN (SELECT digest FROM pulled_blob \
+             WHERE digest IN (SELECT digest FROM {} AS used) AND used_at_ms < $3 ORDER BY digest{})",
+            self.dialect.table(1, &[Column::Text("digest")]),
+            self.for_update()
+        );
+        sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(digests)
+            .bind(now_ms)
+            .bind(now_ms - USE_STEP_MS)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
         writing.commit().await
     }
 
@@ -68,22 +97,24 @@ impl Meta {
     /// Lets go of those that were used longest ago, until `bytes` are let go of or `most` blobs: the bucket is rid of them as of
     /// any blob that nobody needs. Returns how many.
     pub async fn drop_pulled_blobs(&self, bytes: u64, most: u32) -> Result<u64, Error> {
-        let oldest: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT pulled_blob.digest, blob.size FROM pulled_blob JOIN blob ON blob.digest = pulled_blob.digest \
+        let oldest: Vec<(String, i64, i64)> = sqlx::query_as(
+            "SELECT pulled_blob.digest, blob.size, pulled_blob.used_at_ms FROM pulled_blob JOIN blob ON blob.digest = pulled_blob.digest \
              ORDER BY pulled_blob.used_at_ms, pulled_blob.digest LIMIT $1",
         )
         .bind(i64::from(most))
         .fetch_all(&self.pool)
         .await
         .map_err(Error::Query)?;
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let (mut dropped, mut freed) = (0, 0);
-        for (digest, size) in oldest {
+        for (digest, size, used_at_ms) in oldest {
             if freed >= bytes {
                 break;
             }
-            dropped += sqlx::query("DELETE FROM pulled_blob WHERE digest = $1")
+            // One that was used since stays.
+            dropped += sqlx::query("DELETE FROM pulled_blob WHERE digest = $1 AND used_at_ms = $2")
                 .bind(digest)
+                .bind(used_at_ms)
                 .execute(writing.connection())
                 .await
                 .map_err(Error::Query)?
@@ -96,7 +127,7 @@ impl Meta {
 
     /// Whether it is `holder`'s turn to fetch the blob, until `until_ms`: asked again, its turn is longer.
     pub async fn lease_fetch(&self, digest: &Digest, holder: &str, now_ms: i64, until_ms: i64) -> Result<bool, Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let leased = sqlx::query(
             "INSERT INTO fetch_lease (digest, holder, until_ms) VALUES ($1, $2, $3) ON CONFLICT (digest) DO UPDATE \
              SET holder = excluded.holder, until_ms = excluded.until_ms \
@@ -115,7 +146,7 @@ impl Meta {
 
     /// The turn is over.
     pub async fn end_fetch(&self, digest: &Digest, holder: &str) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         sqlx::query("DELETE FROM fetch_lease WHERE digest = $1 AND holder = $2")
             .bind(digest.to_string())
             .bind(holder)

@@ -1,6 +1,7 @@
 //! What upstreams have confirmed: which repository has an object, and which origin has sent it.
 
 use super::{LinkKind, repository_id};
+use crate::meta::scope::Scope;
 use crate::meta::{Error, Meta};
 use crate::oci::{Digest, RepositoryName};
 use crate::storage::OriginId;
@@ -50,7 +51,7 @@ impl Meta {
         origin: OriginId,
         sent: bool,
     ) -> Result<(), Error> {
-        let mut writing = self.write().await?;
+        let mut writing = self.write(Scope::Rows).await?;
         let repository_id = repository_id(writing.connection(), repository).await?;
         sqlx::query(
             "INSERT INTO upstream_right (repository_id, digest, kind, origin) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",

@@ -1,6 +1,7 @@
 //! What tags meant when upstream was last asked.
 
 use super::repository_id;
+use crate::meta::scope::Scope;
 use crate::meta::{Error, Meta};
 use crate::oci::{AcceptSet, Digest, MediaType, RepositoryName, Tag};
 
@@ -71,7 +72,7 @@ impl Meta {
         accept: AcceptSet,
         row: &TagRow,
     ) -> Result<(), Error> {
-        let mut transaction = self.write().await?;
+        let mut transaction = self.write(Scope::Rows).await?;
         let repository_id = repository_id(transaction.connection(), repository).await?;
         sqlx::query(
             "INSERT INTO upstream_tag (repository_id, name, accept, digest, media_type, size, checked_at_ms) \
@@ -94,6 +95,7 @@ impl Meta {
 
     /// Forgets a tag that upstream no longer has.
     pub async fn remove_tag(&self, repository: &RepositoryName, tag: &Tag, accept: AcceptSet) -> Result<(), Error> {
+        let mut writing = self.write(Scope::Rows).await?;
         sqlx::query(
             "DELETE FROM upstream_tag WHERE name = $2 AND accept = $3 \
              AND repository_id = (SELECT id FROM upstream_repository WHERE name = $1)",
@@ -101,9 +103,9 @@ impl Meta {
         .bind(repository.as_str())
         .bind(tag.as_str())
         .bind(i64::from(accept.bits()))
-        .execute(&self.pool)
+        .execute(writing.connection())
         .await
         .map_err(Error::Query)?;
-        Ok(())
+        writing.commit().await
     }
 }

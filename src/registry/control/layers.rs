@@ -38,8 +38,13 @@ impl Control<'_> {
     pub(super) async fn initiate_layer_upload(&self, input: RepositoryTarget) -> Result<Output, Fault> {
         let repository = self.own_repository(&input.name).await?;
         let start = UploadStart { digest: None, algorithm: Algorithm::Sha256, mount: None };
-        let started = self.hosted.start_upload(repository, start, Incoming::empty()).await;
-        match started.map_err(|error| unexpected(&error))?.body {
+        let principal = self.identity.name();
+        let started = self.hosted.start_upload(repository, start, principal, Incoming::empty()).await;
+        let started = started.map_err(|error| match error {
+            error @ Error::TooManyUploads { .. } => Fault::limit_exceeded(error.to_string()),
+            error => unexpected(&error),
+        });
+        match started?.body {
             Body::Upload { id, .. } => {
                 let output = InitiateLayerUploadOutput { upload_id: id, part_size: PART_BYTES };
                 Ok(Output::InitiateLayerUpload(output))

@@ -23,7 +23,9 @@ impl Control<'_> {
             return Err(Fault::repository_policy_locks_out());
         }
         let change = RepositoryColumn::Policy(Some(input.policy_text.clone()));
-        self.meta.change_repository(row.id, &change).await.map_err(failed)?;
+        if !self.meta.change_repository(row.id, &change).await.map_err(failed)? {
+            return Err(Fault::repository_not_found(&name, &self.endpoint.account));
+        }
         self.authorizer.policies_changed();
         Ok(self.repository_policy(name, input.policy_text))
     }
@@ -38,10 +40,9 @@ impl Control<'_> {
 
     pub(super) async fn delete_repository_policy(&self, target: RepositoryTarget) -> Result<Output, Fault> {
         let row = self.row(&target.name).await?;
-        let Some(text) = row.settings.policy else {
+        let Some(text) = self.meta.remove_repository_policy(row.id).await.map_err(failed)? else {
             return Err(Fault::repository_policy_not_found(&target.name, &self.endpoint.account));
         };
-        self.meta.change_repository(row.id, &RepositoryColumn::Policy(None)).await.map_err(failed)?;
         self.authorizer.policies_changed();
         Ok(self.repository_policy(target.name, text))
     }

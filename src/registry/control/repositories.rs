@@ -83,7 +83,9 @@ impl Control<'_> {
     pub(super) async fn put_image_tag_mutability(&self, input: PutImageTagMutability) -> Result<Output, Fault> {
         let row = self.row(&input.repository.name).await?;
         let change = RepositoryColumn::Mutability(Some(stored(&input.tag_mutability)));
-        self.meta.change_repository(row.id, &change).await.map_err(failed)?;
+        if !self.meta.change_repository(row.id, &change).await.map_err(failed)? {
+            return Err(Fault::repository_not_found(&row.name, &self.endpoint.account));
+        }
         Ok(Output::PutImageTagMutability(PutImageTagMutabilityOutput {
             registry_id: self.endpoint.account,
             repository_name: row.name,
@@ -97,7 +99,9 @@ impl Control<'_> {
     ) -> Result<Output, Fault> {
         let row = self.row(&input.repository.name).await?;
         let change = RepositoryColumn::ScanOnPush(input.scan_on_push);
-        self.meta.change_repository(row.id, &change).await.map_err(failed)?;
+        if !self.meta.change_repository(row.id, &change).await.map_err(failed)? {
+            return Err(Fault::repository_not_found(&row.name, &self.endpoint.account));
+        }
         Ok(Output::PutImageScanningConfiguration(PutImageScanningConfigurationOutput {
             registry_id: self.endpoint.account,
             repository_name: row.name,

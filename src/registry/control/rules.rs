@@ -12,7 +12,7 @@ use crate::ecr::{
     Selection, UpdatePullThroughCacheRule, UpdatedPullThroughCacheRule, UpstreamRegistry,
     ValidatedPullThroughCacheRule,
 };
-use crate::meta::{DocumentKind, RepositoryRow};
+use crate::meta::{DocumentKind, DocumentRow, Made, RepositoryRow};
 use crate::oci::{QualifiedName, RepositoryName};
 use crate::registry::upstreams::{Claim, MAX_RULES, Rule, SecretError, key};
 use crate::upstream::Upstream;
@@ -46,9 +46,6 @@ impl Control<'_> {
             .sources()
             .upstream(self.endpoint.account, &rule, credential)
             .map_err(|_| Fault::unsupported_upstream_registry(address))?;
-        if self.meta.count_documents(self.endpoint.account, KIND).await.map_err(failed)? >= u64::from(MAX_RULES) {
-            return Err(Fault::limit_exceeded(format!("there are {MAX_RULES} pull through cache rules already")));
-        }
         if self.meta.document(self.endpoint.account, KIND, rule.key()).await.map_err(failed)?.is_some() {
             return Err(self.exists(&rule.said.rule.prefix));
         }
@@ -56,13 +53,14 @@ impl Control<'_> {
         self.meta.forget_upstream(upstream.name.as_str()).await.map_err(failed)?;
         self.registry.forget_pulled();
         let described = PullThroughCacheRule { updated_at: None, ..self.describe_rule(&rule) };
-        if !self
-            .meta
-            .add_document(self.endpoint.account, KIND, rule.key(), &document(&described)?, now_ms)
-            .await
-            .map_err(failed)?
-        {
-            return Err(self.exists(&rule.said.rule.prefix));
+        let (account, text) = (self.endpoint.account, document(&described)?);
+        let made = self.meta.make_document(account, KIND, rule.key(), &text, u64::from(MAX_RULES), now_ms);
+        match made.await.map_err(failed)? {
+            Made::New(()) => {}
+            Made::TooMany => {
+                return Err(Fault::limit_exceeded(format!("there are {MAX_RULES} pull through cache rules already")));
+            }
+            Made::IsThere | Made::NoOwner => return Err(self.exists(&rule.said.rule.prefix)),
         }
         self.registry.sources().read_rules().await.map_err(failed)?;
         Ok(Output::CreatePullThroughCacheRule(described))
@@ -105,15 +103,23 @@ impl Control<'_> {
         if input.credential_arn.is_none() && input.custom_role_arn.is_none() {
             return Err(Fault::validation("there is nothing to change: give credentialArn or customRoleArn"));
         }
-        rule.said.custom_role_arn = input.custom_role_arn.or(rule.said.custom_role_arn);
-        rule.said.credential_arn = input.credential_arn.or(rule.said.credential_arn);
-        rule.updated_at_ms = now_ms();
+        let now_ms = now_ms();
+        let change = |rule: &mut Rule| {
+            rule.said.custom_role_arn = input.custom_role_arn.clone().or(rule.said.custom_role_arn.take());
+            rule.said.credential_arn = input.credential_arn.clone().or(rule.said.credential_arn.take());
+            rule.updated_at_ms = now_ms;
+        };
+        change(&mut rule);
         self.registry.sources().credential(self.endpoint.account, &rule).await.map_err(|error| secret(&rule, error))?;
-        let document = document(&self.describe_rule(&rule))?;
-        self.meta
-            .put_document(self.endpoint.account, KIND, rule.key(), &document, rule.updated_at_ms)
-            .await
-            .map_err(failed)?;
+        // Others may have changed it since, or deleted it.
+        let update = |row: &DocumentRow| {
+            rule = Rule::of_row(row).ok_or_else(|| self.no_rule(&input.rule.prefix))?;
+            change(&mut rule);
+            document(&self.describe_rule(&rule))
+        };
+        let key = key(&input.rule.prefix);
+        let changed = self.meta.change_document(self.endpoint.account, KIND, key, now_ms, update).await;
+        changed.map_err(failed)?.ok_or_else(|| self.no_rule(&input.rule.prefix))??;
         self.registry.sources().read_rules().await.map_err(failed)?;
         Ok(Output::UpdatePullThroughCacheRule(UpdatedPullThroughCacheRule {
             ecr_repository_prefix: rule.said.rule.prefix,

@@ -6,7 +6,7 @@ use crate::ecr::{
     ListPullTimeUpdateExclusions, ListPullTimeUpdateExclusionsOutput, Output, PullTimeUpdateExclusion,
     PutAccountSetting, ReplicationConfiguration, Word,
 };
-use crate::meta::DocumentKind;
+use crate::meta::{DocumentKind, Made};
 use crate::registry::account_settings::account_setting;
 use crate::registry::hosted::MAX_EXCLUSIONS;
 
@@ -37,11 +37,13 @@ impl Control<'_> {
 
     pub(super) async fn register_exclusion(&self, input: PullTimeUpdateExclusion) -> Result<Output, Fault> {
         let (kind, now_ms, arn) = (DocumentKind::PullTimeExclusion, now_ms(), input.principal_arn);
-        if self.meta.count_documents(self.endpoint.account, kind).await.map_err(failed)? >= u64::from(MAX_EXCLUSIONS) {
-            return Err(Fault::limit_exceeded(format!("there are {MAX_EXCLUSIONS} exclusions already")));
-        }
-        if !self.meta.add_document(self.endpoint.account, kind, &arn, "{}", now_ms).await.map_err(failed)? {
-            return Err(Fault::exclusion_already_exists(&arn));
+        let most = u64::from(MAX_EXCLUSIONS);
+        match self.meta.make_document(self.endpoint.account, kind, &arn, "{}", most, now_ms).await.map_err(failed)? {
+            Made::New(()) => {}
+            Made::TooMany => {
+                return Err(Fault::limit_exceeded(format!("there are {MAX_EXCLUSIONS} exclusions already")));
+            }
+            Made::IsThere | Made::NoOwner => return Err(Fault::exclusion_already_exists(&arn)),
         }
         self.hosted.exclusions_changed();
         Ok(Output::Exclusion(ExclusionOutput { principal_arn: arn, created_at: Some(timestamp(now_ms)) }))

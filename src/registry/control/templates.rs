@@ -7,7 +7,7 @@ use crate::ecr::{
     RepositoryCreationTemplate, RepositoryCreationTemplateOutput, Selection, TemplateSettings,
     UpdateRepositoryCreationTemplate,
 };
-use crate::meta::{DocumentKind, DocumentRow};
+use crate::meta::{DocumentKind, DocumentRow, Made};
 use crate::policy::{Document, Kind};
 use crate::registry::templates::{key, read};
 
@@ -20,48 +20,46 @@ const MAX_POLICY_BYTES: usize = 40_960;
 impl Control<'_> {
     pub(super) async fn create_template(&self, input: CreateRepositoryCreationTemplate) -> Result<Output, Fault> {
         check(&input.settings)?;
-        let (now_ms, meta) = (now_ms(), self.meta);
-        if meta.count_documents(self.endpoint.account, DocumentKind::Template).await.map_err(failed)? >= MAX_TEMPLATES {
-            return Err(Fault::limit_exceeded(format!(
-                "there are {MAX_TEMPLATES} repository creation templates already"
-            )));
-        }
+        let now_ms = now_ms();
         let template = self.describe_template(input, now_ms, now_ms);
         let (name, document) = (key(&template.prefix), document(&template)?);
-        if !meta
-            .add_document(self.endpoint.account, DocumentKind::Template, name, &document, now_ms)
-            .await
-            .map_err(failed)?
-        {
-            return Err(Fault::template_already_exists(&template.prefix, &self.endpoint.account));
+        let (account, kind) = (self.endpoint.account, DocumentKind::Template);
+        let made = self.meta.make_document(account, kind, name, &document, MAX_TEMPLATES, now_ms);
+        match made.await.map_err(failed)? {
+            Made::New(()) => Ok(self.template(template)),
+            Made::TooMany => {
+                Err(Fault::limit_exceeded(format!("there are {MAX_TEMPLATES} repository creation templates already")))
+            }
+            Made::IsThere | Made::NoOwner => {
+                Err(Fault::template_already_exists(&template.prefix, &self.endpoint.account))
+            }
         }
-        Ok(self.template(template))
     }
 
     pub(super) async fn update_template(&self, input: UpdateRepositoryCreationTemplate) -> Result<Output, Fault> {
         check(&input.settings)?;
-        let (row, mut kept) = self.kept_template(&input.prefix).await?;
-        change(&mut kept.settings, input.settings);
-        kept.applied_for = input.applied_for.unwrap_or(kept.applied_for);
-        let now_ms = now_ms();
-        let template = self.describe_template(kept, row.created_at_ms, now_ms);
-        let document = document(&template)?;
-        self.meta
-            .put_document(self.endpoint.account, DocumentKind::Template, &row.name, &document, now_ms)
-            .await
-            .map_err(failed)?;
-        Ok(self.template(template))
+        let UpdateRepositoryCreationTemplate { prefix, settings, applied_for, .. } = input;
+        let (account, now_ms) = (self.endpoint.account, now_ms());
+        let not_found = || Fault::template_not_found(&prefix, &account);
+        let mut changed = None;
+        let update = |row: &DocumentRow| {
+            let mut kept = read(row).ok_or_else(not_found)?;
+            change(&mut kept.settings, settings);
+            kept.applied_for = applied_for.unwrap_or(kept.applied_for);
+            let template = self.describe_template(kept, row.created_at_ms, now_ms);
+            let text = document(&template)?;
+            changed = Some(template);
+            Ok(text)
+        };
+        let done = self.meta.change_document(account, DocumentKind::Template, key(&prefix), now_ms, update).await;
+        done.map_err(failed)?.ok_or_else(not_found)??;
+        changed.map(|template| self.template(template)).ok_or_else(not_found)
     }
 
     pub(super) async fn delete_template(&self, input: DeleteRepositoryCreationTemplate) -> Result<Output, Fault> {
-        let (row, kept) = self.kept_template(&input.prefix).await?;
-        match self
-            .meta
-            .remove_document(self.endpoint.account, DocumentKind::Template, &row.name)
-            .await
-            .map_err(failed)?
-        {
-            Some(row) => Ok(self.template(self.describe_template(kept, row.created_at_ms, row.updated_at_ms))),
+        let gone = self.meta.remove_document(self.endpoint.account, DocumentKind::Template, key(&input.prefix)).await;
+        match gone.map_err(failed)?.and_then(|row| read(&row).map(|kept| (row, kept))) {
+            Some((row, kept)) => Ok(self.template(self.describe_template(kept, row.created_at_ms, row.updated_at_ms))),
             None => Err(Fault::template_not_found(&input.prefix, &self.endpoint.account)),
         }
     }

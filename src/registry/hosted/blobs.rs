@@ -25,7 +25,7 @@ impl Hosted {
         }
         let damaged = async |found| {
             // From now on it is not there, so that clients push it again.
-            self.inner.meta.lose_blob(&digest, now_ms()).await?;
+            self.inner.meta.lose_blob(&digest, link.claim, now_ms()).await?;
             Err(Error::Damaged { object: object(), expected: link.size, found })
         };
         match self.inner.depot.open(&digest).await? {

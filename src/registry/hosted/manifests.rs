@@ -1,5 +1,6 @@
 //! Manifests that were pushed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,10 +8,13 @@ use bytes::Bytes;
 use super::quota::More;
 use super::{Hosted, Repository};
 use crate::action::Want;
-use crate::meta::{self, ManifestRow, NewManifest, Put, Removed, now_ms};
+use crate::meta::{self, ManifestRow, NewManifest, Put, ReferenceKind, Removed, now_ms};
 use crate::oci::{Digest, Manifest, MediaType, Reference, Tag};
 use crate::policy::{About, Viewer};
-use crate::registry::{Answer, Body, Error, Incoming, Object};
+use crate::registry::{Answer, Body, Error, Incoming, NameError, Object};
+
+/// Bytes of the annotations of a manifest that has a subject.
+const MAX_REFERRER_ANNOTATIONS: usize = 256 << 10;
 
 impl Hosted {
     pub(in crate::registry) async fn read_manifest(
@@ -67,16 +71,17 @@ impl Hosted {
             Reference::Digest(digest) => *digest,
             Reference::Tag(_) => Digest::of(&content),
         };
-        let manifest = read(digest, media_type, content, settings.require_references)
+        let manifest = read(digest, media_type, content, settings.require_references, settings.max_references)
             .map_err(|reason| Error::ManifestInvalid { object: object.clone(), reason })?;
         let all_tags = reference.tag().into_iter().cloned().chain(tags.iter().cloned());
-        let writes = self.tag_writes(repository, all_tags).await?;
+        let writes = self.tag_writes(all_tags);
         let is_new = self.inner.quotas.is_any(repository)
             && self.inner.meta.manifest(repository.id, &Reference::Digest(digest)).await?.is_none();
         let more = More { repositories: 0, images: 1, bytes: manifest.content.len() as u64 };
         let room = if is_new { Some(self.inner.quotas.take(repository, more).await?) } else { None };
         let (this, repository) = (self.clone(), repository.clone());
-        let (id, name, subject) = (repository.id, repository.name, manifest.subject);
+        let (qualified, subject) = (repository.qualified(), manifest.subject);
+        let (id, name) = (repository.id, repository.name);
         let principal = principal.to_owned();
         let put = self.carry_out(async move {
             let put = this.inner.meta.put_manifest(id, &manifest, &writes, &principal, now_ms()).await;
@@ -93,6 +98,7 @@ impl Hosted {
                 reason: format!("{digest} has {found} bytes, which is not what it says"),
             }),
             Put::Immutable(tag) => Err(Error::ImmutableTag { repository: name, tag }),
+            Put::NoRepository => Err(NameError::Unknown(qualified).into()),
         }
     }
 
@@ -203,10 +209,17 @@ pub(super) fn read(
     told: Option<MediaType>,
     content: Bytes,
     require_references: bool,
+    max_references: u64,
 ) -> Result<NewManifest, String> {
     let document = Manifest::parse(&content).map_err(|error| error.to_string())?;
-    let told = told.filter(MediaType::may_be_manifest);
+    if let Some(malformed) = &document.malformed {
+        return Err(malformed.to_string());
+    }
+    let told = told.filter(MediaType::may_be_pushed);
     let media_type = match (told, document.media_type) {
+        (_, Some(said)) if !said.may_be_pushed() => {
+            return Err(format!("it says that it is {said}, which no manifest is"));
+        }
         (Some(told), Some(said)) if told != said => {
             return Err(format!("it came as {told} and says that it is {said}"));
         }
@@ -220,25 +233,39 @@ pub(super) fn read(
     if let Some(unreadable) = document.unreadable.first() {
         return Err(format!("it refers to {unreadable:?}, which is no digest that can be checked here"));
     }
+    let annotations: usize = document.annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if document.subject.is_some() && annotations > MAX_REFERRER_ANNOTATIONS {
+        return Err(format!(
+            "its annotations are {annotations} bytes long, and those of a manifest with a subject, which each list of referrers \
+             repeats, may have {MAX_REFERRER_ANNOTATIONS}: put what is longer into a layer"
+        ));
+    }
     let blobs = document.blobs.iter().map(|blob| meta::Reference {
         digest: blob.digest,
         size: blob.size,
-        is_manifest: false,
+        kind: ReferenceKind::Blob,
         required: require_references && !blob.media_type.is_foreign(),
     });
     let manifests = document.manifests.iter().map(|child| meta::Reference {
         digest: child.digest,
         size: child.size,
-        is_manifest: true,
+        kind: if child.media_type.is_manifest() { ReferenceKind::Manifest } else { ReferenceKind::Either },
         required: require_references,
     });
+    let references: Vec<_> = blobs.chain(manifests).collect();
+    let count = references.iter().map(|reference| reference.digest).collect::<BTreeSet<_>>().len();
+    if count as u64 > max_references {
+        return Err(format!(
+            "it refers to {count} objects, and may refer to {max_references} (`hosted.max_references`)"
+        ));
+    }
     Ok(NewManifest {
         digest,
         media_type,
         artifact_type: document.artifact_type,
         subject: document.subject.map(|subject| subject.digest),
         annotations: document.annotations,
-        references: blobs.chain(manifests).collect(),
+        references,
         content,
     })
 }
@@ -248,7 +275,7 @@ mod tests {
     use super::*;
 
     fn read_text(text: &str, told: Option<&str>) -> Result<NewManifest, String> {
-        read(Digest::of(text.as_bytes()), told.map(MediaType::new), Bytes::from(text.to_owned()), true)
+        read(Digest::of(text.as_bytes()), told.map(MediaType::new), Bytes::from(text.to_owned()), true, 3)
     }
 
     #[test]
@@ -268,9 +295,36 @@ mod tests {
             ("<html>", None),
             (r#"{"layers":[{"digest":"md5:0","size":1,"mediaType":"x"}]}"#, None),
             ("{}", Some("application/vnd.docker.distribution.manifest.v1+prettyjws")),
+            // T25.
+            (r#"{"mediaType":"text/html"}"#, None),
+            (r#"{"mediaType":"image/svg+xml"}"#, Some("application/vnd.oci.image.manifest.v1+json")),
+            (r#"{"mediaType":"application/vnd.x\r\ny"}"#, None),
         ] {
             assert!(read_text(text, told).is_err(), "{text}");
         }
+    }
+
+    /// T17: each object counts once.
+    #[test]
+    fn t17_references_are_counted_and_limited() {
+        let layer = |n: u32| format!(r#"{{"digest":"{}","size":1}}"#, Digest::of(&n.to_le_bytes()));
+        let of = |count: u32, times: usize| {
+            let layers: Vec<_> = (0..count).flat_map(|n| std::iter::repeat_n(layer(n), times)).collect();
+            format!(r#"{{"layers":[{}]}}"#, layers.join(","))
+        };
+        assert_eq!(read_text(&of(3, 4), None).unwrap().references.len(), 12);
+        let refused = read_text(&of(4, 1), None).unwrap_err();
+        assert!(refused.contains("4 objects") && refused.contains("3 (`hosted.max_references`)"), "{refused}");
+    }
+
+    /// T14: a list of referrers repeats annotations.
+    #[test]
+    fn t14_annotations_of_referrers_are_limited() {
+        let subject = format!(r#""subject":{{"digest":"{}","size":1}},"#, Digest::of(b""));
+        let of = |subject: &str, bytes: usize| format!(r#"{{{subject}"annotations":{{"a":"{}"}}}}"#, "x".repeat(bytes));
+        assert!(read_text(&of(&subject, MAX_REFERRER_ANNOTATIONS - 1), None).is_ok());
+        assert!(read_text(&of(&subject, MAX_REFERRER_ANNOTATIONS), None).unwrap_err().contains("annotations"));
+        assert!(read_text(&of("", MAX_REFERRER_ANNOTATIONS), None).is_ok());
     }
 
     #[test]

@@ -18,7 +18,6 @@ mod scrub;
 mod tags;
 mod uploads;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::task::TaskTracker;
@@ -27,14 +26,14 @@ use self::pulled_room::PulledRoom;
 use self::pulls::Pulls;
 use self::quota::{Quotas, Taken};
 use self::remembered::Remembered;
-use self::uploads::Session;
+use self::uploads::Sessions;
 use super::error::Error;
 use super::templates;
 use crate::cache::BlobCache;
 use crate::config::{AccountSettings, HostedSettings};
 use crate::ecr::AppliedFor;
 use crate::meta::{Meta, RepositoryId, RepositoryRow, RepositorySettings, now_ms};
-use crate::oci::{AccountId, QualifiedName, RepositoryName, UploadId};
+use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::storage::{Depot, joined};
 use crate::telemetry::Metrics;
 
@@ -61,11 +60,11 @@ struct Inner {
     settings: HostedSettings,
     metrics: Metrics,
     remembered: Remembered,
-    /// Uploads that this process has written to.
-    uploads: Mutex<HashMap<UploadId, Arc<Session>>>,
+    /// Uploads that this process goes on with.
+    uploads: Sessions,
     pulls: Pulls,
     pulled_room: PulledRoom,
-    quotas: Quotas,
+    quotas: Arc<Quotas>,
     tasks: TaskTracker,
 }
 
@@ -101,7 +100,7 @@ impl Hosted {
         accounts: &[AccountSettings],
         metrics: Metrics,
     ) -> Self {
-        let quotas = Quotas::new(meta.clone(), &settings, accounts);
+        let quotas = Arc::new(Quotas::new(meta.clone(), &settings, accounts));
         let remembered = Remembered::new(!meta.is_shared());
         let inner = Inner {
             depot,
@@ -110,7 +109,7 @@ impl Hosted {
             settings,
             metrics,
             remembered,
-            uploads: Mutex::default(),
+            uploads: Sessions::default(),
             pulls: Pulls::new(),
             pulled_room: PulledRoom::new(),
             quotas,
@@ -126,7 +125,7 @@ impl Hosted {
     }
 
     /// Room for a repository that is about to be made.
-    pub(super) async fn take_repository(&self, account: AccountId) -> Result<Taken<'_>, Error> {
+    pub(super) async fn take_repository(&self, account: AccountId) -> Result<Taken, Error> {
         self.inner.quotas.take_repository(account).await
     }
 

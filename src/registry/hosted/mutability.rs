@@ -1,13 +1,14 @@
 //! Whether a repository's tags may move: what is set on it, else what the configuration says.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::Hosted;
 use crate::config::{self, HostedSettings};
 use crate::ecr::{ExclusionFilter, MutabilityMode, TagMutability, Word};
-use crate::meta::{RepositorySettings, TagWrite};
+use crate::meta::{RepositorySettings, TagWrites};
 use crate::oci::Tag;
-use crate::registry::Error;
 
 impl Hosted {
     /// What the configuration says, in ECR's words.
@@ -15,18 +16,14 @@ impl Hosted {
         usual(&self.inner.settings)
     }
 
-    /// The tags to be written, each with whether it stays where it is once it is made.
-    pub(super) async fn tag_writes(
-        &self,
-        repository: &super::Repository,
-        tags: impl Iterator<Item = Tag>,
-    ) -> Result<Vec<TagWrite>, Error> {
-        let row = self.inner.meta.repository_row(&repository.qualified()).await?;
-        let own = row.and_then(|row| of_repository(&row.settings));
-        let is_immutable = |tag: &Tag| {
-            own.as_ref().map_or_else(|| self.inner.settings.is_immutable(tag.as_str()), |own| own.is_immutable(tag))
+    /// The tags to be written. Whether one may move is decided when the repository is nobody else's to change.
+    pub(super) fn tag_writes(&self, tags: impl Iterator<Item = Tag>) -> TagWrites {
+        let this = self.clone();
+        let is_immutable = move |set: Option<&str>, tag: &Tag| match set.and_then(read) {
+            Some(own) => own.is_immutable(tag),
+            None => this.inner.settings.is_immutable(tag.as_str()),
         };
-        Ok(tags.map(|tag| TagWrite { immutable: is_immutable(&tag), tag }).collect())
+        TagWrites { tags: tags.collect(), is_immutable: Arc::new(is_immutable) }
     }
 }
 

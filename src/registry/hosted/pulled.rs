@@ -1,11 +1,13 @@
 //! Images that were pulled through, kept among the images of a registry: facts only, their bytes are the cache's.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::manifests::read;
 use super::{Hosted, templates};
 use crate::ecr::AppliedFor;
-use crate::meta::{Put, RepositoryId, RepositoryRow, TagWrite, now_ms};
+use crate::meta::{Put, RepositoryId, RepositoryRow, TagWrites, now_ms};
 use crate::oci::{Digest, MediaType, QualifiedName, Reference, Tag};
 use crate::registry::Error;
 
@@ -38,9 +40,10 @@ impl Hosted {
                 return Ok(None);
             }
             let PulledManifest { tags, digest, media_type, content } = manifest;
-            let Ok(manifest) = read(digest, Some(media_type), content, false) else { return Ok(None) };
+            let max_references = this.inner.settings.max_references;
+            let Ok(manifest) = read(digest, Some(media_type), content, false, max_references) else { return Ok(None) };
             // Upstream decides what its tags mean.
-            let tags: Vec<_> = tags.into_iter().map(|tag| TagWrite { tag, immutable: false }).collect();
+            let tags = TagWrites { tags, is_immutable: Arc::new(|_, _| false) };
             let put = this.inner.meta.put_manifest(id, &manifest, &tags, &principal, now_ms()).await?;
             this.inner.remembered.changed(id);
             if put == Put::Stored {

@@ -1,8 +1,8 @@
 //! How much may be pushed, to a repository and to all of an account.
 //!
 //! What there is is counted by the database and remembered for moments, with what has come here since; what is on its way counts as
-//! well. Several replicas together may go past a quota by what each takes in such a moment. A refusal is never given on a
-//! remembered count.
+//! well, also what uploads have brought that have not ended. Several replicas together may go past a quota by what each takes in such a
+//! moment. A refusal is never given on a remembered count.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,16 +26,37 @@ pub(super) struct Quotas {
     repository: Quota,
     accounts: HashMap<AccountId, Quota>,
     held: moka::sync::Cache<Key, Arc<Held>>,
+    under_way: Mutex<UnderWay>,
+}
+
+#[derive(Default)]
+struct UnderWay {
     /// What has been let in and is not in the database yet.
-    pending: Mutex<HashMap<Key, More>>,
+    pending: HashMap<Key, More>,
+    /// For each count that is being made: how many are, and what was taken off `pending` since the first of them began. The database may
+    /// not have told of it.
+    counting: HashMap<Key, (usize, More)>,
 }
 
 /// Room that was taken, until what it was taken for is there or is not to be.
 #[must_use]
-pub(in crate::registry) struct Taken<'a> {
-    quotas: &'a Quotas,
+pub(in crate::registry) struct Taken {
+    quotas: Arc<Quotas>,
     of: Vec<(Key, More)>,
 }
+
+/// Room for what an upload brings, as it comes.
+#[derive(Default)]
+pub(super) struct Room {
+    taken: Option<Taken>,
+    /// Bytes for which room was taken.
+    bytes: u64,
+    /// Bytes that need none: the repository has the blob already.
+    free: u64,
+}
+
+/// Counts before a refusal, where others' uploads end while it is counted.
+const COUNTS: usize = 20;
 
 /// `None` is without limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,40 +124,37 @@ impl Quotas {
             Quota { repositories: None, images: settings.max_repository_images, bytes: settings.max_repository_bytes };
         let held = moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build();
         let accounts = accounts.iter().map(of_account).filter(|(_, quota)| quota.is_any()).collect();
-        Self { meta, repository, accounts, held, pending: Mutex::default() }
+        Self { meta, repository, accounts, held, under_way: Mutex::default() }
     }
 
-    pub(super) async fn take_repository(&self, account: AccountId) -> Result<Taken<'_>, Error> {
-        let mut taken = Taken { quotas: self, of: Vec::new() };
-        self.check(Holder::Account(account), More { repositories: 1, ..More::default() }, Some(&mut taken)).await?;
+    pub(super) async fn take_repository(self: &Arc<Self>, account: AccountId) -> Result<Taken, Error> {
+        let mut taken = self.nothing();
+        self.check(Holder::Account(account), More { repositories: 1, ..More::default() }, &mut taken).await?;
         Ok(taken)
     }
 
     /// Room for a blob, which the repository may have already.
     pub(super) async fn take_blob(
-        &self,
+        self: &Arc<Self>,
         repository: &Repository,
         digest: &Digest,
         size: u64,
-    ) -> Result<Taken<'_>, Error> {
+    ) -> Result<Taken, Error> {
         if !self.is_any(repository) || self.meta.blob_link(repository.id, digest).await?.is_some() {
-            return Ok(Taken { quotas: self, of: Vec::new() });
+            return Ok(self.nothing());
         }
         self.take(repository, More { bytes: size, ..More::default() }).await
     }
 
-    pub(super) async fn take(&self, repository: &Repository, more: More) -> Result<Taken<'_>, Error> {
-        let mut taken = Taken { quotas: self, of: Vec::new() };
-        self.check(Holder::Repository(repository), more, Some(&mut taken)).await?;
-        self.check(Holder::Account(repository.account), more, Some(&mut taken)).await?;
+    pub(super) async fn take(self: &Arc<Self>, repository: &Repository, more: More) -> Result<Taken, Error> {
+        let mut taken = self.nothing();
+        self.check(Holder::Repository(repository), more, &mut taken).await?;
+        self.check(Holder::Account(repository.account), more, &mut taken).await?;
         Ok(taken)
     }
 
-    /// Refuses bytes that would be refused when they have come.
-    pub(super) async fn expect(&self, repository: &Repository, bytes: u64) -> Result<(), Error> {
-        let more = More { bytes, ..More::default() };
-        self.check(Holder::Repository(repository), more, None).await?;
-        self.check(Holder::Account(repository.account), more, None).await
+    fn nothing(self: &Arc<Self>) -> Taken {
+        Taken { quotas: self.clone(), of: Vec::new() }
     }
 
     /// Whether there is a limit to what the repository may have.
@@ -144,7 +162,7 @@ impl Quotas {
         self.repository.is_any() || self.accounts.contains_key(&repository.account)
     }
 
-    async fn check(&self, holder: Holder<'_>, more: More, taken: Option<&mut Taken<'_>>) -> Result<(), Error> {
+    async fn check(&self, holder: Holder<'_>, more: More, taken: &mut Taken) -> Result<(), Error> {
         let quota = match holder {
             Holder::Account(account) => self.accounts.get(&account).copied().unwrap_or_default(),
             Holder::Repository(_) => self.repository,
@@ -152,46 +170,160 @@ impl Quotas {
         if !quota.is_any() {
             return Ok(());
         }
-        let mut held = match self.held.get(&holder.key()) {
+        let key = holder.key();
+        let mut held = match self.held.get(&key) {
             Some(held) => held,
-            None => self.count(holder.key()).await?,
+            None => self.count(key).await?.0,
         };
-        if held.exceeding(quota, self.pending(holder.key()), more).is_some() {
-            held = self.count(holder.key()).await?;
+        let (mut exceeding, mut is_exact) = (self.try_take(key, quota, &held, more, taken), false);
+        for _ in 0..COUNTS {
+            if exceeding.is_none() || is_exact {
+                break;
+            }
+            // What others let in and did not need counts as held until the next count.
+            (held, is_exact) = self.count(key).await?;
+            exceeding = self.try_take(key, quota, &held, more, taken);
         }
-        let mut all = lock(&self.pending);
-        let pending = all.get(&holder.key()).copied().unwrap_or_default();
-        match held.exceeding(quota, pending, more) {
+        match exceeding {
+            None => Ok(()),
             Some((kind, limit, held, more)) => {
                 let (holder, key) = (holder.to_string(), holder.limit_key(kind));
                 Err(Error::QuotaExceeded(Exceeded { holder, kind, key, limit, held, more }))
             }
-            None => {
-                if let Some(taken) = taken {
-                    all.entry(holder.key()).or_default().add(more);
-                    taken.of.push((holder.key(), more));
-                }
-                Ok(())
-            }
         }
     }
 
-    fn pending(&self, key: Key) -> More {
-        lock(&self.pending).get(&key).copied().unwrap_or_default()
+    /// `None` when there was room.
+    fn try_take(
+        &self,
+        key: Key,
+        quota: Quota,
+        counted: &Arc<Held>,
+        more: More,
+        taken: &mut Taken,
+    ) -> Option<(Kind, u64, u64, u64)> {
+        let mut under_way = lock(&self.under_way);
+        let pending = under_way.pending.get(&key).copied().unwrap_or_default();
+        // The newest count has what came to be held since.
+        let held = self.held.get(&key).unwrap_or_else(|| counted.clone());
+        let exceeding = held.exceeding(quota, pending, more);
+        if exceeding.is_none() {
+            under_way.pending.entry(key).or_default().add(more);
+            taken.add(key, more);
+        }
+        exceeding
     }
 
-    async fn count(&self, key: Key) -> Result<Arc<Held>, meta::Error> {
+    /// Counts anew. True when the count is exact: nothing came to be held while it was made, else that may be counted twice.
+    async fn count(&self, key: Key) -> Result<(Arc<Held>, bool), meta::Error> {
+        let counting = Counting::begin(self, key);
         let Holdings { repositories, images, bytes } = match key {
             Key::Account(account) => self.meta.account_holdings(account).await?,
             Key::Repository(repository) => self.meta.repository_holdings(repository).await?,
         };
+        let under_way = lock(&self.under_way);
+        let settled = counting.settled(&under_way);
         let held = Arc::new(Held {
-            repositories: AtomicU64::new(repositories),
-            images: AtomicU64::new(images),
-            bytes: AtomicU64::new(bytes),
+            repositories: AtomicU64::new(repositories + settled.repositories),
+            images: AtomicU64::new(images + settled.images),
+            bytes: AtomicU64::new(bytes + settled.bytes),
         });
         self.held.insert(key, held.clone());
-        Ok(held)
+        drop(under_way);
+        Ok((held, settled.is_nothing()))
+    }
+}
+
+/// A count that is being made: what comes to be held meanwhile is noted.
+struct Counting<'a> {
+    quotas: &'a Quotas,
+    key: Key,
+    /// What had been noted before it began.
+    before: More,
+}
+
+impl<'a> Counting<'a> {
+    fn begin(quotas: &'a Quotas, key: Key) -> Self {
+        let mut under_way = lock(&quotas.under_way);
+        let (counts, settled) = under_way.counting.entry(key).or_default();
+        *counts += 1;
+        Self { quotas, key, before: *settled }
+    }
+
+    fn settled(&self, under_way: &UnderWay) -> More {
+        let mut settled = under_way.counting.get(&self.key).map(|(_, settled)| *settled).unwrap_or_default();
+        settled.take_away(self.before);
+        settled
+    }
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        let mut under_way = lock(&self.quotas.under_way);
+        if let Some((counts, _)) = under_way.counting.get_mut(&self.key) {
+            *counts -= 1;
+            if *counts == 0 {
+                under_way.counting.remove(&self.key);
+            }
+        }
+    }
+}
+
+impl Taken {
+    fn add(&mut self, key: Key, more: More) {
+        match self.of.iter_mut().find(|(of, _)| *of == key) {
+            Some((_, taken)) => taken.add(more),
+            None => self.of.push((key, more)),
+        }
+    }
+
+    /// Gives so many bytes back.
+    fn shrink(&mut self, bytes: u64) {
+        let less = More { bytes, ..More::default() };
+        let mut under_way = lock(&self.quotas.under_way);
+        for (key, taken) in &mut self.of {
+            taken.take_away(less);
+            if let Some(pending) = under_way.pending.get_mut(key) {
+                pending.take_away(less);
+            }
+        }
+    }
+}
+
+impl Room {
+    /// The upload brings a blob of so many bytes that the repository has already.
+    pub(super) const fn needs_none_for(&mut self, bytes: u64) {
+        self.free = bytes;
+    }
+
+    /// Room for so many bytes in all, if there is not so much already.
+    pub(super) async fn reach(
+        &mut self,
+        quotas: &Arc<Quotas>,
+        repository: &Repository,
+        bytes: u64,
+    ) -> Result<(), Error> {
+        let bytes = bytes.saturating_sub(self.free);
+        let Some(missing) = bytes.checked_sub(self.bytes).filter(|missing| *missing > 0) else { return Ok(()) };
+        if !quotas.is_any(repository) {
+            return Ok(());
+        }
+        let mut more = quotas.take(repository, More { bytes: missing, ..More::default() }).await?;
+        let taken = self.taken.get_or_insert_with(|| quotas.nothing());
+        for (key, more) in more.of.drain(..) {
+            taken.add(key, more);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// What was announced and did not come is for others.
+    pub(super) fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.saturating_sub(self.free);
+        if let (Some(taken), Some(surplus)) = (&mut self.taken, self.bytes.checked_sub(bytes)) {
+            taken.shrink(surplus);
+            self.bytes = bytes;
+        }
     }
 }
 
@@ -276,17 +408,20 @@ impl More {
 }
 
 /// From here on it counts as held: if it came to nothing, until the next count.
-impl Drop for Taken<'_> {
+impl Drop for Taken {
     fn drop(&mut self) {
-        let mut all = lock(&self.quotas.pending);
+        let mut under_way = lock(&self.quotas.under_way);
         for (key, more) in self.of.drain(..) {
             if let Some(held) = self.quotas.held.get(&key) {
                 held.add(more);
             }
-            if let Some(pending) = all.get_mut(&key) {
+            if let Some((_, settled)) = under_way.counting.get_mut(&key) {
+                settled.add(more);
+            }
+            if let Some(pending) = under_way.pending.get_mut(&key) {
                 pending.take_away(more);
                 if pending.is_nothing() {
-                    all.remove(&key);
+                    under_way.pending.remove(&key);
                 }
             }
         }
@@ -306,5 +441,69 @@ impl fmt::Display for Exceeded {
             "the quota of {holder} is {limit} {what} (`{key}`): it has {held}, and this is {more} more; delete what is not \
              needed, or have the quota raised"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::meta::RepositorySettings;
+    use crate::oci::QualifiedName;
+
+    /// Of many who come at once no more are let in than fit, whatever is counted meanwhile, and no fewer.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn t12_a_quota_holds_for_those_who_come_at_once() {
+        crate::meta::tests::on_each(async |meta| {
+            let settings = config::parse("[hosted]\nmax_repository_bytes = \"100B\"").unwrap().hosted;
+            let account = "000000000000".parse().unwrap();
+            for round in 0..20 {
+                let quotas = Arc::new(Quotas::new(meta.clone(), &settings, &[]));
+                let name: crate::oci::RepositoryName = format!("r{round}").parse().unwrap();
+                let settings = RepositorySettings::default();
+                let id = meta.add_repository(&QualifiedName::new(account, name.clone()), None, &settings, 1).await;
+                let repository = Repository { id: id.unwrap().unwrap(), account, name };
+                let push = |writer: usize| {
+                    let (meta, quotas, repository) = (meta.clone(), quotas.clone(), repository.clone());
+                    tokio::spawn(async move {
+                        let digest = Digest::of(format!("{round} {writer}").as_bytes());
+                        let Ok(room) = quotas.take_blob(&repository, &digest, 10).await else { return false };
+                        meta.claim_blob(&digest, 10, 1).await.unwrap();
+                        assert!(meta.link_blob(repository.id, &digest, 10, None, 1).await.unwrap());
+                        drop(room);
+                        true
+                    })
+                };
+                let pushed = futures_util::future::join_all((0..24).map(push)).await;
+                let pushed = pushed.into_iter().filter(|pushed| *pushed.as_ref().unwrap()).count();
+                assert_eq!(pushed, 10, "round {round}");
+                assert_eq!(meta.repository_holdings(repository.id).await.unwrap().bytes, 100);
+                assert!(lock(&quotas.under_way).pending.is_empty() && lock(&quotas.under_way).counting.is_empty());
+            }
+        })
+        .await;
+    }
+
+    /// T21: what uploads have brought is not free for others until they have ended.
+    #[tokio::test]
+    async fn t21_what_uploads_bring_counts_while_they_are_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
+        let settings = config::parse("[hosted]\nmax_repository_bytes = \"100B\"").unwrap().hosted;
+        let quotas = Arc::new(Quotas::new(meta.clone(), &settings, &[]));
+        let account = "000000000000".parse().unwrap();
+        let repository = Repository { id: RepositoryId::for_tests(1), account, name: "a".parse().unwrap() };
+        let (mut one, mut two) = (Room::default(), Room::default());
+        one.reach(&quotas, &repository, 60).await.unwrap();
+        two.reach(&quotas, &repository, 40).await.unwrap();
+        two.reach(&quotas, &repository, 30).await.unwrap();
+        assert!(two.reach(&quotas, &repository, 41).await.is_err());
+        one.shrink(50);
+        two.reach(&quotas, &repository, 50).await.unwrap();
+        assert!(two.reach(&quotas, &repository, 51).await.is_err());
+        drop(one);
+        two.reach(&quotas, &repository, 100).await.unwrap();
+        drop(two);
+        assert!(lock(&quotas.under_way).pending.is_empty());
     }
 }

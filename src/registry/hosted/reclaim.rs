@@ -21,8 +21,9 @@ const STEP: u32 = 200;
 /// Blobs that are removed at once.
 const AT_ONCE: usize = 4;
 
-/// Uploads that are open but not written to are closed after this, to be opened again when they go on.
-const IDLE: Duration = Duration::from_secs(60);
+/// A file in the staging folder that belongs to no upload of this replica is removed when it is older than this, or than the grace: one
+/// that is being taken over has just been made.
+const STRAY: Duration = Duration::from_secs(10 * 60);
 
 /// What one round removed, or would remove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -41,7 +42,7 @@ impl Hosted {
     pub async fn reclaim(&self, stop: &CancellationToken) -> Result<Reclaimed, Error> {
         let settings = &self.inner.settings;
         let mut reclaimed = Reclaimed::default();
-        self.close_idle_uploads(now_ms() - milliseconds(IDLE));
+        self.let_go_of_uploads().await?;
         let expired_before = now_ms() - milliseconds(settings.upload_ttl);
         // What lies in the bucket is everybody's; what lies in files only its holder can remove.
         let holder = Some(self.inner.depot.holder()).filter(|_| !self.inner.depot.is_shared());
@@ -99,7 +100,7 @@ impl Hosted {
     async fn remove_stray_files(&self) -> Result<(), Error> {
         let (depot, meta) = (&self.inner.depot, &self.inner.meta);
         for (id, modified) in depot.upload_files().await? {
-            let is_old = modified.elapsed().is_ok_and(|age| age > self.inner.settings.grace);
+            let is_old = modified.elapsed().is_ok_and(|age| age > self.inner.settings.grace.min(STRAY));
             if is_old && meta.upload(&id).await?.is_none_or(|row| row.holder != depot.holder()) {
                 depot.remove_upload(&id).await?;
             }

@@ -11,8 +11,11 @@ use crate::meta::ReferrerRow;
 use crate::oci::{Digest, MediaType, Reference, Tag};
 use crate::registry::{Answer, Body, Error};
 
-/// Entries of one page; an index of them stays below what clients take as a manifest.
+/// Entries of one page.
 const PAGE_REFERRERS: u32 = 1_000;
+
+/// Bytes of one page: what clients take as a manifest.
+const PAGE_BYTES: usize = 4 << 20;
 
 impl Hosted {
     /// An index of the referrers. Those that an older client has noted under the fallback tag are merged in (C83); what is
@@ -26,18 +29,31 @@ impl Hosted {
     ) -> Result<Answer, Error> {
         let count = page.n.unwrap_or(PAGE_REFERRERS).clamp(1, PAGE_REFERRERS);
         let last = page.last.as_deref();
-        let rows = self.inner.meta.referrers(repository.id, &subject, artifact_type, last, count + 1).await?;
+        let meta = &self.inner.meta;
+        let listed = meta.referrers(repository.id, &subject, artifact_type, last, count, PAGE_BYTES as u64);
+        let (rows, mut more) = listed.await?;
+        // What comes behind rows that are still to come is for their page.
+        let end = rows.last().filter(|_| more).map(|row| row.digest.to_string());
         let mut entries: BTreeMap<String, Value> =
             rows.into_iter().map(|row| (row.digest.to_string(), descriptor(row))).collect();
         for (digest, entry) in self.noted_under_fallback_tag(repository, &subject).await? {
             let wanted =
                 artifact_type.is_none_or(|wanted| entry.get("artifactType").and_then(Value::as_str) == Some(wanted));
-            if wanted && last.is_none_or(|last| digest.as_str() > last) {
+            let is_within = end.as_deref().is_none_or(|end| digest.as_str() <= end);
+            if wanted && is_within && last.is_none_or(|last| digest.as_str() > last) {
                 entries.entry(digest).or_insert(entry);
             }
         }
-        let more = entries.len() > count as usize;
-        let shown: Vec<(String, Value)> = entries.into_iter().take(count as usize).collect();
+        let mut bytes = 0;
+        let mut shown: Vec<(String, Value)> = Vec::new();
+        for (digest, entry) in entries {
+            bytes += entry.to_string().len();
+            if shown.len() == count as usize || (bytes > PAGE_BYTES && !shown.is_empty()) {
+                more = true;
+                break;
+            }
+            shown.push((digest, entry));
+        }
         let next = shown.last().filter(|_| more).and_then(|(digest, _)| digest.parse().ok());
         let manifests = shown.into_iter().map(|(_, entry)| entry).collect();
         Ok(Answer::of(Body::Referrers { index: index(manifests), filtered: artifact_type.is_some(), next }))

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Hosted;
-use crate::meta::{StoredBlobRow, now_ms};
+use crate::meta::{Claim, StoredBlobRow, now_ms};
 use crate::oci::Digest;
 use crate::registry::Error;
 use crate::storage::{Condition, Pace};
@@ -45,16 +45,23 @@ impl Hosted {
         let mut last: Option<Digest> = None;
         'all: loop {
             let rows = self.inner.meta.blobs(last.as_ref(), STEP).await?;
-            for StoredBlobRow { digest, size } in &rows {
+            for StoredBlobRow { digest, size, claim, is_lost } in &rows {
                 if stop.is_cancelled() {
                     break 'all;
                 }
-                let condition = self.inner.depot.check(digest, &mut pace).await?;
                 scrubbed.blobs += 1;
                 scrubbed.bytes += size;
                 advance(1, *size);
-                if condition != Condition::Good && self.is_still_meant_to_be_there(digest).await? {
-                    self.set_aside(digest, condition, &mut scrubbed).await?;
+                let condition = self.inner.depot.check(digest, &mut pace).await?;
+                match condition {
+                    Condition::Good if *is_lost => self.inner.meta.find_blob(digest, *claim).await?,
+                    Condition::Good => {}
+                    Condition::Damaged | Condition::Missing => {
+                        // A blob that was removed, or is on its way, since its row was read is not missed.
+                        if self.inner.meta.is_linked(digest).await? {
+                            self.set_aside(digest, *claim, condition, &mut scrubbed).await?;
+                        }
+                    }
                 }
             }
             last = rows.last().map(|row| row.digest);
@@ -66,17 +73,23 @@ impl Hosted {
         Ok(scrubbed)
     }
 
-    /// A blob that was removed, or is on its way, since its row was read is not missed.
-    async fn is_still_meant_to_be_there(&self, digest: &Digest) -> Result<bool, Error> {
-        Ok(self.inner.meta.is_linked(digest).await?)
-    }
-
-    async fn set_aside(&self, digest: &Digest, condition: Condition, scrubbed: &mut Scrubbed) -> Result<(), Error> {
+    /// Whoever brings the blob anew does so before, and then it stays, or after. One that was brought, or mounted, since its row was read
+    /// is looked at again by the next round.
+    async fn set_aside(
+        &self,
+        digest: &Digest,
+        claim: Claim,
+        condition: Condition,
+        scrubbed: &mut Scrubbed,
+    ) -> Result<(), Error> {
+        let is_damaged = condition == Condition::Damaged;
+        let quarantine = async || if is_damaged { self.inner.depot.quarantine(digest).await } else { Ok(()) };
+        if !self.inner.meta.set_blob_aside(digest, claim, now_ms(), quarantine).await?? {
+            return Ok(());
+        }
         self.inner.metrics.scrub_damaged.inc();
-        self.inner.meta.lose_blob(digest, now_ms()).await?;
-        if condition == Condition::Damaged {
+        if is_damaged {
             scrubbed.damaged += 1;
-            self.inner.depot.quarantine(digest).await?;
             tracing::error!(%digest, "a pushed blob is damaged: it was set aside in quarantine; push it again to heal it");
         } else {
             scrubbed.missing += 1;
@@ -95,8 +108,10 @@ impl Hosted {
             if stop.is_cancelled() {
                 break;
             }
-            if is_older(modified, grace) && !self.inner.meta.is_blob(&digest).await? {
-                self.inner.depot.remove(&digest).await?;
+            if !is_older(modified, grace) || self.inner.meta.is_blob(&digest).await? {
+                continue;
+            }
+            if self.inner.meta.remove_orphan(&digest, || self.inner.depot.remove(&digest)).await?? {
                 scrubbed.orphans_removed += 1;
                 tracing::info!(%digest, "bytes that no repository knows were removed");
             }

@@ -173,7 +173,8 @@ impl Kept {
             }));
             links.extend(document.manifests.into_iter().map(|child| Link {
                 digest: child.digest,
-                kind: LinkKind::Manifest,
+                // An entry of unknown type may be a blob; one that is asked for as a manifest becomes a manifest's.
+                kind: if child.media_type.is_manifest() { LinkKind::Manifest } else { LinkKind::Blob },
                 media_type: child.media_type,
                 size: Some(child.size),
             }));

@@ -229,7 +229,8 @@ impl Proxy {
         self.folder.path().join(format!("log-{start}"))
     }
 
-    fn pid(&self) -> Pid {
+    /// Of the running process.
+    pub fn pid(&self) -> Pid {
         let id = self.child.as_ref().and_then(Child::id).expect("a running child");
         Pid::from_raw(id.cast_signed()).expect("a process id")
     }

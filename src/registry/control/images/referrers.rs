@@ -64,10 +64,21 @@ impl Control<'_> {
         artifact_type: Option<&str>,
         page: &action::Page,
     ) -> Result<BTreeMap<String, ImageReferrer>, Fault> {
-        let listed = self.hosted.list_referrers(repository, subject, artifact_type, page).await;
-        match listed.map_err(|error| unexpected(&error))?.body {
-            Body::Referrers { index, .. } => Ok(read(&index)),
-            _ => Err(Fault::server()),
+        let mut found = BTreeMap::new();
+        let mut page = page.clone();
+        loop {
+            let listed = self.hosted.list_referrers(repository, subject, artifact_type, &page).await;
+            let Body::Referrers { index, next, .. } = listed.map_err(|error| unexpected(&error))?.body else {
+                return Err(Fault::server());
+            };
+            found.extend(read(&index));
+            // A page of the data plane may end early, when its entries are long.
+            match next {
+                Some(next) if page.n.is_none_or(|wanted| found.len() < wanted as usize) => {
+                    page.last = Some(next.to_string());
+                }
+                _ => return Ok(found),
+            }
         }
     }
 }

@@ -5,8 +5,11 @@
 
 use std::sync::Arc;
 
-use super::super::{Hosted, lock};
-use super::session::{Open, Session};
+use tokio::sync::MutexGuard;
+
+use super::super::Hosted;
+use super::super::quota::Room;
+use super::session::{Open, Parked, Session};
 use super::{Upload, gone, new_id};
 use crate::meta::{PieceRow, UploadRow, now_ms};
 use crate::oci::Algorithm;
@@ -36,21 +39,43 @@ impl Hosted {
             }
             return self.take_over(upload, &row).await;
         }
-        if let Some(session) = lock(&self.inner.uploads).get(&upload.id) {
-            return Ok(session.clone());
-        }
-        let staged = self.inner.depot.upload(upload.id.as_str()).await?;
-        if staged.len() < row.bytes {
-            drop(staged.outlasting());
-            return self.take_over(upload, &row).await;
+        if let Some(session) = self.inner.uploads.get(&upload.id) {
+            return Ok(session);
         }
         let algorithm = algorithm(&row);
-        let (writer, hashed) = Writer::new(staged.outlasting(), algorithm).rehash(algorithm).await;
-        hashed?;
-        let open = Open { writer, in_pieces: row.bytes };
-        let mut uploads = lock(&self.inner.uploads);
-        // Two requests may have opened it; both found the same bytes, and the first stays.
-        Ok(uploads.entry(upload.id.clone()).or_insert_with(|| Arc::new(Session::new(open))).clone())
+        let bytes = self.inner.depot.upload_bytes(upload.id.as_str()).await?;
+        if bytes < row.bytes {
+            return self.take_over(upload, &row).await;
+        }
+        let mut parked = Parked { in_pieces: row.bytes, ..Parked::new(algorithm) };
+        if bytes > 0 {
+            let staged = self.inner.depot.upload(upload.id.as_str()).await?;
+            let (writer, hashed) = Writer::new(staged.outlasting(), algorithm).rehash(algorithm).await;
+            hashed?;
+            parked = Open { writer, in_pieces: row.bytes, room: Room::default() }.park();
+        }
+        Ok(self.inner.uploads.add(upload.id.clone(), Session::new(parked)))
+    }
+
+    /// Opens the upload's file for a request. What cannot be opened stays as it was.
+    pub(super) async fn open(
+        &self,
+        upload: &Upload,
+        place: &mut MutexGuard<'_, Option<Parked>>,
+    ) -> Result<Open, Error> {
+        let staged = match place.as_ref() {
+            Some(_) => self.inner.depot.upload(upload.id.as_str()).await?.outlasting(),
+            None => return Err(gone(upload)),
+        };
+        let Some(Parked { hasher, bytes, in_pieces, room }) = place.take() else { return Err(gone(upload)) };
+        if staged.len() == bytes {
+            return Ok(Open { writer: Writer { staged, hasher }, in_pieces, room });
+        }
+        // Somebody has touched the file behind our back: nothing can be said of what it holds.
+        tracing::warn!(upload = %upload.id, expected = bytes, found = staged.len(), "the file of an upload is not as it was left");
+        drop(staged);
+        self.discard(&upload.id).await;
+        Err(gone(upload))
     }
 
     /// Begins to send what follows what is in the bucket. `None` without a bucket.
@@ -90,18 +115,14 @@ impl Hosted {
     async fn take_over(&self, upload: &Upload, row: &UploadRow) -> Result<Arc<Session>, Error> {
         let session = Arc::new(Session::opening(row.bytes));
         let mut place = session.take(upload)?;
-        {
-            let mut uploads = lock(&self.inner.uploads);
-            if let Some(earlier) = uploads.get(&upload.id) {
-                // Whoever still writes to it, or is about to take it over as well, goes first.
-                drop(earlier.take(upload)?.take());
-            }
-            uploads.insert(upload.id.clone(), session.clone());
-        }
+        // Whoever still writes to it, or is about to take it over as well, goes first.
+        self.inner
+            .uploads
+            .replace(&upload.id, session.clone(), |earlier| earlier.take(upload).map(|mut it| drop(it.take())))?;
         match self.fetch_pieces(upload).await {
-            Ok(open) => *place = Some(open),
+            Ok(open) => *place = Some(open.park()),
             Err(error) => {
-                lock(&self.inner.uploads).remove(&upload.id);
+                self.inner.uploads.remove(&upload.id);
                 return Err(error);
             }
         }
@@ -126,7 +147,7 @@ impl Hosted {
             }
         }
         tracing::info!(upload = id, bytes = row.bytes, "an upload is taken over from another replica");
-        Ok(Open { writer, in_pieces: row.bytes })
+        Ok(Open { writer, in_pieces: row.bytes, room: Room::default() })
     }
 }
 

@@ -7,18 +7,18 @@
 mod hand_over;
 mod publish;
 mod session;
-
-use std::sync::Arc;
+mod sessions;
+mod under_way;
 
 use self::publish::Way;
-pub(super) use self::session::Session;
-use self::session::{Open, Stopped};
-use super::{Hosted, Repository, lock};
+use self::session::{Open, Parked, Quota, Session, Stopped};
+pub(super) use self::sessions::Sessions;
+use super::{Hosted, Repository};
 use crate::action::{Chunk, Mount, UploadStart};
 use crate::meta::{UploadRow, now_ms};
 use crate::oci::{Digest, UploadId};
 use crate::registry::{Answer, Body, BrokenOff, Error, Incoming, Object, UploadState};
-use crate::storage::{Sending, Writer};
+use crate::storage::Sending;
 
 /// Which upload, to which repository.
 #[derive(Clone)]
@@ -34,6 +34,7 @@ impl Hosted {
         &self,
         repository: Repository,
         start: UploadStart,
+        principal: &str,
         body: Incoming,
     ) -> Result<Answer, Error> {
         if let Some(mount) = start.mount
@@ -51,11 +52,8 @@ impl Hosted {
             bytes: 0,
             digest: None,
         };
-        // The row goes first: a file without one is a stray.
-        self.inner.meta.begin_upload(&row, now_ms()).await?;
-        let staged = self.inner.depot.upload(id.as_str()).await?;
-        let open = Open { writer: Writer::new(staged.outlasting(), algorithm), in_pieces: 0 };
-        lock(&self.inner.uploads).insert(id.clone(), Arc::new(Session::new(open)));
+        self.begin_upload(&repository, &row, principal).await?;
+        self.inner.uploads.add(id.clone(), Session::new(Parked::new(algorithm)));
         match start.digest {
             Some(digest) => self.finish_upload(repository, id, digest, Chunk::default(), body).await,
             None => Ok(answer(Upload { repository, id }, 0, UploadState::Started)),
@@ -88,8 +86,8 @@ impl Hosted {
         }
         let session = self.session(&upload).await?;
         let place = session.take(&upload)?;
-        let open = place.as_ref().ok_or_else(|| gone(&upload))?;
-        Ok((open.writer.staged.len(), open.writer.hasher.clone().finish()))
+        let parked = place.as_ref().ok_or_else(|| gone(&upload))?;
+        Ok((parked.bytes, parked.hasher.clone().finish()))
     }
 
     pub(in crate::registry) async fn append_upload(
@@ -103,15 +101,18 @@ impl Hosted {
         self.carry_out(async move {
             let session = this.session(&upload).await?;
             let mut place = session.take(&upload)?;
-            let Some(open) = place.take() else { return Err(gone(&upload)) };
+            let open = this.open(&upload, &mut place).await?;
             let piece = this.begin_piece(&upload, &open);
             let sending = piece.as_ref().map(|piece| &piece.sending);
             let (mut open, taken) = this.append(&session, open, &upload, chunk, body, sending).await;
+            if is_full(&taken) {
+                return this.give_up(&upload, open, taken).await;
+            }
             let kept = match piece {
                 Some(piece) => this.keep_piece(&upload, &mut open, piece).await,
                 None => Ok(()),
             };
-            *place = Some(open);
+            *place = Some(open.park());
             kept.and(taken)?;
             if !this.inner.depot.is_shared() {
                 this.inner.meta.touch_upload(upload.id.as_str(), now_ms()).await?;
@@ -138,23 +139,32 @@ impl Hosted {
             }
             let session = this.session(&upload).await?;
             let mut place = session.take(&upload)?;
-            let Some(open) = place.take() else { return Err(gone(&upload)) };
+            let mut open = this.open(&upload, &mut place).await?;
+            // What is there already is pushed again without more room.
+            if this.inner.quotas.is_any(&upload.repository)
+                && let Ok(Some(link)) = this.inner.meta.blob_link(upload.repository.id, &digest).await
+            {
+                open.room.needs_none_for(link.size);
+            }
             let way = match this.way(&upload, &open, &digest, more).await {
                 Ok(way) => way,
                 Err(error) => {
-                    *place = Some(open);
+                    *place = Some(open.park());
                     return Err(error);
                 }
             };
             let sending = if let Way::Send(sending) = &way { Some(sending) } else { None };
             let (open, taken) = this.append(&session, open, &upload, chunk, body, sending).await;
+            if is_full(&taken) {
+                return this.give_up(&upload, open, taken).await;
+            }
             if let Err(error) = taken {
-                *place = Some(open);
+                *place = Some(open.park());
                 return Err(way.failure().await.map_or(error, Error::from));
             }
             let ended = this.publish(&upload, open, digest, way).await;
             // Whatever came of it, the upload is over: what does not hold leaves nothing.
-            lock(&this.inner.uploads).remove(&upload.id);
+            this.inner.uploads.remove(&upload.id);
             if ended.is_err() {
                 this.discard(&upload.id).await;
             }
@@ -170,17 +180,11 @@ impl Hosted {
     ) -> Result<Answer, Error> {
         let upload = Upload { repository: repository.clone(), id: id.clone() };
         self.upload_row(&upload).await?;
-        let session = lock(&self.inner.uploads).get(id).cloned();
-        if let Some(session) = session {
+        if let Some(session) = self.inner.uploads.get(id) {
             session.take(&upload)?.take();
         }
         self.discard(id).await;
         Ok(Answer::of(Body::UploadCancelled))
-    }
-
-    /// Closes uploads that no request has written to for a while; the next one opens them again.
-    pub(super) fn close_idle_uploads(&self, before_ms: i64) {
-        lock(&self.inner.uploads).retain(|_, session| !session.is_idle_since(before_ms));
     }
 
     /// Gives the repository a blob that another of our own has. `None` if that cannot be: then it is uploaded.
@@ -214,19 +218,20 @@ impl Hosted {
         body: Incoming,
         sending: Option<&Sending>,
     ) -> (Open, Result<(), Error>) {
-        let Open { writer, in_pieces } = open;
+        let Open { writer, in_pieces, mut room } = open;
         let at = writer.staged.len();
         let Upload { repository, id } = upload;
-        // What is known to be too much need not come.
-        let expected = at.saturating_add(chunk.length.unwrap_or_default());
-        if let Err(error) = self.inner.quotas.expect(repository, expected).await {
-            return (Open { writer, in_pieces }, Err(error));
-        }
         if chunk.start.is_some_and(|start| start != at) {
             let error = Error::OutOfOrder { repository: repository.name.clone(), id: id.clone(), at };
-            return (Open { writer, in_pieces }, Err(error));
+            return (Open { writer, in_pieces, room }, Err(error));
         }
-        let (writer, taken) = session.take_in(writer, body, sending).await;
+        // What is known to be too much need not come.
+        let expected = at.saturating_add(chunk.length.unwrap_or_default());
+        if let Err(error) = room.reach(&self.inner.quotas, repository, expected).await {
+            return (Open { writer, in_pieces, room }, Err(error));
+        }
+        let quota = Quota { quotas: &self.inner.quotas, repository };
+        let (writer, taken) = session.take_in(writer, &mut room, quota, body, sending).await;
         let came = writer.staged.len() - at;
         let result = match taken {
             Ok(()) => match chunk.length {
@@ -237,6 +242,7 @@ impl Hosted {
                 _ => Ok(()),
             },
             Err(Stopped::Client(broken_off)) => Err(broken_off.into()),
+            Err(Stopped::Refused(refused)) => Err(refused),
             // The caller has the reason.
             Err(Stopped::Bucket) => Err(BrokenOff("the bucket takes no more".to_owned()).into()),
             Err(Stopped::Storage(error)) => {
@@ -244,8 +250,22 @@ impl Hosted {
                 Err(error.into())
             }
         };
-        (Open { writer, in_pieces }, result)
+        (Open { writer, in_pieces, room }, result)
     }
+
+    /// Where the disk is full, what has come makes it no emptier: the upload ends, and its bytes go.
+    async fn give_up<T>(&self, upload: &Upload, open: Open, taken: Result<(), Error>) -> Result<T, Error> {
+        drop(open);
+        self.discard(&upload.id).await;
+        match taken {
+            Err(error) => Err(error),
+            Ok(()) => Err(gone(upload)),
+        }
+    }
+}
+
+fn is_full(taken: &Result<(), Error>) -> bool {
+    matches!(taken, Err(Error::Storage(error)) if error.is_full())
 }
 
 fn answer(upload: Upload, bytes: u64, state: UploadState) -> Answer {

@@ -1,6 +1,6 @@
 //! The end of an upload: the digest holds, the bytes are durable, the database knows them, in this order.
 
-use super::super::{Hosted, lock};
+use super::super::Hosted;
 use super::Upload;
 use super::session::Open;
 use crate::meta::{PieceRow, now_ms};
@@ -43,7 +43,7 @@ impl Hosted {
     }
 
     pub(super) async fn publish(&self, upload: &Upload, open: Open, digest: Digest, way: Way) -> Result<(), Error> {
-        let Open { mut writer, in_pieces } = open;
+        let Open { mut writer, in_pieces, mut room } = open;
         let object = || Object::Blob(upload.repository.name.clone(), digest);
         let mut found = writer.hasher.clone().finish();
         if found.algorithm() != digest.algorithm() {
@@ -58,13 +58,15 @@ impl Hosted {
         let size = writer.staged.len();
         let id = upload.id.as_str();
         let pieces = if in_pieces > 0 { self.inner.meta.upload_pieces(id).await? } else { Vec::new() };
-        let _room = self.inner.quotas.take_blob(&upload.repository, &digest, size).await?;
+        room.reach(&self.inner.quotas, &upload.repository, size).await?;
         self.inner.meta.claim_blob(&digest, size, now_ms()).await?;
         self.put_in_place(id, writer.staged, &digest, way).await?;
         self.link(upload, &digest, size).await?;
         for piece in pieces {
             self.remove_piece(id, &piece.name).await;
         }
+        // From here on the blob counts itself.
+        drop(room);
         Ok(())
     }
 
@@ -95,7 +97,7 @@ impl Hosted {
     }
 
     async fn remove_all_of(&self, id: &UploadId) -> Result<(), Error> {
-        lock(&self.inner.uploads).remove(id);
+        self.inner.uploads.remove(id);
         let (depot, meta) = (&self.inner.depot, &self.inner.meta);
         depot.remove_upload(id.as_str()).await?;
         for piece in meta.upload_pieces(id.as_str()).await? {

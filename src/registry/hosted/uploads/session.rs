@@ -1,12 +1,16 @@
-//! An upload that this process has open, and taking in what a request brings for it.
+//! An upload that this process goes on with, and taking in what a request brings for it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::super::Repository;
+use super::super::quota::{Quotas, Room};
 use super::Upload;
 use crate::meta::now_ms;
+use crate::oci::{Algorithm, Hasher};
 use crate::registry::{BrokenOff, Error, Incoming};
 use crate::storage::{self, Sending, Writer};
 
@@ -14,19 +18,30 @@ use crate::storage::{self, Sending, Writer};
 const MAX_BATCH_BYTES: usize = 1 << 20;
 
 pub(in crate::registry::hosted) struct Session {
-    /// `None` while it is being opened, and when it has ended.
-    place: Mutex<Option<Open>>,
+    /// `None` while a request writes to it or opens it, and when it has ended.
+    place: Mutex<Option<Parked>>,
     /// Bytes that have come.
     bytes: AtomicU64,
     /// When a request last wrote to it.
     touched_at_ms: AtomicU64,
 }
 
-/// What has come of an upload.
-pub(super) struct Open {
-    pub(super) writer: Writer,
+/// An upload between two requests.
+pub(super) struct Parked {
+    /// Over all that is in the file.
+    pub(super) hasher: Hasher,
+    /// Bytes in the file.
+    pub(super) bytes: u64,
     /// Bytes from the beginning that lie in the bucket as well.
     pub(super) in_pieces: u64,
+    pub(super) room: Room,
+}
+
+/// An upload that a request writes to.
+pub(super) struct Open {
+    pub(super) writer: Writer,
+    pub(super) in_pieces: u64,
+    pub(super) room: Room,
 }
 
 /// Why bytes were not all taken.
@@ -35,13 +50,37 @@ pub(super) enum Stopped {
     Storage(storage::Error),
     /// The bucket takes no more; how that came is said when the sending is finished.
     Bucket,
+    /// There is no room for them.
+    Refused(Error),
+}
+
+/// Where the room for an upload's bytes is taken.
+pub(super) struct Quota<'a> {
+    pub(super) quotas: &'a Arc<Quotas>,
+    pub(super) repository: &'a Repository,
+}
+
+impl Parked {
+    pub(super) fn new(algorithm: Algorithm) -> Self {
+        Self { hasher: Hasher::new(algorithm), bytes: 0, in_pieces: 0, room: Room::default() }
+    }
+}
+
+impl Open {
+    /// Closes the file.
+    pub(super) fn park(self) -> Parked {
+        let Self { writer: Writer { staged, hasher }, in_pieces, mut room } = self;
+        let bytes = staged.len();
+        room.shrink(bytes);
+        Parked { hasher, bytes, in_pieces, room }
+    }
 }
 
 impl Session {
-    pub(super) fn new(open: Open) -> Self {
-        let session = Self::opening(open.writer.staged.len());
+    pub(super) fn new(parked: Parked) -> Self {
+        let session = Self::opening(parked.bytes);
         if let Ok(mut place) = session.place.try_lock() {
-            *place = Some(open);
+            *place = Some(parked);
         }
         session
     }
@@ -58,25 +97,31 @@ impl Session {
     }
 
     /// The right to write: one request at a time.
-    pub(super) fn take(&self, upload: &Upload) -> Result<MutexGuard<'_, Option<Open>>, Error> {
+    pub(super) fn take(&self, upload: &Upload) -> Result<MutexGuard<'_, Option<Parked>>, Error> {
         let busy = |_| Error::UploadBusy { repository: upload.repository.name.clone(), id: upload.id.clone() };
         self.place.try_lock().map_err(busy)
     }
 
-    /// Whether no request has written to it since `before_ms`, and none is doing so.
-    pub(super) fn is_idle_since(&self, before_ms: i64) -> bool {
-        let touched = i64::try_from(self.touched_at_ms.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        touched < before_ms && self.place.try_lock().is_ok()
+    /// Whether no request is writing to it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.place.try_lock().is_ok()
+    }
+
+    pub(super) fn touched_at_ms(&self) -> u64 {
+        self.touched_at_ms.load(Ordering::Relaxed)
     }
 
     fn touch(&self) {
         self.touched_at_ms.store(u64::try_from(now_ms()).unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// Takes the body to its end. While one batch is hashed and written, the next one is read; `sending` is told of each.
+    /// Takes the body to its end. Each batch must have room; while one is hashed and written, the next one is read; `sending` is told of
+    /// each.
     pub(super) async fn take_in(
         &self,
         writer: Writer,
+        room: &mut Room,
+        quota: Quota<'_>,
         mut body: Incoming,
         sending: Option<&Sending>,
     ) -> (Writer, Result<(), Stopped>) {
@@ -98,6 +143,10 @@ impl Session {
                     }
                 }
                 if !batch.is_empty() {
+                    let needed = bytes.saturating_add(batch_bytes as u64);
+                    if let Err(refused) = room.reach(quota.quotas, quota.repository, needed).await {
+                        return (writer, Err(Stopped::Refused(refused)));
+                    }
                     batch_bytes = 0;
                     work.set(futures_util::FutureExt::fuse(writer.append(std::mem::take(&mut batch))));
                 } else if let Some(ended) = ended {
