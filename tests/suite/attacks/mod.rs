@@ -15,6 +15,7 @@ mod open;
 mod paths;
 mod places;
 mod reach;
+mod secrets;
 mod signatures;
 mod streams;
 mod tokens;
