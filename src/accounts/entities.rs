@@ -14,6 +14,8 @@ use crate::policy::{Document, Kind};
 pub struct Accounts {
     meta: Meta,
     enrolment: Enrolment,
+    /// Characters.
+    password_min_length: u32,
 }
 
 /// Bytes of a policy, wherever it comes from.
@@ -31,8 +33,8 @@ const MAX_POLICIES: usize = 20;
 const RESERVED: [&str; 2] = ["AWS", "oidc"];
 
 impl Accounts {
-    pub const fn new(meta: Meta, enrolment: Enrolment) -> Self {
-        Self { meta, enrolment }
+    pub const fn new(meta: Meta, enrolment: Enrolment, password_min_length: u32) -> Self {
+        Self { meta, enrolment, password_min_length }
     }
 
     /// Every user and role of every account.
@@ -134,18 +136,28 @@ impl Accounts {
 
     /// One that is there, or none, is replaced.
     pub async fn put_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+        self.check_length(password)?;
         self.enrolment.put_password(row.id, password, PasswordNow::IsOrIsNot).await?;
         Ok(())
     }
 
     pub async fn make_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+        self.check_length(password)?;
         let is_made = self.enrolment.put_password(row.id, password, PasswordNow::IsNot).await?;
         if is_made { Ok(()) } else { Err(Error::HasPassword(row.name.clone())) }
     }
 
     pub async fn change_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+        self.check_length(password)?;
         let is_changed = self.enrolment.put_password(row.id, password, PasswordNow::Is).await?;
         if is_changed { Ok(()) } else { Err(Error::NoPassword(row.name.clone())) }
+    }
+
+    fn check_length(&self, password: &str) -> Result<(), Error> {
+        if password.chars().count() < self.password_min_length as usize {
+            return Err(Error::ShortPassword(self.password_min_length));
+        }
+        Ok(())
     }
 
     pub async fn remove_password(&self, row: &PrincipalRow) -> Result<(), Error> {

@@ -11,6 +11,7 @@ mod certificates;
 mod directory;
 mod enrolment;
 mod identity;
+mod issuer_keys;
 mod issuers;
 mod key_file;
 mod passwords;
@@ -19,6 +20,7 @@ mod recent;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod unproven;
 
 pub use authenticator::{Authenticator, Refused};

@@ -206,7 +206,8 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let data = read_data(&reader);
     // Its value has been used when the upstreams were completed; here it is only checked.
     let well_known = reader.optional("well_known_upstreams", super::value::flag);
-    let http = reader.table("http", &http::SECTION).and_then(|reader| http::read(&reader));
+    let http_reader = reader.table("http", &http::SECTION);
+    let http = http_reader.as_ref().and_then(http::read);
     let admin_reader = reader.table("admin", &admin::SECTION);
     let admin = admin_reader.as_ref().and_then(admin::read);
     let cache = reader.table("cache", &cache::SECTION).and_then(|reader| cache::read(&reader));
@@ -227,7 +228,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let has_users = is_any(&users) || is_any(&roles) || is_any(&oidc) || is_any(&certificates);
     let auth = reader.table("auth", &auth::SECTION).and_then(|reader| auth::read(&reader, has_users));
     let account = auth.as_ref().map(|auth| auth.account);
-    let users = users.and_then(|nodes| auth::read_users(nodes, account, context));
+    let users = users.and_then(|nodes| auth::read_users(nodes, auth.as_ref(), context));
     let roles = roles.and_then(|nodes| role::read(nodes, account, context));
     let oidc = oidc.and_then(|nodes| oidc::read(nodes, context));
     let required = auth.as_ref().is_none_or(|auth| auth.required);
@@ -235,6 +236,9 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         listen.as_ref().is_none_or(|listen| listen.iter().any(|listener| takes_pushes(listener, required)));
     let upstreams = upstreams.and_then(|nodes| upstream::read(nodes, takes_pushes, context));
     let certificates = certificates.and_then(|nodes| certificate::read(nodes, listen.as_deref(), required, context));
+    if let (Some(reader), Some(http), Some(listen)) = (&http_reader, &http, &listen) {
+        http::report_untrusted_proxies(reader, http, listen);
+    }
     if let (Some(reader), Some(admin), Some(listen)) = (&admin_reader, &admin, &listen) {
         report_shared_address(reader, admin, listen);
     }
@@ -358,6 +362,8 @@ impl Settings {
             ("http.stall_timeout", self.http.stall_timeout == new.http.stall_timeout),
             ("http.max_header_bytes", self.http.max_header_bytes == new.http.max_header_bytes),
             ("http.drain_timeout", self.http.drain_timeout == new.http.drain_timeout),
+            ("http.hosts", self.http.hosts == new.http.hosts),
+            ("http.trusted_proxies", self.http.trusted_proxies == new.http.trusted_proxies),
         ];
         keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }

@@ -62,6 +62,12 @@ impl Registry {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Whether requests that come to this host mean an upstream of the configuration.
+    pub fn is_host_of_upstream(&self, host: &str) -> bool {
+        let upstreams = &self.shared.upstreams;
+        upstreams.names(upstreams.registries().home()).is_host(host)
+    }
+
     /// Makes the repository that a permitted request begins to push to. Where somebody else was faster the request has to be decided about
     /// again: theirs may have policies of its own.
     pub fn make(&self, permit: &Permit<Located>) -> impl Future<Output = Result<Made, Error>> + Send + use<> {
@@ -287,7 +293,7 @@ impl Registry {
     /// Puts other upstreams of the configuration in place. Requests under way end with those that they began with.
     /// What a changed upstream has refused is asked again: it may have been mended.
     pub fn declare(&self, upstreams: Vec<Arc<Upstream>>) {
-        let present = self.shared.upstreams.declared();
+        let present = self.upstreams();
         let is_new = upstreams.iter().any(|new| !present.iter().any(|old| Arc::ptr_eq(old, new)));
         self.shared.upstreams.declare(upstreams);
         if is_new {

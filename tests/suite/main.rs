@@ -20,6 +20,7 @@ mod chain;
 mod chaos;
 mod ecr;
 mod edge;
+mod enrolment;
 mod facts;
 mod failures;
 mod fill;
