@@ -53,7 +53,7 @@ def image(kind, number):
 
 def fat_manifest(number):
     """4 MB, nearly all of which is the media type of its layer."""
-    layer = {"mediaType": f"application/vnd.{number}." + "x" * (3_900_000), "digest": digest(b"fat"), "size": 3}
+    layer = {"mediaType": f"application/vnd.{number}." + "x" * (3_450_000), "digest": digest(b"fat"), "size": 3}
     config = {"mediaType": CONFIG, "digest": digest(b"{}"), "size": 2}
     return json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]}).encode()
 
@@ -70,12 +70,12 @@ def referrer(subject, number):
     empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest(b"{}"), "size": 2}
     return json.dumps({
         "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/vnd.example.note", "config": empty, "layers": [empty],
-        "subject": subject, "annotations": {"note": f"{number}:" + "y" * 3_900_000},
+        "subject": subject, "annotations": {"note": f"{number}:" + "y" * 3_450_000},
     }).encode()
 
 
 def many_tags(number):
-    return json.dumps({"name": f"lists/{number}", "tags": [f"v{n}" for n in range(900_000)]}).encode()
+    return json.dumps({"name": f"lists/{number}", "tags": [f"v{n}" for n in range(450_000)]}).encode()
 
 
 def many_referrers(number):

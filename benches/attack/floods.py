@@ -170,6 +170,7 @@ class FarRanges(Flood):
         async def one(number, turn):
             ranges = ",".join(f"{n * 2_400_000}-{n * 2_400_000 + 99}" for n in range(1, 20))
             path = self.layer("far", f"{self.run}-{number}-{turn % 4}")
+            self.tally["asked"] += 1
             status, _, _ = await ask(self.open, ATTACKER, "GET", path, {"Range": f"bytes={ranges}"}, patience=60)
             self.count(status)
 
@@ -181,8 +182,10 @@ class Referrers(Flood):
 
     async def start(self):
         to, config = "/v2/flood/referred", b"{}"
-        status, _, _ = await ask(self.open, ATTACKER, "POST", f"{to}/blobs/uploads/?digest={content.digest(config)}", body=config)
-        self.tally[f"config {status}"] += 1
+        status = 0
+        while status != 201:
+            status, _, _ = await ask(self.open, ATTACKER, "POST", f"{to}/blobs/uploads/?digest={content.digest(config)}", body=config)
+            self.tally[f"config {status}"] += 1
         subject = {"mediaType": content.MANIFEST, "digest": content.digest(b"subject"), "size": 7}
         for number in range(30):
             body = content.referrer(subject, number)
@@ -203,6 +206,7 @@ class HugeManifests(Flood):
 
     async def start(self):
         async def one(number, turn):
+            self.tally["asked"] += 1
             if number % 2 == 0:
                 body = content.wide_manifest(f"{self.run}-{number}-{turn}", content.digest(b"{}"))
                 headers = {"Content-Type": content.MANIFEST}
@@ -217,10 +221,11 @@ class HugeManifests(Flood):
 
 
 class Lists(Flood):
-    """Tag lists of 900,000 tags, and referrers' lists of 15 MB, of the wrong upstream."""
+    """Tag lists of 450,000 tags, and referrers' lists of 15 MB, of the wrong upstream."""
 
     async def start(self):
         async def one(number, turn):
+            self.tally["asked"] += 1
             what = "tags/list" if turn % 3 == 0 else f"referrers/{content.digest(str(turn % 40).encode())}"
             status, _, _ = await ask(self.open, ATTACKER, "GET", f"/v2/wrong/lists/{number}-{turn % 40}/{what}", patience=60)
             self.tally[f"{what[:4]} {status}"] += 1
@@ -251,6 +256,7 @@ class Drips(Flood):
         warm = content.image("warm", "0").layer_digest
 
         async def one(number, turn):
+            self.tally["asked"] += 1
             if number % 4 == 0:
                 path = f"/v2/wrong/late/{number}/blobs/{warm}"
             elif number % 4 == 1:
