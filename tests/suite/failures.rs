@@ -450,6 +450,8 @@ async fn nm2_a_wrong_password_is_told_and_forgotten() {
             proxy.get(&manifest(REPO, "latest")).await.assert_status(401);
         }
         assert!(proxy.metrics().await.with("entrepot_upstream_login_failures_total", &[("upstream", HUB)]) >= 1.0);
+        // The log is written beside the requests.
+        crate::bound::until("it is told", || proxy.log().contains("the login at an upstream fails")).await;
         let log = proxy.log();
         assert_eq!(log.matches("the login at an upstream fails").count(), 1, "once a minute: {log}");
         proxy.setup.hub().text("password", "right");
@@ -473,7 +475,7 @@ async fn nm16_a_proxy_from_the_environment_is_told() {
     for part in [upstream.host(), format!("http://{}", dead.host()), "from the environment".to_owned()] {
         assert!(answer.text().contains(&part), "{part}: {}", answer.text());
     }
-    assert!(proxy.log().contains("this upstream is asked through a proxy"));
+    crate::bound::until("it is told", || proxy.log().contains("this upstream is asked through a proxy")).await;
     assert!(!proxy.log().contains("secret") && !answer.text().contains("secret"));
 }
 
