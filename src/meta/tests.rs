@@ -433,7 +433,7 @@ async fn t08_uploads_under_way_are_limited() {
     on_each(async |meta| {
         let [a, b] = [own(&meta, &name("a"), 1).await, own(&meta, &name("b"), 1).await];
         let begin = |at: usize| {
-            let (meta, repository) = (meta.clone(), if at % 2 == 0 { a } else { b });
+            let (meta, repository) = (meta.clone(), if at.is_multiple_of(2) { a } else { b });
             let (algorithm, holder) = ("sha256".to_owned(), "here".to_owned());
             let row = UploadRow { id: format!("{at}"), repository, algorithm, holder, bytes: 0, digest: None };
             let limits = UploadLimits { of_repository: 5, of_client: 8 };

@@ -35,7 +35,10 @@ impl Registry {
             None => shown.clone(),
         };
         let (mut names, mut looked_at) = (Vec::new(), 0);
-        while count > 0 {
+        if count == 0 {
+            return Ok(Answer::of(Body::Repositories { names, next: None }));
+        }
+        loop {
             let some = meta.repositories(account, last.as_deref(), STEP).await?;
             let is_end = some.len() < STEP as usize;
             looked_at += some.len();

@@ -29,12 +29,15 @@ pub struct NewManifest {
     pub references: Vec<Reference>,
 }
 
+/// What a repository's setting says of a tag, once it is made.
+type IsImmutable = dyn Fn(Option<&str>, &Tag) -> bool + Send + Sync;
+
 /// Tags to be made or moved.
 #[derive(Clone)]
 pub struct TagWrites {
     pub tags: Vec<Tag>,
     /// Whether a tag, once made, cannot be moved, in a repository of which this is set.
-    pub is_immutable: Arc<dyn Fn(Option<&str>, &Tag) -> bool + Send + Sync>,
+    pub is_immutable: Arc<IsImmutable>,
 }
 
 /// What came of storing a manifest. Unless it is `Stored`, nothing was changed.
