@@ -93,9 +93,13 @@ async fn sighup_takes_new_settings() {
     assert_eq!(metrics.with("entrepot_cache_limit_bytes", &[("tier", "disk")]), f64::from(123 << 20));
     assert_eq!(metrics.with("entrepot_config_reloads_total", &[("result", "applied")]), 1.0);
 
+    // What was pulled from an upstream that is taken out is a repository of the registry, and is served from what is kept.
     proxy.setup.upstreams.remove(1);
+    two.clear_log();
     proxy.reload().await;
-    proxy.get(&added).await.assert_status(404);
+    proxy.get(&added).await.assert_body(&other.manifest.bytes);
+    proxy.get("/v2/added/team/never-pulled/manifests/latest").await.assert_status(404);
+    assert!(two.log().is_empty(), "it is not asked any more");
 }
 
 #[tokio::test]

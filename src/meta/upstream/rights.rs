@@ -30,6 +30,29 @@ impl Meta {
         Ok(found.is_some())
     }
 
+    /// Whether any origin has both confirmed that the repository has the object and sent its bytes: for repositories whose
+    /// upstream is not asked any more.
+    pub async fn has_kept_right(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        kind: LinkKind,
+    ) -> Result<bool, Error> {
+        let found: Option<String> = sqlx::query_scalar(
+            "SELECT allowed.digest FROM upstream_right AS allowed JOIN upstream_repository AS repository \
+             ON repository.id = allowed.repository_id JOIN upstream_sent AS sent \
+             ON sent.digest = allowed.digest AND sent.origin = allowed.origin \
+             WHERE repository.name = $1 AND allowed.digest = $2 AND allowed.kind = $3 LIMIT 1",
+        )
+        .bind(repository.as_str())
+        .bind(digest.to_string())
+        .bind(kind.as_str())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(Error::Query)?;
+        Ok(found.is_some())
+    }
+
     /// Whether the origin has ever sent the bytes of the digest.
     pub async fn has_sent(&self, origin: OriginId, digest: &Digest) -> Result<bool, Error> {
         let found: Option<String> =

@@ -56,6 +56,15 @@ impl Rights {
         mut claim: Claim,
     ) -> Result<Claim, crate::meta::Error> {
         let origin = repository.upstream.origin();
+        if repository.upstream.settings().offline {
+            // Nobody is asked any more, and its URLs may be forgotten: what was kept for the repository is its own.
+            let is_kept = self.meta.has_kept_right(&repository.local, digest, kind).await?;
+            if is_kept {
+                self.confirmed.insert(confirmed_key(repository, kind, digest), ());
+                self.sent.insert((origin, *digest), ());
+            }
+            return Ok(Claim { confirmed: is_kept, sent: is_kept });
+        }
         if !claim.confirmed && self.meta.has_right(&repository.local, digest, kind, origin).await? {
             self.confirmed.insert(confirmed_key(repository, kind, digest), ());
             claim.confirmed = true;
