@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::certificates::Certificates;
 use super::directory::{Directory, Known};
@@ -34,7 +34,8 @@ pub(super) struct Inner {
     pub(super) directory: Directory,
     pub(super) issuers: Issuers,
     certificates: Certificates,
-    pub(super) attempts: Attempts,
+    /// ID tokens that were wrong, each of which is written down.
+    pub(super) wrong_id_tokens: Attempts<AttemptSource>,
     /// Who showed this header a moment ago. Whatever is revoked is over when that moment is, or when the change was announced.
     recent: Recent<Identity>,
     pub(super) passwords: Passwords,
@@ -79,6 +80,7 @@ impl Authenticator {
             leeway: Duration::from_secs(60),
         };
         let limit = AttemptLimit { failures: settings.failed_logins, ..AttemptLimit::default() };
+        let passwords = Passwords::new(&settings);
         let inner = Inner {
             keyring,
             service,
@@ -86,9 +88,9 @@ impl Authenticator {
             issuers: Issuers::new(oidc, &settings.account)?,
             certificates,
             meta,
-            attempts: Attempts::new(limit),
+            wrong_id_tokens: Attempts::new(limit),
             recent: Recent::new(MAX_RECENT, RECENT),
-            passwords: Passwords::new(),
+            passwords,
             unproven: Unproven::new(),
             settings,
         };
@@ -119,7 +121,10 @@ impl Authenticator {
             return Ok(identity);
         }
         let identity = self.look_closely(authorization, source, account).await?;
-        self.inner.recent.insert(&shown, identity.clone());
+        // A password that is remembered could be guessed here without end.
+        if identity.means != Means::Password {
+            self.inner.recent.insert(&shown, identity.clone());
+        }
         Ok(identity)
     }
 
@@ -127,7 +132,7 @@ impl Authenticator {
         let scheme = authorization.split(' ').next().unwrap_or_default();
         if scheme.eq_ignore_ascii_case("bearer") {
             let token = authorization.get(scheme.len()..).unwrap_or_default().trim();
-            return self.limited(source, self.by_bearer(token)).await;
+            return self.by_bearer(token).await;
         }
         let basic = BasicCredentials::parse(authorization).map_err(wrong)?;
         self.by_basic(&basic, account, source).await
@@ -218,7 +223,7 @@ impl Authenticator {
         match &request.grant {
             Grant::Anonymous => self.by_certificate(certificate).await,
             Grant::Password(basic) => self.by_basic(basic, account, source).await,
-            Grant::RefreshToken(token) => self.limited(source, self.by_refresh_token(token)).await,
+            Grant::RefreshToken(token) => self.by_refresh_token(token).await,
         }
     }
 
@@ -237,21 +242,6 @@ impl Authenticator {
             }
             None => Some(response),
         }
-    }
-
-    /// Counts what turns out wrong, and looks at nothing where too much has been.
-    pub(super) async fn limited<T>(
-        &self,
-        source: IpAddr,
-        identify: impl Future<Output = Result<T, Refused>>,
-    ) -> Result<T, Refused> {
-        let source = AttemptSource::from(source);
-        self.inner.attempts.check(source, Instant::now())?;
-        let identified = identify.await;
-        if matches!(identified, Err(Refused::Wrong(_))) {
-            self.inner.attempts.failed(source, Instant::now());
-        }
-        identified
     }
 
     /// One of ours, or an ID token of an issuer that is believed.
@@ -298,17 +288,14 @@ impl Authenticator {
         account: AccountId,
         source: IpAddr,
     ) -> Result<Identity, Refused> {
+        // Tokens cannot be guessed and cost microseconds: they are never limited, so that nobody is kept out by wrong ones of others.
         match basic.username.as_str() {
-            AUTHORIZATION_TOKEN_USER => self.limited(source, self.by_authorization_token(&basic.password)).await,
+            AUTHORIZATION_TOKEN_USER => self.by_authorization_token(&basic.password).await,
             // Clients that hold a refresh token send it as the password of nobody.
-            "<token>" => self.limited(source, self.by_refresh_token(&basic.password)).await,
+            "<token>" => self.by_refresh_token(&basic.password).await,
             ID_TOKEN_USER => {
-                let identify = async {
-                    let identity = self.by_id_token(&basic.password).await?;
-                    identity
-                        .ok_or_else(|| Refused::Wrong("the ID token is of no issuer that is believed here".to_owned()))
-                };
-                self.limited(source, identify).await
+                let identity = self.by_id_token(&basic.password).await?;
+                identity.ok_or_else(|| Refused::Wrong("the ID token is of no issuer that is believed here".to_owned()))
             }
             _ => self.by_password(basic, account, source.into()).await,
         }

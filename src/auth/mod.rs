@@ -19,6 +19,7 @@ mod recent;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod unproven;
 
 pub use authenticator::{Authenticator, Refused};

@@ -5,12 +5,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::authenticator::{Authenticator, Refused, now};
 use super::directory::Known;
 use super::identity::{Identity, Who};
-use super::proof::{AssumedRole, Principal, PrincipalError, TemporaryCredentials, TokenError, issue_session};
+use super::proof::{
+    AssumedRole, AttemptSource, Principal, PrincipalError, TemporaryCredentials, TokenError, TooManyAttempts,
+    issue_session,
+};
 use crate::meta;
 
 /// Credentials and whose they are.
@@ -63,15 +66,17 @@ impl Authenticator {
         self.session(known, &principal, lifetime)
     }
 
-    /// What an ID token assumes, by the rules of the configuration.
+    /// The role that an ID token assumes, by the rules of the configuration. `TooMany` is for wrong ones only.
     pub async fn role_of_id_token(&self, token: &str, source: IpAddr) -> Result<AssumedRole, Refused> {
-        let found = async {
-            match self.inner.issuers.assume(token, now()).await {
-                Some(assumed) => assumed.map_err(Refused::Wrong),
-                None => Err(Refused::Wrong("the ID token is of no issuer that is believed here".to_owned())),
-            }
+        let why = match self.inner.issuers.assume(token, now()).await {
+            Some(Ok(assumed)) => return Ok(assumed),
+            Some(Err(why)) => why,
+            None => "the ID token is of no issuer that is believed here".to_owned(),
         };
-        self.limited(source, found).await
+        let (source, now) = (AttemptSource::from(source), Instant::now());
+        self.inner.wrong_id_tokens.check(source, now).map_err(TooManyAttempts::of_address)?;
+        self.inner.wrong_id_tokens.failed(source, now);
+        Err(Refused::Wrong(why))
     }
 
     /// A session of the role that an ID token assumes.

@@ -14,6 +14,7 @@ use crate::meta::{Meta, NewPrincipal, PrincipalKind};
 use crate::oci::AccountId;
 
 pub(super) const FAILURES: u32 = 3;
+pub(super) const FAILURES_PER_ADDRESS: u32 = 30;
 
 /// The user ann, whose password is `right`, and the role ci.
 pub(super) async fn authenticator(folder: &Path) -> (Authenticator, AccountId) {
@@ -39,6 +40,7 @@ pub(super) async fn authenticator(folder: &Path) -> (Authenticator, AccountId) {
         challenge: Challenge::Bearer,
         token_lifetime: Duration::from_secs(60),
         failed_logins: FAILURES,
+        failed_logins_per_address: FAILURES_PER_ADDRESS,
     };
     let certificates = Certificates::new(&[], account).unwrap();
     let keyring = Arc::new(Keyring::generate().unwrap());

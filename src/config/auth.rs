@@ -37,8 +37,10 @@ pub struct AuthSettings {
     /// How long an authorization token is good for. Default 12 h.
     #[serde(serialize_with = "show::duration")]
     pub token_lifetime: Duration,
-    /// Failed logins of one source within a minute; more are refused unseen. Default 20.
+    /// Wrong passwords of one user from one address within a minute; more are refused unseen. Default 20.
     pub failed_logins: u32,
+    /// Wrong passwords of all users from one address within a minute. Default 1000.
+    pub failed_logins_per_address: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -130,7 +132,15 @@ pub(super) static SECTION: Section = Section {
             name: "failed_logins",
             kind: Kind::Count { min: 1, max: 1_000_000 },
             fallback: Fallback::Value("20"),
-            meaning: "Failed logins of one address within a minute; after that it has to wait.",
+            meaning: "Wrong passwords for one user name from one address within a minute; after that, passwords for it from there have to wait. \
+                      Tokens and signatures are never limited.",
+        },
+        Key {
+            name: "failed_logins_per_address",
+            kind: Kind::Count { min: 1, max: 1_000_000 },
+            fallback: Fallback::Value("1000"),
+            meaning: "Wrong passwords for all user names from one address within a minute; after that, only users who logged in from there within \
+                      a day are let in by password. An address may stand for a whole site.",
         },
     ],
 };
@@ -198,6 +208,7 @@ pub(super) fn read(reader: &Reader<'_>, has_users: bool) -> Option<AuthSettings>
     let challenge = reader.get("challenge", value::choice);
     let token_lifetime = reader.get("token_lifetime", value::duration);
     let failed_logins = reader.get("failed_logins", value::count);
+    let failed_logins_per_address = reader.get("failed_logins_per_address", value::count);
     let key_file = match key_file? {
         Some(_) => reader.path("key_file")?,
         None => None,
@@ -225,6 +236,7 @@ pub(super) fn read(reader: &Reader<'_>, has_users: bool) -> Option<AuthSettings>
         challenge: if challenge? == "basic" { Challenge::Basic } else { Challenge::Bearer },
         token_lifetime: token_lifetime?,
         failed_logins: u32::try_from(failed_logins?).ok()?,
+        failed_logins_per_address: u32::try_from(failed_logins_per_address?).ok()?,
     })
 }
 

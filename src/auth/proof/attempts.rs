@@ -1,10 +1,11 @@
-//! Failed logins, limited by where they come from.
+//! Failed logins, limited by whose they are: of an address, or of one user at an address.
 //!
-//! Each source has a debt of time: every failure adds one interval to it, and it is paid off as time passes (the generic
-//! cell rate algorithm). That is one number a source. A source is an IPv4 address or an IPv6 /64, which is what one customer
-//! of a provider has. Where more sources fail than there is room for, those with the least debt are forgotten.
+//! Each key has a debt of time: every failure adds one interval to it, and it is paid off as time passes (the generic
+//! cell rate algorithm). That is one number a key. A source is an IPv4 address or an IPv6 /64, which is what one customer
+//! of a provider has. Where more keys fail than there is room for, those with the least debt are forgotten.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,18 +16,18 @@ pub struct AttemptLimit {
     pub failures: u32,
     /// After so long all of them are forgotten; one of them, after its share of it.
     pub window: Duration,
-    /// So many sources are remembered, at least one; each takes about 50 bytes.
-    pub max_sources: usize,
+    /// So many keys are remembered, at least one; each takes about 60 bytes.
+    pub max_keys: usize,
 }
 
 /// Which source an address is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttemptSource(IpAddr);
 
-pub struct Attempts {
+pub struct Attempts<K> {
     limit: AttemptLimit,
-    /// When each source's debt is paid.
-    debts: Mutex<HashMap<AttemptSource, Instant>>,
+    /// When each key's debt is paid.
+    debts: Mutex<HashMap<K, Instant>>,
 }
 
 /// Refused without looking at the credentials.
@@ -39,20 +40,25 @@ pub struct TooManyAttempts {
 }
 
 impl TooManyAttempts {
-    const fn failed(wait: Duration) -> Self {
+    /// Of one user at one address.
+    pub const fn of_user(wait: Duration) -> Self {
+        Self { what: "too many failed logins of this user from this address", wait }
+    }
+
+    pub const fn of_address(wait: Duration) -> Self {
         Self { what: "too many failed logins from this address", wait }
     }
 
-    /// Those of all addresses together are more than can be checked.
+    /// More logins wait than can be checked soon.
     pub const fn waiting(wait: Duration) -> Self {
         Self { what: "too many logins are waiting to be checked", wait }
     }
 }
 
 impl Default for AttemptLimit {
-    /// 10 failures a minute, 65,536 sources.
+    /// 10 failures a minute, 65,536 keys.
     fn default() -> Self {
-        Self { failures: 10, window: Duration::from_secs(60), max_sources: 1 << 16 }
+        Self { failures: 10, window: Duration::from_secs(60), max_keys: 1 << 16 }
     }
 }
 
@@ -65,38 +71,38 @@ impl From<IpAddr> for AttemptSource {
     }
 }
 
-impl Attempts {
+impl<K: Copy + Eq + Hash> Attempts<K> {
     pub fn new(limit: AttemptLimit) -> Self {
-        Self { limit, debts: Mutex::default() }
+        Self { limit, debts: Mutex::new(HashMap::new()) }
     }
 
-    /// Ask before credentials are looked at.
-    pub fn check(&self, source: AttemptSource, now: Instant) -> Result<(), TooManyAttempts> {
-        let known = self.debts.lock().unwrap_or_else(PoisonError::into_inner).get(&source).copied();
+    /// Ask before credentials are looked at. An error is how long to wait.
+    pub fn check(&self, key: K, now: Instant) -> Result<(), Duration> {
+        let known = self.debts.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         let debt = known.map_or(Duration::ZERO, |paid| paid.saturating_duration_since(now));
         let bearable = self.limit.window.saturating_sub(self.interval());
         match debt.checked_sub(bearable) {
-            Some(wait) if !wait.is_zero() => Err(TooManyAttempts::failed(wait)),
+            Some(wait) if !wait.is_zero() => Err(wait),
             _ => Ok(()),
         }
     }
 
-    pub fn failed(&self, source: AttemptSource, now: Instant) {
+    pub fn failed(&self, key: K, now: Instant) {
         let mut debts = self.debts.lock().unwrap_or_else(PoisonError::into_inner);
-        if debts.len() >= self.limit.max_sources && !debts.contains_key(&source) {
-            forget(&mut debts, self.limit.max_sources, now);
+        if debts.len() >= self.limit.max_keys && !debts.contains_key(&key) {
+            forget(&mut debts, self.limit.max_keys, now);
         }
-        let paid = debts.get(&source).copied().filter(|paid| *paid > now).unwrap_or(now);
+        let paid = debts.get(&key).copied().filter(|paid| *paid > now).unwrap_or(now);
         // Failures that were already under way when the limit was reached add no more than one window.
         let most = now.checked_add(self.limit.window);
         if let Some(paid) = paid.checked_add(self.interval()).and_then(|paid| most.map(|most| paid.min(most))) {
-            debts.insert(source, paid);
+            debts.insert(key, paid);
         }
     }
 
-    /// A success pays the whole debt: people mistype, and a fleet behind one address has one robot with an old password.
-    pub fn succeeded(&self, source: AttemptSource) {
-        self.debts.lock().unwrap_or_else(PoisonError::into_inner).remove(&source);
+    /// A success pays the whole debt: people mistype.
+    pub fn succeeded(&self, key: K) {
+        self.debts.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 
     fn interval(&self) -> Duration {
@@ -105,9 +111,9 @@ impl Attempts {
 }
 
 /// Those who paid, and then those with the least debt until a quarter of the room is free, so that it happens seldom.
-fn forget(debts: &mut HashMap<AttemptSource, Instant>, max_sources: usize, now: Instant) {
+fn forget<K: Eq + Hash>(debts: &mut HashMap<K, Instant>, max_keys: usize, now: Instant) {
     debts.retain(|_, paid| *paid > now);
-    let mut excess = debts.len().saturating_sub(max_sources / 4 * 3);
+    let mut excess = debts.len().saturating_sub(max_keys / 4 * 3);
     let Some(last) = excess.checked_sub(1) else { return };
     let mut times: Vec<_> = debts.values().copied().collect();
     let limit = *times.select_nth_unstable(last).1;
@@ -124,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: AttemptLimit = AttemptLimit { failures: 10, window: Duration::from_secs(60), max_sources: 100 };
+    const LIMIT: AttemptLimit = AttemptLimit { failures: 10, window: Duration::from_secs(60), max_keys: 100 };
 
     fn source(text: &str) -> AttemptSource {
         text.parse::<IpAddr>().unwrap().into()
@@ -137,7 +143,7 @@ mod tests {
             assert_eq!(attempts.check(here, start), Ok(()));
             attempts.failed(here, start);
         }
-        assert_eq!(attempts.check(here, start), Err(TooManyAttempts::failed(Duration::from_secs(6))));
+        assert_eq!(attempts.check(here, start), Err(Duration::from_secs(6)));
         assert_eq!(attempts.check(source("192.0.2.2"), start), Ok(()));
         let later = start + Duration::from_secs(6);
         assert!(attempts.check(here, later - Duration::from_millis(1)).is_err());
@@ -154,7 +160,7 @@ mod tests {
         for _ in 0..10_000 {
             attempts.failed(here, start);
         }
-        assert_eq!(attempts.check(here, start).unwrap_err().wait, Duration::from_secs(6));
+        assert_eq!(attempts.check(here, start).unwrap_err(), Duration::from_secs(6));
         assert_eq!(attempts.check(here, start + Duration::from_secs(60)), Ok(()));
     }
 
@@ -173,8 +179,8 @@ mod tests {
             attempts.failed(worst, start);
         }
         for n in 0..10_000_u32 {
-            attempts.failed(IpAddr::from(n.to_be_bytes()).into(), start);
-            assert!(attempts.debts.lock().unwrap().len() <= LIMIT.max_sources);
+            attempts.failed(AttemptSource::from(IpAddr::from(n.to_be_bytes())), start);
+            assert!(attempts.debts.lock().unwrap().len() <= LIMIT.max_keys);
         }
         assert!(attempts.check(worst, start).is_err());
     }
@@ -184,7 +190,7 @@ mod tests {
         let (start, here) = (Instant::now(), source("192.0.2.1"));
         for limit in [
             AttemptLimit { failures: 0, ..LIMIT },
-            AttemptLimit { failures: 1, window: Duration::ZERO, max_sources: 0 },
+            AttemptLimit { failures: 1, window: Duration::ZERO, max_keys: 0 },
             AttemptLimit { window: Duration::MAX, ..LIMIT },
         ] {
             let attempts = Attempts::new(limit);
@@ -214,7 +220,7 @@ mod tests {
                         recent.push_back(now);
                         proptest::prop_assert!(recent.len() <= 20);
                     }
-                    Err(TooManyAttempts { wait, .. }) => {
+                    Err(wait) => {
                         proptest::prop_assert!(recent.len() >= 10 && wait <= LIMIT.window);
                         proptest::prop_assert_eq!(attempts.check(here, now + wait), Ok(()));
                     }

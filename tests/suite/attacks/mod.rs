@@ -10,6 +10,7 @@ mod frames;
 mod heads;
 mod http2;
 mod lines;
+mod logins;
 mod open;
 mod origins;
 mod paths;
