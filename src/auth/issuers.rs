@@ -1,15 +1,15 @@
 //! ID tokens of others: whose keys they are signed with, and which role they assume.
 //!
 //! Keys are fetched when a token of the issuer comes, kept for a while, and fetched again where a token names a key that is not
-//! among them, but not more often than once in a while: whoever sends tokens cannot make us ask.
+//! among them, but not more often than once in a while (`issuer_keys.rs`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Url;
-use tokio::sync::Mutex;
 
+use super::issuer_keys::{IssuerKeys, Timing};
 use super::proof::{
     AssumedRole, ClaimPath, ClaimPattern, ClaimRule, IdTokenError, IdTokenRules, Jwks, UnixTime, unverified_issuer,
 };
@@ -17,11 +17,11 @@ use crate::config::OidcSettings;
 use crate::oci::AccountId;
 use crate::upstream::tls_trusting;
 
-/// Keys are used this long.
-const KEPT: Duration = Duration::from_secs(60 * 60);
-
-/// Keys are not fetched twice within this time.
-const LEAST_PAUSE: Duration = Duration::from_secs(30);
+const TIMING: Timing = Timing {
+    fresh: Duration::from_secs(60 * 60),
+    longest: Duration::from_secs(24 * 60 * 60),
+    pause: Duration::from_secs(30),
+};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -37,15 +37,16 @@ pub(super) struct Issuers {
 struct Issuer {
     rules: Vec<ClaimRule>,
     token_rules: IdTokenRules,
-    jwks_url: Option<Url>,
-    client: reqwest::Client,
-    keys: Mutex<Option<Fetched>>,
+    provider: Provider,
+    keys: Arc<IssuerKeys>,
 }
 
-struct Fetched {
-    /// `None` where that failed.
-    keys: Option<Arc<Jwks>>,
-    at: Instant,
+/// Cheap to clone.
+#[derive(Clone)]
+struct Provider {
+    issuer: String,
+    jwks_url: Option<Url>,
+    client: reqwest::Client,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +94,8 @@ impl Issuer {
             .build()
             .map_err(|error| failed(error.to_string()))?;
         let token_rules = IdTokenRules { issuer: settings.issuer.clone(), audiences: Vec::new(), leeway: LEEWAY };
-        let jwks_url = settings.jwks_url.clone();
-        Ok(Self { rules: Vec::new(), token_rules, jwks_url, client, keys: Mutex::new(None) })
+        let provider = Provider { issuer: settings.issuer.clone(), jwks_url: settings.jwks_url.clone(), client };
+        Ok(Self { rules: Vec::new(), token_rules, provider, keys: IssuerKeys::new(TIMING) })
     }
 
     fn with(mut self, rule: ClaimRule) -> Self {
@@ -106,56 +107,37 @@ impl Issuer {
     }
 
     async fn assume(&self, token: &str, now: UnixTime) -> Result<AssumedRole, String> {
-        let verified = match self.token_rules.verify(&*self.keys(KEPT).await?, token, now) {
-            Err(IdTokenError::UnknownKey) => self.token_rules.verify(&*self.keys(LEAST_PAUSE).await?, token, now),
+        let fetch = || self.provider.clone().fetch();
+        let unreachable = |reason| format!("the keys of issuer {} cannot be had: {reason}", self.provider.issuer);
+        let keys = self.keys.usual(fetch).await.map_err(unreachable)?;
+        let verified = match self.token_rules.verify(&keys, token, now) {
+            Err(IdTokenError::UnknownKey) => {
+                let keys = self.keys.newest(fetch).await.unwrap_or(keys);
+                self.token_rules.verify(&keys, token, now)
+            }
             verified => verified,
         };
         let token = verified.map_err(|error| error.to_string())?;
         ClaimRule::first_match(&self.rules, &token)
             .ok_or_else(|| "no rule gives a role to whoever the ID token is of".to_owned())
     }
+}
 
-    /// The issuer's keys, no older than this. A failure counts as an answer for a while.
-    async fn keys(&self, no_older_than: Duration) -> Result<Arc<Jwks>, String> {
-        let mut kept = self.keys.lock().await;
-        if let Some(fetched) = &*kept {
-            let age = fetched.at.elapsed();
-            match &fetched.keys {
-                Some(keys) if age < no_older_than => return Ok(keys.clone()),
-                None if age < LEAST_PAUSE => return Err(self.unreachable("it failed a moment ago")),
-                _ => {}
-            }
+impl Provider {
+    async fn fetch(self) -> Result<Jwks, String> {
+        let fetched = self.ask().await;
+        if let Err(reason) = &fetched {
+            tracing::warn!(issuer = self.issuer, reason, "the keys of an identity provider cannot be had");
         }
-        match self.fetch().await {
-            Ok(keys) => {
-                let keys = Arc::new(keys);
-                *kept = Some(Fetched { keys: Some(keys.clone()), at: Instant::now() });
-                Ok(keys)
-            }
-            Err(reason) => {
-                tracing::warn!(
-                    issuer = self.token_rules.issuer,
-                    reason,
-                    "the keys of an identity provider cannot be had"
-                );
-                // Old keys are better than none.
-                let old = kept.take().and_then(|fetched| fetched.keys);
-                *kept = Some(Fetched { keys: old.clone(), at: Instant::now() });
-                old.ok_or_else(|| self.unreachable(&reason))
-            }
-        }
-    }
-
-    fn unreachable(&self, reason: &str) -> String {
-        format!("the keys of issuer {} cannot be had: {reason}", self.token_rules.issuer)
+        fetched
     }
 
     /// OpenID Connect Discovery 1.0, section 4.
-    async fn fetch(&self) -> Result<Jwks, String> {
+    async fn ask(&self) -> Result<Jwks, String> {
         let url = match &self.jwks_url {
             Some(url) => url.clone(),
             None => {
-                let issuer = self.token_rules.issuer.trim_end_matches('/');
+                let issuer = self.issuer.trim_end_matches('/');
                 let document = self.get(&format!("{issuer}/.well-known/openid-configuration")).await?;
                 let document: serde_json::Value =
                     serde_json::from_slice(&document).map_err(|error| error.to_string())?;

@@ -11,6 +11,7 @@ mod certificates;
 mod directory;
 mod enrolment;
 mod identity;
+mod issuer_keys;
 mod issuers;
 mod key_file;
 mod passwords;
