@@ -14,6 +14,8 @@ use crate::policy::{Document, Kind};
 pub struct Accounts {
     meta: Meta,
     enrolment: Enrolment,
+    /// Characters.
+    password_min_length: u32,
 }
 
 /// Bytes of a policy, wherever it comes from.
@@ -31,8 +33,8 @@ const MAX_POLICIES: usize = 20;
 const RESERVED: [&str; 2] = ["AWS", "oidc"];
 
 impl Accounts {
-    pub const fn new(meta: Meta, enrolment: Enrolment) -> Self {
-        Self { meta, enrolment }
+    pub const fn new(meta: Meta, enrolment: Enrolment, password_min_length: u32) -> Self {
+        Self { meta, enrolment, password_min_length }
     }
 
     /// Every user and role of every account.
@@ -133,6 +135,9 @@ impl Accounts {
     }
 
     pub async fn put_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+        if password.chars().count() < self.password_min_length as usize {
+            return Err(Error::ShortPassword(self.password_min_length));
+        }
         Ok(self.enrolment.put_password(row.id, password).await?)
     }
 

@@ -25,6 +25,8 @@ pub enum Error {
     PresetName(String),
     #[error("policy {policy:?} of {} {} is refused: {source}", .of.kind.word(), .of.name)]
     Policy { of: Entity, policy: String, source: DocumentError },
+    #[error("Password should have a minimum length of {0}")]
+    ShortPassword(u32),
     #[error("Login Profile for User {0} cannot be found.")]
     NoPassword(String),
     #[error("Login Profile for User {0} already exists.")]
@@ -62,7 +64,7 @@ impl Error {
             Self::TooLong(_) => Code::ValidationError,
             Self::Session(NotGiven::Nobody) => Code::AccessDenied,
             Self::Session(NotGiven::Principal(_)) => Code::ValidationError,
-            Self::Enrolment(EnrolmentError::Password(_)) => Code::PasswordPolicyViolation,
+            Self::ShortPassword(_) | Self::Enrolment(EnrolmentError::Password(_)) => Code::PasswordPolicyViolation,
             Self::Session(NotGiven::Token(_) | NotGiven::Meta(_)) | Self::Enrolment(_) | Self::Meta(_) => {
                 tracing::error!(error = %self, "an operation of IAM or STS could not be carried out");
                 return Fault::server();

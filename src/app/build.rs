@@ -56,8 +56,11 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let authorizer =
         Authorizer::new(settings.auth.clone(), &settings.repositories, meta.clone()).map_err(Error::Public)?;
     let enrolment = Enrolment::new(meta.clone(), keyring.clone(), settings.auth.account);
-    let accounts =
-        accounts::Api::new(Accounts::new(meta.clone(), enrolment), authenticator.clone(), authorizer.clone());
+    let accounts = accounts::Api::new(
+        Accounts::new(meta.clone(), enrolment, settings.auth.password_min_length),
+        authenticator.clone(),
+        authorizer.clone(),
+    );
     let meter = Meter::new(&settings.metering, settings.auth.account, metrics.clone());
     let declared = declared(&settings.upstreams, &metrics, &meter)?;
     let registries = Arc::new(Registries::new(&settings.auth, &settings.accounts));

@@ -44,7 +44,7 @@ impl Users {
         let meta = existing.meta().await?;
         let keyring = existing.keyring().await?;
         let enrolment = Enrolment::new(meta.clone(), keyring, settings.auth.account);
-        let accounts = Accounts::new(meta.clone(), enrolment);
+        let accounts = Accounts::new(meta.clone(), enrolment, settings.auth.password_min_length);
         Ok(Self { meta, accounts, settings })
     }
 

@@ -39,6 +39,7 @@ pub(super) async fn authenticator(folder: &Path) -> (Authenticator, AccountId) {
         url: None,
         challenge: Challenge::Bearer,
         token_lifetime: Duration::from_secs(60),
+        password_min_length: 8,
         failed_logins: FAILURES,
         failed_logins_per_address: FAILURES_PER_ADDRESS,
     };

@@ -37,6 +37,8 @@ pub struct AuthSettings {
     /// How long an authorization token is good for. Default 12 h.
     #[serde(serialize_with = "show::duration")]
     pub token_lifetime: Duration,
+    /// Characters that a password has at least. Default 8.
+    pub password_min_length: u32,
     /// Wrong passwords of one user from one address within a minute; more are refused unseen. Default 20.
     pub failed_logins: u32,
     /// Wrong passwords of all users from one address within a minute. Default 1000.
@@ -129,6 +131,13 @@ pub(super) static SECTION: Section = Section {
             meaning: "How long an authorization token is good for.",
         },
         Key {
+            name: "password_min_length",
+            kind: Kind::Count { min: 1, max: 128 },
+            fallback: Fallback::Value("8"),
+            meaning: "Characters that a new password has at least, in this file, from `entrepot iam set-password` and in IAM's API. Passwords that are \
+                      there already go on working.",
+        },
+        Key {
             name: "failed_logins",
             kind: Kind::Count { min: 1, max: 1_000_000 },
             fallback: Fallback::Value("20"),
@@ -207,6 +216,7 @@ pub(super) fn read(reader: &Reader<'_>, has_users: bool) -> Option<AuthSettings>
     let url = reader.optional("url", value::text);
     let challenge = reader.get("challenge", value::choice);
     let token_lifetime = reader.get("token_lifetime", value::duration);
+    let password_min_length = reader.get("password_min_length", value::count);
     let failed_logins = reader.get("failed_logins", value::count);
     let failed_logins_per_address = reader.get("failed_logins_per_address", value::count);
     let key_file = match key_file? {
@@ -235,13 +245,20 @@ pub(super) fn read(reader: &Reader<'_>, has_users: bool) -> Option<AuthSettings>
         url,
         challenge: if challenge? == "basic" { Challenge::Basic } else { Challenge::Bearer },
         token_lifetime: token_lifetime?,
+        password_min_length: u32::try_from(password_min_length?).ok()?,
         failed_logins: u32::try_from(failed_logins?).ok()?,
         failed_logins_per_address: u32::try_from(failed_logins_per_address?).ok()?,
     })
 }
 
-/// `own` is the registry's account, which is meant where a user names none.
-pub(super) fn read_users(nodes: Vec<Node>, own: Option<AccountId>, context: &Context) -> Option<Vec<UserSettings>> {
+/// `auth` has the registry's account, which is meant where a user names none.
+pub(super) fn read_users(
+    nodes: Vec<Node>,
+    auth: Option<&AuthSettings>,
+    context: &Context,
+) -> Option<Vec<UserSettings>> {
+    let own = auth.map(|auth| auth.account);
+    let least = auth.map_or(0, |auth| auth.password_min_length);
     if nodes.len() > MAX_ELEMENTS {
         context.report(&nodes.first()?.place, "user", format!("has more than {MAX_ELEMENTS} elements"));
         return None;
@@ -252,7 +269,7 @@ pub(super) fn read_users(nodes: Vec<Node>, own: Option<AccountId>, context: &Con
         .map(|(index, node)| {
             let place = node.place.clone();
             let reader = Reader::of_node(&USER, format!("user[{index}]"), node, context)?;
-            read_user(&reader).map(|user| (place, user))
+            read_user(&reader, least).map(|user| (place, user))
         })
         .collect();
     let users: Vec<_> = users.into_iter().collect::<Option<_>>()?;
@@ -267,19 +284,21 @@ pub(super) fn read_users(nodes: Vec<Node>, own: Option<AccountId>, context: &Con
     good.then(|| users.into_iter().map(|(_, user)| user).collect())
 }
 
-fn read_user(reader: &Reader<'_>) -> Option<UserSettings> {
+fn read_user(reader: &Reader<'_>, least: u32) -> Option<UserSettings> {
     let name = reader.get("name", user_name);
     let account = reader.optional("account", account);
     let policies = read_policies(reader);
-    let password = either(reader, "password", "password_file", "password");
+    let password = either(reader, "password", "password_file", "password")?;
+    if password.as_ref().is_some_and(|password| password.expose().chars().count() < least as usize) {
+        let key = if reader.has("password_file") { "password_file" } else { "password" };
+        reader.report(
+            key,
+            format!("is too short: a password has at least {least} characters (`auth.password_min_length`)"),
+        );
+        return None;
+    }
     let access_key = access_key(reader, access_key_id);
-    Some(UserSettings {
-        name: name?,
-        account: account?,
-        policies: policies?,
-        access_key: access_key?,
-        password: password?,
-    })
+    Some(UserSettings { name: name?, account: account?, policies: policies?, access_key: access_key?, password })
 }
 
 /// A preset has no text here: the policy room knows it.

@@ -227,7 +227,7 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let has_users = is_any(&users) || is_any(&roles) || is_any(&oidc) || is_any(&certificates);
     let auth = reader.table("auth", &auth::SECTION).and_then(|reader| auth::read(&reader, has_users));
     let account = auth.as_ref().map(|auth| auth.account);
-    let users = users.and_then(|nodes| auth::read_users(nodes, account, context));
+    let users = users.and_then(|nodes| auth::read_users(nodes, auth.as_ref(), context));
     let roles = roles.and_then(|nodes| role::read(nodes, account, context));
     let oidc = oidc.and_then(|nodes| oidc::read(nodes, context));
     let required = auth.as_ref().is_none_or(|auth| auth.required);

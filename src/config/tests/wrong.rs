@@ -438,3 +438,15 @@ fn nm16_t16_proxies_and_networks() {
         ],
     );
 }
+
+/// A password of few characters is guessed.
+#[test]
+fn s08_short_passwords() {
+    let user = "[[user]]\nname = \"ann\"\npassword = \"1234567\"\n";
+    let message = "is too short: a password has at least 8 characters (`auth.password_min_length`)";
+    refused(user, &[&format!("3:1: user[0].password: {message}")]);
+    assert!(parse(&user.replace("1234567", "12345678")).is_ok());
+    // Characters, not bytes.
+    assert!(parse(&user.replace("1234567", "äääääää")).is_err());
+    assert!(parse(&format!("{user}[auth]\npassword_min_length = 7\n")).is_ok());
+}
