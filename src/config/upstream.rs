@@ -52,6 +52,9 @@ pub struct UpstreamSettings {
     /// The registry whose rule it is, where that is not the home registry. Then its name begins with the account.
     #[serde(skip)]
     pub registry: Option<AccountId>,
+    /// The accounts whose registries have it. Default: all, or where it has a credential the home registry's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<UpstreamAccounts>,
     /// How long a tag is served without asking. Default 60 s.
     #[serde(serialize_with = "show::duration")]
     pub tag_ttl: Duration,
@@ -131,6 +134,24 @@ impl ProxySetting {
     }
 }
 
+/// `accounts`: those that an upstream is there for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamAccounts {
+    All,
+    These(Vec<AccountId>),
+}
+
+const ALL_ACCOUNTS: &str = "*";
+
+impl Serialize for UpstreamAccounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All => serializer.collect_seq([ALL_ACCOUNTS]),
+            Self::These(accounts) => serializer.collect_seq(accounts),
+        }
+    }
+}
+
 impl UpstreamSettings {
     /// The namespace that requests to `url` name with `?ns=`, as a mirror of several registries needs it (distribution-spec,
     /// "Registry Proxying"). `None` where the URL is the registry's own, where its prefix says whose repository is meant, or where
@@ -150,6 +171,20 @@ impl UpstreamSettings {
     pub fn registry_hosts(&self) -> impl Iterator<Item = &str> {
         let is_registry = |host: &&str| host.contains(['.', ':']) || *host == "localhost";
         self.ns.iter().map(String::as_str).filter(is_registry)
+    }
+
+    /// Whether the registry of this account has the upstream. What an operator's credential opens is for the home registry unless the
+    /// upstream says for whom.
+    pub fn is_for(&self, account: AccountId, home: AccountId) -> bool {
+        match &self.accounts {
+            Some(UpstreamAccounts::All) => true,
+            Some(UpstreamAccounts::These(accounts)) => accounts.contains(&account),
+            None => account == home || !self.has_credential(),
+        }
+    }
+
+    fn has_credential(&self) -> bool {
+        self.credential != Credential::Anonymous || self.client_certificate.is_some()
     }
 
     /// The prefix by which its registry names it.
@@ -280,6 +315,13 @@ pub(super) static SECTION: Section = Section {
             Kind::Choice(&["tell", "keep"]),
             Fallback::Value(r#""tell""#),
             "When upstream no longer has a cached tag: tell the client 404, or keep serving it, marked as stale.",
+        ),
+        key(
+            "accounts",
+            Kind::Texts,
+            Fallback::Follows("all; where the upstream has a credential or a client certificate, only `auth.account`"),
+            "Accounts whose registries have this upstream, such as `[\"111111111111\"]`; `[\"*\"]` for all. What is pulled is pulled with this \
+             upstream's credential, whoever asks.",
         ),
         key("username", Kind::Text, Fallback::Unset, "User at upstream; needs one of the three passwords."),
         key(
@@ -518,6 +560,7 @@ fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSetti
     let stale_if_error = reader.get("stale_if_error", value::duration);
     let negative_ttl = reader.get("negative_ttl", value::duration);
     let on_not_found = reader.get("on_not_found", value::choice);
+    let accounts = reader.list("accounts", account_or_all);
     let realms = reader.list("realms", value::host);
     let private_redirects = reader.list("private_redirects", network);
     let proxy = reader.optional("proxy", |key, value| proxy(&value::text(key, value)?));
@@ -545,6 +588,10 @@ fn read_one(reader: &mut Reader<'_>, takes_pushes: bool) -> Option<UpstreamSetti
         repository_prefix: prefix?,
         rule: None,
         registry: None,
+        accounts: accounts?.map(|accounts| {
+            let accounts: Option<Vec<_>> = accounts.into_iter().map(|(_, account)| account).collect();
+            accounts.map_or(UpstreamAccounts::All, UpstreamAccounts::These)
+        }),
         tag_ttl: tag_ttl?,
         stale_while_revalidate: stale_while_revalidate?,
         stale_if_error: stale_if_error?,
@@ -581,6 +628,17 @@ fn read_default(reader: &Reader<'_>, is_mirror: bool, has_library: bool) -> Opti
         }
         default => Some(default),
     }
+}
+
+/// `None` is every account.
+fn account_or_all(key: &Key, node: &Node) -> Result<Option<AccountId>, String> {
+    let text = value::element(key, node)?;
+    if text == ALL_ACCOUNTS {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|_| format!("{text:?} is no account: write twelve digits, or \"*\" for every account"))
 }
 
 fn upstream_name(text: &str) -> Result<UpstreamName, String> {

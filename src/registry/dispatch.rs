@@ -287,7 +287,7 @@ impl Registry {
     /// Puts other upstreams of the configuration in place. Requests under way end with those that they began with.
     /// What a changed upstream has refused is asked again: it may have been mended.
     pub fn declare(&self, upstreams: Vec<Arc<Upstream>>) {
-        let present = self.shared.upstreams.declared();
+        let present = self.upstreams();
         let is_new = upstreams.iter().any(|new| !present.iter().any(|old| Arc::ptr_eq(old, new)));
         self.shared.upstreams.declare(upstreams);
         if is_new {

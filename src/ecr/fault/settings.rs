@@ -46,6 +46,12 @@ impl Fault {
         Self::new(Exception::UnableToAccessSecret, format!("The secret '{arn}' cannot be read"))
     }
 
+    /// `why` begins with "its secret".
+    pub fn secret_of_others(arn: &str, why: &str) -> Self {
+        let why = why.strip_prefix("its secret ").unwrap_or(why);
+        Self::new(Exception::UnableToAccessSecret, format!("The secret '{arn}' {why}"))
+    }
+
     pub fn unable_to_decrypt_secret_value(arn: &str) -> Self {
         Self::new(
             Exception::UnableToDecryptSecretValue,

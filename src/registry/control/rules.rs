@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Control, failed, now_ms, timestamp};
+use crate::config::Credential;
 use crate::ecr::{
     CreatePullThroughCacheRule, DeletedPullThroughCacheRule, DescribePullThroughCacheRules,
     DescribePullThroughCacheRulesOutput, Fault, Output, Prefix, PullThroughCacheRule, PullThroughCacheRuleKey,
@@ -15,7 +16,7 @@ use crate::ecr::{
 use crate::meta::{DocumentKind, RepositoryRow};
 use crate::oci::{QualifiedName, RepositoryName};
 use crate::registry::upstreams::{Claim, MAX_RULES, Rule, SecretError, key};
-use crate::upstream::Upstream;
+use crate::upstream::{ErrorKind, Upstream};
 
 const KIND: DocumentKind = DocumentKind::PullThroughRule;
 
@@ -34,18 +35,13 @@ impl Control<'_> {
         input.upstream_registry = kind(&input)?;
         let rule = Rule { said: input, created_at_ms: now_ms, updated_at_ms: now_ms };
         self.check_prefix(&rule).await?;
-        let credential = self
-            .registry
-            .sources()
-            .credential(self.endpoint.account, &rule)
-            .await
-            .map_err(|error| secret(&rule, error))?;
         let address = &rule.said.upstream_registry_url;
         let upstream = self
             .registry
             .sources()
-            .upstream(self.endpoint.account, &rule, credential)
+            .upstream(self.endpoint.account, &rule, Credential::Anonymous)
             .map_err(|_| Fault::unsupported_upstream_registry(address))?;
+        self.check_secret(&rule).await?;
         if self.meta.count_documents(self.endpoint.account, KIND).await.map_err(failed)? >= u64::from(MAX_RULES) {
             return Err(Fault::limit_exceeded(format!("there are {MAX_RULES} pull through cache rules already")));
         }
@@ -108,7 +104,7 @@ impl Control<'_> {
         rule.said.custom_role_arn = input.custom_role_arn.or(rule.said.custom_role_arn);
         rule.said.credential_arn = input.credential_arn.or(rule.said.credential_arn);
         rule.updated_at_ms = now_ms();
-        self.registry.sources().credential(self.endpoint.account, &rule).await.map_err(|error| secret(&rule, error))?;
+        self.check_secret(&rule).await?;
         let document = document(&self.describe_rule(&rule))?;
         self.meta
             .put_document(self.endpoint.account, KIND, rule.key(), &document, rule.updated_at_ms)
@@ -170,7 +166,7 @@ impl Control<'_> {
     /// Those of the configuration and those of the database, in order of their prefixes. Where both have one of a prefix, the
     /// configuration's is in place.
     async fn all_rules(&self) -> Result<Vec<PullThroughCacheRule>, Fault> {
-        let declared = self.registry.sources().declared();
+        let declared = self.registry.sources().declared(self.endpoint.account);
         let mut all: Vec<_> = declared.iter().filter_map(|upstream| self.describe_declared(upstream)).collect();
         let rows = self.meta.documents(self.endpoint.account, KIND, None, MAX_RULES * 2).await.map_err(failed)?;
         for rule in rows.iter().filter_map(Rule::of_row) {
@@ -196,7 +192,7 @@ impl Control<'_> {
     }
 
     fn declared_rule(&self, prefix: &Prefix) -> Option<(Arc<Upstream>, PullThroughCacheRule)> {
-        let declared = self.registry.sources().declared();
+        let declared = self.registry.sources().declared(self.endpoint.account);
         let upstream = declared.into_iter().find(|upstream| Some(upstream.name().as_str()) == prefix.path())?;
         let described = self.describe_declared(&upstream)?;
         Some((upstream, described))
@@ -205,7 +201,9 @@ impl Control<'_> {
     /// A prefix must not be another upstream's, nor hide what was pushed.
     async fn check_prefix(&self, rule: &Rule) -> Result<(), Fault> {
         let prefix = &rule.said.rule.prefix;
-        let Some(claim) = self.registry.sources().claim(prefix) else { return self.check_own(prefix).await };
+        let Some(claim) = self.registry.sources().claim(self.endpoint.account, prefix) else {
+            return self.check_own(prefix).await;
+        };
         Err(match claim {
             Claim::Declared => self.exists(prefix),
             Claim::Host(name) => {
@@ -249,6 +247,12 @@ impl Control<'_> {
             rows.clear();
         }
         Ok(())
+    }
+
+    /// A rule is not made or changed so that it would go without its login.
+    async fn check_secret(&self, rule: &Rule) -> Result<(), Fault> {
+        let credential = self.registry.sources().credential(self.endpoint.account, rule).await;
+        credential.map(drop).map_err(|error| secret(rule, &error))
     }
 
     async fn try_rule(&self, rule: &Rule) -> Result<(), String> {
@@ -314,9 +318,12 @@ fn kind(input: &CreatePullThroughCacheRule) -> Result<Option<UpstreamRegistry>, 
     }
 }
 
-fn secret(rule: &Rule, error: SecretError) -> Fault {
+fn secret(rule: &Rule, error: &SecretError) -> Fault {
     let arn = rule.said.credential_arn.as_deref().unwrap_or_default();
     match error {
+        SecretError::ForNobody { .. } | SecretError::ForOthers { .. } => {
+            Fault::secret_of_others(arn, &error.to_string())
+        }
         SecretError::NotFound => Fault::secret_not_found(arn),
         SecretError::Unreadable => Fault::unable_to_access_secret(arn),
         SecretError::Malformed => Fault::unable_to_decrypt_secret_value(arn),
@@ -327,8 +334,19 @@ fn document(rule: &PullThroughCacheRule) -> Result<String, Fault> {
     serde_json::to_string(rule).map_err(|_| Fault::server())
 }
 
-/// In words for whoever wrote the rule.
+/// In words for whoever wrote the rule, and no more than they may know: which ports of which machines answer, and how, is for the log.
 async fn ping(upstream: &Upstream) -> Result<(), String> {
+    let error = match upstream.ping(PATIENCE).await {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
     let address = upstream.settings().urls.first().map_or("", |url| url.as_str());
-    upstream.ping(PATIENCE).await.map_err(|error| format!("{address}: {error}"))
+    tracing::info!(rule = %upstream.name(), address, %error, "a pull-through rule was tried and does not work");
+    let why = match error.kind {
+        ErrorKind::Unauthorized | ErrorKind::Denied => error.kind.to_string(),
+        ErrorKind::LoginFailed { .. } => "its token service gave no token".to_owned(),
+        ErrorKind::RateLimited { .. } => "it limits our rate (429)".to_owned(),
+        _ => "no registry can be reached there".to_owned(),
+    };
+    Err(format!("{address}: {why}"))
 }

@@ -119,7 +119,7 @@ impl Upstreams {
         let all = self.names.load();
         match all.get(&account) {
             Some(names) => names.clone(),
-            None => Arc::new(Names::new(account, self.declared())),
+            None => Arc::new(Names::new(account, self.declared(account))),
         }
     }
 
@@ -133,8 +133,9 @@ impl Upstreams {
         self.started_at_ms
     }
 
-    pub(in crate::registry) fn declared(&self) -> Vec<Arc<Upstream>> {
-        self.lock().declared.clone()
+    /// Those of the configuration that the registry of this account has.
+    pub(in crate::registry) fn declared(&self, account: AccountId) -> Vec<Arc<Upstream>> {
+        declared_for(&self.lock().declared, account, self.accounts.home())
     }
 
     /// Takes others from the configuration. Requests under way end with those that they began with.
@@ -206,9 +207,14 @@ impl Upstreams {
         rule: &Rule,
     ) -> Result<Credential, SecretError> {
         let Some(arn) = &rule.said.credential_arn else { return Ok(Credential::Anonymous) };
+        let settings = self.upstream(account, rule, Credential::Anonymous);
+        // A rule without a URL has no upstream that could be told a secret.
+        let Some(url) = settings.ok().and_then(|settings| settings.urls.into_iter().next()) else {
+            return Ok(Credential::Anonymous);
+        };
         match self.unless_home(account) {
-            None => secret::read(&self.secrets, arn).await,
-            Some(account) => secret::read(&self.secrets.join(account.as_str()), arn).await,
+            None => secret::read(&self.secrets, arn, &url).await,
+            Some(account) => secret::read(&self.secrets.join(account.as_str()), arn, &url).await,
         }
     }
 
@@ -228,11 +234,11 @@ impl Upstreams {
     }
 
     /// Why a rule of this prefix cannot be made beside what is declared.
-    pub(in crate::registry) fn claim(&self, prefix: &Prefix) -> Option<Claim> {
+    pub(in crate::registry) fn claim(&self, account: AccountId, prefix: &Prefix) -> Option<Claim> {
         if rule::is_name_of_root(prefix) {
             return Some(Claim::NameOfRoot);
         }
-        let declared = self.declared();
+        let declared = self.declared(account);
         claim(declared.iter().map(|upstream| upstream.settings()), &rule::name(prefix), prefix.is_root())
     }
 
@@ -278,11 +284,12 @@ impl Upstreams {
 
 fn names(accounts: &Registries, known: &Known) -> HashMap<AccountId, Arc<Names>> {
     let names = |account: AccountId| {
-        let mut upstreams = known.declared.clone();
+        let declared = declared_for(&known.declared, account, accounts.home());
+        let mut upstreams = declared.clone();
         for (_, upstream) in known.rules.iter().filter(|(of, _)| *of == account) {
-            let declared = known.declared.iter().map(|upstream| upstream.settings());
             let name = UpstreamName::new(upstream.settings().known_as());
-            match claim(declared, &name, upstream.settings().default != DefaultFor::None) {
+            let default = upstream.settings().default != DefaultFor::None;
+            match claim(declared.iter().map(|upstream| upstream.settings()), &name, default) {
                 None => upstreams.push(upstream.clone()),
                 Some(claim) => {
                     tracing::warn!(rule = %upstream.name(), ?claim, "a pull-through rule gives way to the configuration");
@@ -292,6 +299,10 @@ fn names(accounts: &Registries, known: &Known) -> HashMap<AccountId, Arc<Names>>
         (account, Arc::new(Names::new(account, upstreams)))
     };
     accounts.all().map(names).collect()
+}
+
+fn declared_for(declared: &[Arc<Upstream>], account: AccountId, home: AccountId) -> Vec<Arc<Upstream>> {
+    declared.iter().filter(|upstream| upstream.settings().is_for(account, home)).cloned().collect()
 }
 
 fn claim<'a>(
@@ -389,5 +400,36 @@ mod tests {
         upstreams.declare(vec![Upstream::new(hub, metrics).unwrap()]);
         assert_eq!(resolve("hub/nginx"), "nginx hub/nginx");
         assert_eq!(resolve("team/app"), "x/y/app team/app");
+    }
+
+    /// An operator's credential pulls for the home registry, and for the accounts that the upstream names.
+    #[tokio::test]
+    async fn s11_credentials_of_upstreams_are_the_home_registrys() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
+        let metrics = Metrics::new().unwrap();
+        let settings = crate::config::parse(
+            "[[account]]\nid = \"222222222222\"\n[[account]]\nid = \"333333333333\"\n\
+             [[upstream]]\nname = \"open\"\nurl = \"https://a.example\"\n\
+             [[upstream]]\nname = \"private\"\nurl = \"https://b.example\"\nusername = \"u\"\npassword = \"p\"\n\
+             [[upstream]]\nname = \"lent\"\nurl = \"https://c.example\"\nusername = \"u\"\npassword = \"p\"\naccounts = [\"222222222222\"]\n\
+             [[upstream]]\nname = \"shared\"\nurl = \"https://d.example\"\nusername = \"u\"\npassword = \"p\"\naccounts = [\"*\"]\n",
+        )
+        .unwrap();
+        let accounts = Arc::new(Registries::new(&settings.auth, &settings.accounts));
+        let declared = settings.upstreams.iter().map(|one| Upstream::new(one.clone(), metrics.clone()).unwrap());
+        let secrets = folder.path().to_owned();
+        let upstreams = Upstreams::new(accounts, declared.collect(), secrets, meta.clone(), metrics.clone());
+        let names = |account| -> Vec<String> {
+            upstreams.names(account).upstreams().iter().map(|upstream| upstream.name().to_string()).collect()
+        };
+        let (home, [second, third]) = (settings.auth.account, [settings.accounts[0].id, settings.accounts[1].id]);
+        assert_eq!(names(home), ["open", "private", "shared"]);
+        assert_eq!(names(second), ["open", "lent", "shared"]);
+        assert_eq!(names(third), ["open", "shared"]);
+        // The name is free for a rule of their own.
+        let prefix: Prefix = "private".parse().unwrap();
+        assert_eq!(upstreams.claim(home, &prefix), Some(Claim::Declared));
+        assert_eq!(upstreams.claim(third, &prefix), None);
     }
 }

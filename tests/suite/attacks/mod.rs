@@ -16,6 +16,7 @@ mod origins;
 mod paths;
 mod places;
 mod reach;
+mod secrets;
 mod signatures;
 mod streams;
 mod tokens;
