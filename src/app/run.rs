@@ -18,7 +18,9 @@ use super::reload;
 use super::usage;
 use crate::cache::BlobCache;
 use crate::config::{self, Access, HttpSettings, Settings, Watch};
-use crate::http::{Bound, Changes, Door, Front, Gate, Ops, Readiness, Service, Serving, TlsListener, Usage};
+use crate::http::{
+    Bound, Changes, Door, Front, Gate, KnownHosts, Ops, Readiness, Service, Serving, TlsListener, TrustedProxies, Usage,
+};
 use crate::meta::Meta;
 use crate::registry::Hosted;
 use crate::telemetry::Logs;
@@ -51,11 +53,13 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
 
     let audit = build::audit(&settings.telemetry)?;
     let changes = Changes::default();
+    let proxies = TrustedProxies::new(&settings.http.trusted_proxies);
+    let hosts = known_hosts(&settings);
     let mut certificates = Vec::new();
     for listener in &settings.listen {
         let tls = listener.tls.as_ref().map(TlsListener::load).transpose()?;
         certificates.extend(tls.clone());
-        let bound = bind("listen", listener.address, tls)?;
+        let bound = bind("listen", listener.address, tls)?.behind(proxies.clone(), listener.proxy_protocol);
         let usual = if settings.auth.required { Access::Required } else { Access::Open };
         let is_open = listener.auth.unwrap_or(usual) == Access::Open;
         let (authenticator, authorizer) = (core.authenticator.clone(), core.authorizer.clone());
@@ -70,6 +74,9 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
             gate,
             accounts: core.accounts.clone(),
             redirect: listener.redirect,
+            proxies: proxies.clone(),
+            hosts: hosts.clone(),
+            is_local: listener.address.ip().is_loopback(),
             stall_timeout: settings.http.stall_timeout,
         };
         let handler = move |request| {
@@ -82,12 +89,12 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     }
     let jobs = super::jobs::jobs(&settings, &core);
     let usage = Usage::new(core.meta.clone(), settings.auth.account);
-    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), jobs.clone(), usage, readiness.clone());
+    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), jobs.clone(), usage, readiness.clone(), hosts);
     for address in &settings.admin.listen {
-        let ops = ops.clone();
+        let (ops, is_local) = (ops.clone(), address.ip().is_loopback());
         let handler = move |request| {
             let ops = ops.clone();
-            async move { ops.call(&request).await }
+            async move { ops.call(&request, is_local).await }
         };
         background.spawn(bind("admin.listen", *address, None)?.accept(operators.clone(), handler));
     }
@@ -170,6 +177,12 @@ async fn flush_pulls(hosted: Hosted, stop: CancellationToken) {
 
 fn bind(key: &'static str, address: SocketAddr, tls: Option<TlsListener>) -> Result<Bound, Error> {
     Bound::bind(address, tls).map_err(|source| Error::Listen { key, address, source })
+}
+
+/// Names that clients and operators use, besides those of registries and upstreams.
+fn known_hosts(settings: &Settings) -> KnownHosts {
+    let url = settings.auth.url.as_ref().and_then(|url| url.host_str()).map(str::to_ascii_lowercase);
+    KnownHosts::new(settings.http.hosts.iter().cloned().chain(url).chain(settings.auth.domain.clone()))
 }
 
 /// systemd's `Type=notify`, where the environment has it.

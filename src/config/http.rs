@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::key::{Fallback, Key, Kind, Section};
@@ -11,7 +12,7 @@ use super::pem;
 use super::problem::Place;
 use super::reader::{Context, MAX_ELEMENTS, Reader};
 use super::tree::{Entry, Node, Value};
-use super::{show, value};
+use super::{account, show, value};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listener {
@@ -20,6 +21,9 @@ pub struct Listener {
     pub push: bool,
     /// Whether blobs that lie in a bucket are fetched from there by the client itself. Default no.
     pub redirect: bool,
+    /// Whether each connection begins with a header of the PROXY protocol. Default no.
+    #[serde(skip_serializing_if = "is_false")]
+    pub proxy_protocol: bool,
     /// `None` is as `auth.required` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Access>,
@@ -92,6 +96,15 @@ pub struct HttpSettings {
     /// How long bodies in flight may go on after SIGTERM. Default 30 s.
     #[serde(serialize_with = "show::duration")]
     pub drain_timeout: Duration,
+    /// Host names by which clients reach listeners that only this machine reaches, in lower case and without a port.
+    pub hosts: Vec<String>,
+    /// Networks of proxies that say for whom they ask. Default none.
+    #[serde(serialize_with = "show::texts")]
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 pub(super) static SECTION: Section = Section {
@@ -110,7 +123,7 @@ pub(super) static SECTION: Section = Section {
             kind: Kind::Count { min: 1, max: 1_000_000 },
             fallback: Fallback::Follows("half of `max_connections`"),
             meaning: "Connections at once of one client address (of one /64 network with IPv6) on each listener; further ones are closed. As many of \
-                      its requests may be under way over HTTP/2. Many clients behind one NAT or balancer count as one.",
+                      its requests may be under way over HTTP/2. Many clients behind one NAT count as one; `trusted_proxies` are not counted.",
         },
         Key {
             name: "max_streams",
@@ -158,6 +171,22 @@ pub(super) static SECTION: Section = Section {
             fallback: Fallback::Value(r#""30s""#),
             meaning: "How long bodies in flight may go on after SIGTERM.",
         },
+        Key {
+            name: "hosts",
+            kind: Kind::Texts,
+            fallback: Fallback::Value("[]"),
+            meaning: "Host names by which clients reach open listeners on loopback addresses, besides `localhost`, addresses, names without a dot, those of \
+                      `auth.url`, `[[account]]` and upstreams. Requests that come by other names are refused: a web page can have its name lead to this \
+                      machine.",
+        },
+        Key {
+            name: "trusted_proxies",
+            kind: Kind::Networks,
+            fallback: Fallback::Value("[]"),
+            meaning: "Networks of reverse proxies and load balancers, such as `\"10.0.0.0/8\"`. From them, `X-Forwarded-For`, `X-Forwarded-Proto` and \
+                      `X-Forwarded-Host` are believed: for the log, the audit log, `aws:SourceIp`, `aws:SecureTransport`, limits of failed logins, and the URL of the \
+                      token endpoint. See docs/proxies.md.",
+        },
     ],
 };
 
@@ -192,6 +221,13 @@ pub(super) static LISTENER: Section = Section {
             fallback: Fallback::Follows("`required` with `auth.required`, else `open`"),
             meaning: "`open`: whoever reaches this listener may read, and push where `push` says so; credentials are not looked at. `required`: \
                       policies decide, by who asks.",
+        },
+        Key {
+            name: "proxy_protocol",
+            kind: Kind::Flag,
+            fallback: Fallback::Value("false"),
+            meaning: "Whether each connection begins with a header of the PROXY protocol, version 1 or 2, which says whose it is. Connections without \
+                      it, and from outside `http.trusted_proxies`, are closed.",
         },
         Key {
             name: "tls",
@@ -241,6 +277,8 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<HttpSettings> {
     let drain_timeout = reader.get("drain_timeout", value::duration);
     let max_connections = max_connections?;
     let per_client = max_connections_per_client?.unwrap_or(max_connections.div_ceil(2));
+    let hosts = reader.list("hosts", account::host);
+    let trusted_proxies = reader.list("trusted_proxies", value::network);
     Some(HttpSettings {
         max_connections: usize::try_from(max_connections).ok()?,
         max_connections_per_client: usize::try_from(per_client).ok()?,
@@ -251,7 +289,22 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<HttpSettings> {
         stall_timeout: stall_timeout?,
         max_header_bytes: usize::try_from(max_header_bytes?).ok()?,
         drain_timeout: drain_timeout?,
+        hosts: hosts?.unwrap_or_default().into_iter().map(|(_, host)| host).collect(),
+        trusted_proxies: trusted_proxies?.unwrap_or_default().into_iter().map(|(_, network)| network).collect(),
     })
+}
+
+/// A header of the PROXY protocol is believed from somebody only.
+pub(super) fn report_untrusted_proxies(reader: &Reader<'_>, http: &HttpSettings, listen: &[Listener]) {
+    if http.trusted_proxies.is_empty()
+        && let Some(listener) = listen.iter().find(|listener| listener.proxy_protocol)
+    {
+        let message = format!(
+            "is empty, and the listener {} has `proxy_protocol`: write the networks of the balancers in front of it, such as [\"10.0.0.0/8\"]",
+            listener.address
+        );
+        reader.report("trusted_proxies", message);
+    }
 }
 
 /// `listen`: texts, tables, or a mixture.
@@ -285,9 +338,14 @@ fn read_listener(node: Node, path: String, context: &Context) -> Option<Listener
     let table = match node.value {
         Value::Text(text) => {
             return match value::parse_address(&text) {
-                Ok(address) => {
-                    Some(Listener { address, push: address.ip().is_loopback(), redirect: false, auth: None, tls: None })
-                }
+                Ok(address) => Some(Listener {
+                    address,
+                    push: address.ip().is_loopback(),
+                    redirect: false,
+                    proxy_protocol: false,
+                    auth: None,
+                    tls: None,
+                }),
                 Err(message) => {
                     context.report(&node.place, path, message);
                     None
@@ -304,6 +362,7 @@ fn read_listener(node: Node, path: String, context: &Context) -> Option<Listener
     let address = reader.get("address", |key, value| value::parse_address(&value::text(key, value)?));
     let push = reader.optional("push", value::flag);
     let redirect = reader.get("redirect", value::flag);
+    let proxy_protocol = reader.get("proxy_protocol", value::flag);
     let auth = reader.optional("auth", value::choice);
     let tls = if reader.has("tls") { read_tls(&reader.table("tls", &TLS)?).map(Some) } else { Some(None) };
     let address = address?;
@@ -311,6 +370,7 @@ fn read_listener(node: Node, path: String, context: &Context) -> Option<Listener
         address,
         push: push?.unwrap_or_else(|| address.ip().is_loopback()),
         redirect: redirect?,
+        proxy_protocol: proxy_protocol?,
         auth: auth?.map(|word| if word == "open" { Access::Open } else { Access::Required }),
         tls: tls?,
     })

@@ -39,6 +39,7 @@ pub(super) enum Kind {
     Hosts,
     Urls,
     Addresses,
+    Networks,
     /// Addresses as texts, or tables where more is to be said.
     Listeners(&'static Section),
     Table(&'static Section),
@@ -72,7 +73,7 @@ impl Section {
 
 impl Kind {
     pub fn is_list(&self) -> bool {
-        matches!(self, Self::Texts | Self::Hosts | Self::Urls | Self::Addresses | Self::Listeners(_))
+        matches!(self, Self::Texts | Self::Hosts | Self::Urls | Self::Addresses | Self::Networks | Self::Listeners(_))
     }
 
     /// In words, for messages and the reference.
@@ -91,6 +92,7 @@ impl Kind {
             Self::Hosts => "list of hosts, `host` or `host:port`".to_owned(),
             Self::Urls => "list of URLs".to_owned(),
             Self::Addresses => "list of addresses, `ip:port`".to_owned(),
+            Self::Networks => "list of networks, such as `10.0.0.0/8`, or addresses".to_owned(),
             Self::Listeners(_) => "list of addresses, `ip:port`, or of tables".to_owned(),
             Self::Table(_) => "table".to_owned(),
             Self::Tables(_) => "list of tables".to_owned(),

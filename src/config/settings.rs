@@ -206,7 +206,8 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
     let data = read_data(&reader);
     // Its value has been used when the upstreams were completed; here it is only checked.
     let well_known = reader.optional("well_known_upstreams", super::value::flag);
-    let http = reader.table("http", &http::SECTION).and_then(|reader| http::read(&reader));
+    let http_reader = reader.table("http", &http::SECTION);
+    let http = http_reader.as_ref().and_then(http::read);
     let admin_reader = reader.table("admin", &admin::SECTION);
     let admin = admin_reader.as_ref().and_then(admin::read);
     let cache = reader.table("cache", &cache::SECTION).and_then(|reader| cache::read(&reader));
@@ -235,6 +236,9 @@ pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
         listen.as_ref().is_none_or(|listen| listen.iter().any(|listener| takes_pushes(listener, required)));
     let upstreams = upstreams.and_then(|nodes| upstream::read(nodes, takes_pushes, context));
     let certificates = certificates.and_then(|nodes| certificate::read(nodes, listen.as_deref(), required, context));
+    if let (Some(reader), Some(http), Some(listen)) = (&http_reader, &http, &listen) {
+        http::report_untrusted_proxies(reader, http, listen);
+    }
     if let (Some(reader), Some(admin), Some(listen)) = (&admin_reader, &admin, &listen) {
         report_shared_address(reader, admin, listen);
     }
@@ -358,6 +362,8 @@ impl Settings {
             ("http.stall_timeout", self.http.stall_timeout == new.http.stall_timeout),
             ("http.max_header_bytes", self.http.max_header_bytes == new.http.max_header_bytes),
             ("http.drain_timeout", self.http.drain_timeout == new.http.drain_timeout),
+            ("http.hosts", self.http.hosts == new.http.hosts),
+            ("http.trusted_proxies", self.http.trusted_proxies == new.http.trusted_proxies),
         ];
         keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }

@@ -80,6 +80,7 @@ impl Settings {
         let is_long = |listener: &Listener| {
             listener.tls.is_some()
                 || listener.redirect
+                || listener.proxy_protocol
                 || listener.auth.is_some()
                 || listener.push != listener.address.ip().is_loopback()
         };
@@ -151,6 +152,10 @@ pub(super) fn proxy<S: Serializer>(proxy: &ProxySetting, serializer: S) -> Resul
         ProxySetting::None => serializer.serialize_str("none"),
         ProxySetting::Url(url) => serializer.serialize_str(url.as_str()),
     }
+}
+
+pub(super) fn texts<T: std::fmt::Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(ToString::to_string))
 }
 
 pub(super) fn urls<S: Serializer>(urls: &[Url], serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,8 +1,9 @@
 //! One value at a time: from what was written to what it means.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use reqwest::Url;
 
 use super::host;
@@ -113,6 +114,15 @@ pub(super) fn element(key: &Key, node: &Node) -> Result<String, String> {
 
 pub(super) fn address(key: &Key, node: &Node) -> Result<SocketAddr, String> {
     parse_address(&text(key, &node.value)?)
+}
+
+/// A network, or an address, which is a network of one.
+pub(super) fn network(key: &Key, node: &Node) -> Result<IpNet, String> {
+    let text = text(key, &node.value)?;
+    let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map(|network| network.trunc()).map_err(|_| {
+        format!("{text:?} is no network: write an address and the length of its prefix, such as \"10.0.0.0/8\", or an address")
+    })
 }
 
 pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {

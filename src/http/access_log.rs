@@ -135,7 +135,7 @@ impl Drop for Record {
         tracing::info!(
             target: "entrepot::access",
             request_id = %self.request_id,
-            client = self.client.map(tracing::field::display),
+            client = self.client.map(Client).map(tracing::field::display),
             method,
             path = %Cut(self.uri.path()),
             query = self.uri.query().map(|query| tracing::field::display(Cut(query))),
@@ -155,6 +155,18 @@ impl Drop for Record {
 
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// A proxy tells an address and no port.
+struct Client(SocketAddr);
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.port() {
+            0 => write!(f, "{}", self.0.ip()),
+            _ => write!(f, "{}", self.0),
+        }
+    }
 }
 
 /// Text from outside: not too long, and without what moves a terminal.

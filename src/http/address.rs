@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{StatusCode, Version};
 use reqwest::Url;
 
+use super::forwarded::Secure;
 use super::oci::Failure;
 use crate::oci::{AccountId, ErrorCode};
 use crate::registry::Registries;
@@ -27,11 +28,14 @@ pub struct Address {
 }
 
 impl Address {
-    /// The only place that looks at the peer, the host and the scheme. `secure` says whether the listener speaks TLS.
+    /// The only place that looks at the peer, the host and the scheme, which `forwarded.rs` has given a forwarded request in place of its
+    /// proxy's. `secure` says whether the listener speaks TLS.
     pub fn of(request: &Parts, secure: bool) -> Result<Self, Failure> {
         check(request)?;
         let peer = request.extensions.get::<SocketAddr>().map(SocketAddr::ip);
-        Ok(Self { source: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), host: host(request), secure })
+        let source = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let secure = request.extensions.get::<Secure>().map_or(secure, |said| said.0);
+        Ok(Self { source, host: host(request), secure })
     }
 
     const fn scheme(&self) -> &'static str {

@@ -10,10 +10,12 @@ use super::access_log::{Logged, Record};
 use super::address::Address;
 use super::browsers;
 use super::ecr;
+use super::forwarded::TrustedProxies;
 use super::gate::{Admitted, Gate, Visit};
 use super::iam;
 use super::metered::{Metered, Received};
 use super::oci::{self, Conditions, Failure};
+use super::origin::{self, KnownHosts};
 use super::protocol::Protocol;
 use super::request_body;
 use super::transport::{FileRegions, NoPlace, ResponseBody};
@@ -34,13 +36,19 @@ pub struct Service {
     pub accounts: accounts::Api,
     /// Whether its clients may be sent to a bucket.
     pub redirect: bool,
+    /// Proxies in front that are believed.
+    pub proxies: TrustedProxies,
+    pub hosts: KnownHosts,
+    /// Only this machine reaches the listener.
+    pub is_local: bool,
     /// A body of which the client sends nothing for this long is given up.
     pub stall_timeout: Duration,
 }
 
 impl Service {
     /// Route, authenticate, authorize, answer, render, log.
-    pub async fn call(&self, request: Request<hyper::body::Incoming>) -> Response<Logged<ResponseBody>> {
+    pub async fn call(&self, mut request: Request<hyper::body::Incoming>) -> Response<Logged<ResponseBody>> {
+        self.proxies.restore(&mut request);
         let metered = Metered::new(self.meter.clone());
         let mut record = Record::begin(&request, self.metrics.clone(), metered, self.access_log, Instant::now());
         let (parts, body) = request.into_parts();
@@ -64,6 +72,21 @@ impl Service {
         response.map(|body| Logged::new(body, record))
     }
 
+    /// Where there are no credentials, a page that has its name lead here could do whatever this machine may.
+    fn check_site(&self, request: &Parts, address: &Address) -> Result<(), Failure> {
+        let host = address.host.as_deref();
+        origin::check_origin(&request.headers, host, &self.hosts)?;
+        if !self.is_local || !self.gate.door().open {
+            return Ok(());
+        }
+        let front = self.gate.front();
+        origin::check_host(host, |host| {
+            self.hosts.has(host)
+                || matches!(front.registries.chosen_by(Some(host)), Ok(Some(_)))
+                || self.registry.is_host_of_upstream(host)
+        })
+    }
+
     async fn answer(
         &self,
         parts: &Parts,
@@ -75,6 +98,7 @@ impl Service {
             return Err(Failure::busy("too many requests are under way over HTTP/2"));
         }
         let address = Address::of(parts, self.gate.door().secure)?;
+        self.check_site(parts, &address)?;
         let request_id = record.request_id().to_owned();
         let visit = Visit { parts, address: &address, request_id: &request_id };
         let body = |received| request_body::incoming(body, self.stall_timeout, received);

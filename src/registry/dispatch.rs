@@ -62,6 +62,12 @@ impl Registry {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Whether requests that come to this host mean an upstream of the configuration.
+    pub fn is_host_of_upstream(&self, host: &str) -> bool {
+        let upstreams = &self.shared.upstreams;
+        upstreams.names(upstreams.registries().home()).is_host(host)
+    }
+
     /// Makes the repository that a permitted request begins to push to. Where somebody else was faster the request has to be decided about
     /// again: theirs may have policies of its own.
     pub fn make(&self, permit: &Permit<Located>) -> impl Future<Output = Result<Made, Error>> + Send + use<> {

@@ -129,6 +129,11 @@ impl Names {
         })
     }
 
+    /// Whether requests that come to this host mean an upstream.
+    pub fn is_host(&self, host: &str) -> bool {
+        self.by_virtual_host(host).is_some()
+    }
+
     /// The port that a client came to is this registry's own, unless an upstream is named with it.
     fn by_virtual_host(&self, host: &str) -> Option<&Arc<Upstream>> {
         let bare = || host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()));

@@ -28,9 +28,11 @@ fn everything_reads_back_but_secrets() {
     std::fs::write(folder.path().join("k"), key).unwrap();
     std::fs::write(folder.path().join("j"), "{}").unwrap();
     let text = r#"
-listen = ["127.0.0.1:0", { address = "0.0.0.0:0", push = true, redirect = true }, { address = "[::1]:0", tls = { certificate = "c", key = "k" } }]
+listen = ["127.0.0.1:0", { address = "0.0.0.0:0", push = true, redirect = true, proxy_protocol = true }, { address = "[::1]:0", tls = { certificate = "c", key = "k" } }]
 [http]
 idle_timeout = "1500ms"
+trusted_proxies = ["10.0.0.0/8", "fd00::1"]
+hosts = ["registry.example"]
 [cache]
 disk = 12345
 [hosted]
@@ -55,6 +57,7 @@ name = "docker.io"
 library = ""
 default = false
 username = "me"
+accounts = ["*"]
 password = "hidden"
 ca = "c"
 client_certificate = "c"

@@ -439,6 +439,34 @@ fn nm16_t16_proxies_and_networks() {
     );
 }
 
+#[test]
+fn words_of_proxies() {
+    refused(
+        "[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"10.0.0.0/33\", \"proxy\", \"\"]\n",
+        &[
+            r#"2:34: http.trusted_proxies: "10.0.0.0/33" is no network: write an address and the length of its prefix, such as "10.0.0.0/8", or an address"#,
+            r#"2:49: http.trusted_proxies: "proxy" is no network: write an address and the length of its prefix, such as "10.0.0.0/8", or an address"#,
+            "2:58: http.trusted_proxies: is empty",
+        ],
+    );
+    let listen = "listen = [{ address = \"0.0.0.0:443\", proxy_protocol = true }]\n";
+    let problems = problems(listen);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("http.trusted_proxies: is empty, and the listener 0.0.0.0:443"), "{problems:?}");
+    let good = parse(&format!("{listen}[http]\ntrusted_proxies = [\"192.0.2.7\", \"10.1.2.3/8\"]\n")).unwrap();
+    let networks: Vec<_> = good.http.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["192.0.2.7/32", "10.0.0.0/8"]);
+    assert!(good.listen[0].proxy_protocol);
+}
+
+#[test]
+fn accounts_of_upstreams() {
+    upstream_refused(
+        "accounts = [\"111111111111\", \"team\"]",
+        &[r#"4:29: upstream[0].accounts: "team" is no account: write twelve digits, or "*" for every account"#],
+    );
+}
+
 /// A password of few characters is guessed.
 #[test]
 fn s08_short_passwords() {

@@ -9,10 +9,11 @@ mod usage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HOST};
 use http::{Method, Request, Response, StatusCode};
 
 use super::browsers;
+use super::origin::{self, KnownHosts};
 use super::transport::ResponseBody;
 use crate::cache::BlobCache;
 use crate::jobs::Jobs;
@@ -50,20 +51,34 @@ pub struct Ops {
     jobs: Jobs,
     usage: Usage,
     readiness: Readiness,
+    hosts: KnownHosts,
 }
 
 impl Ops {
-    pub fn new(metrics: Metrics, cache: BlobCache, jobs: Jobs, usage: Usage, readiness: Readiness) -> Self {
-        Self { metrics, cache, jobs, usage, readiness }
+    pub fn new(
+        metrics: Metrics,
+        cache: BlobCache,
+        jobs: Jobs,
+        usage: Usage,
+        readiness: Readiness,
+        hosts: KnownHosts,
+    ) -> Self {
+        Self { metrics, cache, jobs, usage, readiness, hosts }
     }
 
-    pub async fn call<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
-        let mut response = self.answer(request).await;
+    /// `is_local`: only this machine reaches the listener.
+    pub async fn call<B>(&self, request: &Request<B>, is_local: bool) -> Response<ResponseBody> {
+        let mut response = self.answer(request, is_local).await;
         browsers::forbid(response.headers_mut());
         response
     }
 
-    async fn answer<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
+    async fn answer<B>(&self, request: &Request<B>, is_local: bool) -> Response<ResponseBody> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD)
+            && let Err(message) = self.check_site(request, is_local)
+        {
+            return text(StatusCode::FORBIDDEN, message + "\n");
+        }
         if let Some(name) = request.uri().path().strip_prefix("/jobs/") {
             return self.job(request.method(), name);
         }
@@ -91,6 +106,18 @@ impl Ops {
             }
             _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz, /startupz, /jobs and /usage\n"),
         }
+    }
+
+    /// A web page must not start jobs.
+    fn check_site<B>(&self, request: &Request<B>, is_local: bool) -> Result<(), String> {
+        let host = request.uri().authority().map(|authority| authority.as_str());
+        let host = host.or_else(|| request.headers().get(HOST)?.to_str().ok());
+        let checked = origin::check_origin(request.headers(), host, &self.hosts);
+        let checked = checked.and_then(|()| match is_local {
+            true => origin::check_host(host, |host| self.hosts.has(host)),
+            false => Ok(()),
+        });
+        checked.map_err(|failure| failure.message)
     }
 
     /// GET tells how far a job is, POST starts it.

@@ -13,10 +13,12 @@ use tokio_util::task::TaskTracker;
 
 use super::buffers;
 use super::connection::{Connection, Handler};
-use super::places::{ConnectionPlace, Places};
+use super::places::{ClientPlace, ConnectionPlace, Places};
+use super::proxy_protocol;
 use super::seldom::Seldom;
 use super::tls::TlsListener;
 use crate::config::HttpSettings;
+use crate::http::forwarded::TrustedProxies;
 use crate::telemetry::Metrics;
 
 /// Connections that the kernel holds until they are accepted.
@@ -33,6 +35,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Bound {
     listener: TcpListener,
     tls: Option<TlsListener>,
+    /// Proxies and balancers, whose word for whom they connect for is taken, and which are not counted as one client.
+    proxies: TrustedProxies,
+    /// Each connection begins with a header of the PROXY protocol.
+    proxy_protocol: bool,
 }
 
 /// What all listeners of a program share. Cheap to clone.
@@ -45,12 +51,26 @@ pub struct Serving {
     abort: CancellationToken,
 }
 
+/// What a connection of one listener is served with.
+struct Served {
+    serving: Serving,
+    places: Places,
+    proxies: TrustedProxies,
+    proxy_protocol: bool,
+}
+
 impl Bound {
     pub fn bind(address: SocketAddr, tls: Option<TlsListener>) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        Ok(Self { listener: socket.listen(BACKLOG)?, tls })
+        Ok(Self { listener: socket.listen(BACKLOG)?, tls, proxies: TrustedProxies::default(), proxy_protocol: false })
+    }
+
+    /// With `proxy_protocol`, these proxies begin each connection with a header of the PROXY protocol, and nobody else comes in.
+    #[must_use]
+    pub fn behind(self, proxies: TrustedProxies, proxy_protocol: bool) -> Self {
+        Self { proxies, proxy_protocol, ..self }
     }
 
     /// Where it listens: the port that the system chose, where 0 was asked for.
@@ -76,10 +96,16 @@ impl Bound {
                 continue;
             };
             let tls = self.tls.as_ref().map(TlsListener::acceptor);
-            let (served, places, handler) = (serving.clone(), places.clone(), handler.clone());
+            let served = Served {
+                serving: serving.clone(),
+                places: places.clone(),
+                proxies: self.proxies.clone(),
+                proxy_protocol: self.proxy_protocol,
+            };
+            let handler = handler.clone();
             serving.connections.spawn(async move {
                 let _place = place;
-                served.serve(stream, peer, &places, tls, handler).await;
+                served.serve(stream, peer, tls, handler).await;
             });
         }
     }
@@ -122,37 +148,6 @@ impl Serving {
         left
     }
 
-    async fn serve<H, B>(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        places: &Places,
-        tls: Option<TlsAcceptor>,
-        handler: H,
-    ) where
-        H: Handler<B>,
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let Some(place) = places.client(peer.ip()) else { return self.turn_away(peer) };
-        let _open = Open::count(self.metrics.clone());
-        // A socket that cannot be tuned still serves.
-        let _ = stream.set_nodelay(true);
-        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT_BYTES);
-        let connection = Connection {
-            peer,
-            settings: self.settings.clone(),
-            metrics: self.metrics.clone(),
-            handler,
-            place,
-            drain: self.drain.clone(),
-        };
-        tokio::select! {
-            () = connection.serve(stream, tls) => {}
-            () = self.abort.cancelled() => {}
-        }
-    }
-
     /// The connection is closed without a word: a client with thousands of them would not read it.
     fn turn_away(&self, peer: SocketAddr) {
         static SAID: Seldom = Seldom::new();
@@ -164,6 +159,69 @@ impl Serving {
                 "a client has http.max_connections_per_client connections open; further ones are closed"
             );
         }
+    }
+}
+
+impl Served {
+    async fn serve<H, B>(&self, mut stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, handler: H)
+    where
+        H: Handler<B>,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let serving = &self.serving;
+        let Some(peer) = self.client(&mut stream, peer).await else { return };
+        let Some(place) = self.place(peer) else { return serving.turn_away(peer) };
+        let _open = Open::count(serving.metrics.clone());
+        // A socket that cannot be tuned still serves.
+        let _ = stream.set_nodelay(true);
+        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT_BYTES);
+        let connection = Connection {
+            peer,
+            settings: serving.settings.clone(),
+            metrics: serving.metrics.clone(),
+            handler,
+            place,
+            drain: serving.drain.clone(),
+        };
+        tokio::select! {
+            () = connection.serve(stream, tls) => {}
+            () = serving.abort.cancelled() => {}
+        }
+    }
+
+    /// A proxy brings many clients by its own address: their requests are told apart, their connections cannot be.
+    fn place(&self, peer: SocketAddr) -> Option<ClientPlace> {
+        if self.proxies.trusts(peer.ip()) { Some(self.places.proxy()) } else { self.places.client(peer.ip()) }
+    }
+
+    /// The client that a balancer connects for. `None` where nobody may be believed.
+    async fn client(&self, stream: &mut TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+        if !self.proxy_protocol {
+            return Some(peer);
+        }
+        let said = if self.proxies.trusts(peer.ip()) {
+            tokio::select! {
+                said = tokio::time::timeout(self.serving.settings.header_timeout, proxy_protocol::read(stream)) => said,
+                () = self.serving.drain.cancelled() => return None,
+            }
+        } else {
+            Ok(Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the connection is of none of http.trusted_proxies",
+            )))
+        };
+        let error = match said {
+            Ok(Ok(client)) => return Some(client.unwrap_or(peer)),
+            Ok(Err(error)) => error,
+            Err(_) => io::ErrorKind::TimedOut.into(),
+        };
+        static SAID: Seldom = Seldom::new();
+        self.serving.metrics.http_ended.with_label_values(&["proxy_header"]).inc();
+        if SAID.now() {
+            tracing::warn!(%peer, %error, "a connection to a listener with proxy_protocol was closed");
+        }
+        None
     }
 }
 

@@ -15,6 +15,7 @@ mod listener;
 mod mapping;
 mod places;
 mod plain_io;
+mod proxy_protocol;
 mod recognise;
 mod residency;
 mod seldom;

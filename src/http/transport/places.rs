@@ -24,14 +24,15 @@ pub(super) struct ConnectionPlace {
 /// A client's share of the connections. Cheap to clone; given back when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct ClientPlace {
-    shared: Arc<Share>,
+    /// `None` for a proxy, which brings many clients.
+    shared: Option<Arc<Share>>,
     requests: Arc<Semaphore>,
 }
 
 /// Given back when it is dropped.
 pub(super) struct RequestPlace {
     _place: OwnedSemaphorePermit,
-    _share: Share,
+    _share: Option<Share>,
 }
 
 #[derive(Clone)]
@@ -67,15 +68,22 @@ impl Places {
     /// `None` when the client has as many connections as it may.
     pub(super) fn client(&self, address: IpAddr) -> Option<ClientPlace> {
         let share = self.clients.take((Counted::Connection, counted_as(address)))?;
-        Some(ClientPlace { shared: Arc::new(share), requests: self.requests.clone() })
+        Some(ClientPlace { shared: Some(Arc::new(share)), requests: self.requests.clone() })
+    }
+
+    /// For a proxy, which is bound by the listener's places only.
+    pub(super) fn proxy(&self) -> ClientPlace {
+        ClientPlace { shared: None, requests: self.requests.clone() }
     }
 }
 
 impl ClientPlace {
     /// For a request over HTTP/2. `None` when the listener or the client has as many as it may.
     pub(super) fn request(&self) -> Option<RequestPlace> {
-        let (_, address) = self.shared.key;
-        let share = self.shared.clients.take((Counted::Request, address))?;
+        let share = match &self.shared {
+            Some(shared) => Some(shared.clients.take((Counted::Request, shared.key.1))?),
+            None => None,
+        };
         let place = self.requests.clone().try_acquire_owned().ok()?;
         Some(RequestPlace { _place: place, _share: share })
     }

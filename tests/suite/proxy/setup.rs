@@ -33,6 +33,7 @@ pub struct Setup {
     pub tls: Option<String>,
     push: Option<bool>,
     redirect: bool,
+    proxy_protocol: bool,
 }
 
 impl Table {
@@ -78,6 +79,7 @@ impl Setup {
             tls: None,
             push: None,
             redirect: false,
+            proxy_protocol: false,
         }
     }
 
@@ -127,6 +129,11 @@ impl Setup {
         self.redirect = true;
     }
 
+    /// Connections begin with a header of the PROXY protocol.
+    pub fn proxy_protocol(&mut self) {
+        self.proxy_protocol = true;
+    }
+
     pub async fn start(self) -> Proxy {
         let mut proxy = self.prepare();
         proxy.start().await;
@@ -147,8 +154,12 @@ impl Setup {
         let (push, redirect) = (self.push.unwrap_or(true), self.redirect);
         let tls = self.tls.as_ref().map(|tls| format!(", tls = {tls}")).unwrap_or_default();
         let listen = match self.push {
-            None if !redirect && tls.is_empty() => format!("{:?}", self.listen.to_string()),
-            _ => format!("{{ address = {:?}, push = {push}, redirect = {redirect}{tls} }}", self.listen.to_string()),
+            None if !redirect && tls.is_empty() && !self.proxy_protocol => format!("{:?}", self.listen.to_string()),
+            _ => format!(
+                "{{ address = {:?}, push = {push}, redirect = {redirect}, proxy_protocol = {}{tls} }}",
+                self.listen.to_string(),
+                self.proxy_protocol
+            ),
         };
         let mut out = format!("listen = [{listen}]\ndata = {data:?}\n");
         let mut admin = Table::default();
