@@ -157,14 +157,18 @@ pub(super) async fn iam(source: &Source, command: Iam) -> Result<String, Failure
             let made = noted(record, accounts.create(account, &entity, BTreeMap::new(), &RoleColumns::default()).await);
             let row = made.map_err(|error| match error {
                 accounts::Error::IsThere(_) => Failure::Runtime(format!(
-                    "user {0} is there already; `entrepot iam create-access-key {0}` gives it another key, and `entrepot iam \
+                    "EntityAlreadyExists: user {0} is there already; `entrepot iam create-access-key {0}` gives it another key, and `entrepot iam \
                      put-policy {0} POLICY` a policy",
                     user.name
                 )),
                 error => runtime(error),
             })?;
             for policy in policies {
-                policy.give(users, &row, &entity).await?;
+                // What could not be made whole is not left behind: the command can be given again.
+                if let Err(failure) = policy.give(users, &row, &entity).await {
+                    change(users, "iam:DeleteUser", entity.arn(account), accounts.remove(&row)).await?;
+                    return Err(failure);
+                }
             }
             let work = accounts.make_access_key(&row);
             told(&change(users, "iam:CreateAccessKey", entity.arn(account), work).await?, output.format)
