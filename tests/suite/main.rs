@@ -20,6 +20,7 @@ mod chain;
 mod chaos;
 mod ecr;
 mod edge;
+mod enrolment;
 mod failures;
 mod fill;
 mod iam;
