@@ -90,7 +90,7 @@ async fn heads_have_a_size_limit() {
 async fn connections_beyond_the_limit_wait() {
     let upstream = FakeUpstream::start().await;
     let mut setup = Setup::of(&upstream);
-    setup.http.set("max_connections", 2);
+    setup.http.set("max_connections", 2).set("max_connections_per_client", 2);
     let proxy = setup.start().await;
     let mut taken = Vec::new();
     for _ in 0..2 {
