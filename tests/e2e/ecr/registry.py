@@ -288,7 +288,10 @@ def what_a_later_version_does(registry):
     fault("LifecyclePolicyNotFoundException", registry.ecr.get_lifecycle_policy, repositoryName=name)
     fault("RepositoryNotFoundException", registry.ecr.get_lifecycle_policy, repositoryName="absent/x")
     fault("SigningConfigurationNotFoundException", registry.ecr.get_signing_configuration)
-    fault("UnsupportedOperationException", registry.ecr.put_replication_configuration, replicationConfiguration={"rules": []})
+    assert registry.ecr.put_replication_configuration(replicationConfiguration={"rules": []})["replicationConfiguration"] == {"rules": []}
+    destination = {"destinations": [{"region": "eu-central-1", "registryId": "111122223333"}]}
+    fault("UnsupportedOperationException", registry.ecr.put_replication_configuration,
+          replicationConfiguration={"rules": [destination]})
     scanning = registry.ecr.get_registry_scanning_configuration()
     assert scanning["scanningConfiguration"] == {"scanType": "BASIC", "rules": []}, scanning
     assert registry.ecr.list_replication_backfills()["backfills"] == []

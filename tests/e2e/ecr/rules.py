@@ -281,7 +281,9 @@ class Checks:
         os.makedirs(folder)
         self.files.append(folder)
         refused("UnableToAccessSecretException", call, credentialArn=self.arn(f"folder-{self.suffix}-Ab12Cd"), **base)
-        good = self.secret(f"good-{self.suffix}", '{"username": "u", "accessToken": "t"}')
+        elsewhere = self.secret(f"elsewhere-{self.suffix}", '{"username": "u", "accessToken": "t", "registry": "other.invalid"}')
+        refused("UnableToAccessSecretException", call, credentialArn=elsewhere, **base)
+        good = self.secret(f"good-{self.suffix}", '{"username": "u", "accessToken": "t", "registry": "registry.invalid"}')
         same("arn", good, self.rule(prefix, credentialArn=good)["credentialArn"])
         refused("SecretNotFoundException", self.ecr.update_pull_through_cache_rule, ecrRepositoryPrefix=prefix,
                 credentialArn=self.arn(f"absent-{self.suffix}-Ab12Cd"))
