@@ -104,7 +104,7 @@ const KEEP: &str = "keep/base/python";
 async fn left_over(upstream: &FakeUpstream, image: &Image) -> Proxy {
     let mut setup = Setup::new();
     setup.add("keep", &upstream.url());
-    setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
+    setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n[rules]\nprivate_upstreams = true\n");
     let mut proxy = setup.start().await;
     for to in paths(image) {
         as_user(&proxy, "root", "GET", &to).await.assert_status(200);
