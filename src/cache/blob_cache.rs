@@ -116,8 +116,11 @@ impl BlobCache {
         if !claim.confirmed && !fill.source.is_same(source) {
             return Ok(None);
         }
+        let is_same = fill.source.is_same(source);
         match self.join(fill, source, CacheOutcome::Coalesced).await {
             Err(Error::Abandoned { .. }) => Ok(None),
+            // Another repository's answer: it is no answer to this one.
+            Err(_) if !is_same => Ok(None),
             joined => joined.map(Some),
         }
     }
@@ -177,11 +180,11 @@ impl BlobCache {
         let digest = *source.digest();
         let key = (source.id(), digest);
         for _ in 0..MAX_ROUNDS {
-            let Claim { confirmed, sent: has_sent } = claim();
-            if has_sent && !confirmed && self.contains(&digest) {
+            let now = claim();
+            if now.sent && !now.confirmed && self.contains(&digest) {
                 return Ok(None);
             }
-            if claim().covers_kept()
+            if now.covers_kept()
                 && let Some(blob) = self.kept(&digest, told).await?
             {
                 return Ok(Some(blob));
@@ -189,9 +192,7 @@ impl BlobCache {
             let still_needed = || !claim().sent || !self.inner.disk.contains(&digest);
             let (fill, outcome) = match self.inner.flights.board(&key, still_needed, || Fill::new(source.clone())) {
                 Boarding::Declined => continue,
-                Boarding::Joined(fill) if !confirmed && !fill.source.is_same(&source) => {
-                    return Ok(None);
-                }
+                Boarding::Joined(fill) if !now.confirmed && !fill.source.is_same(&source) => return Ok(None),
                 Boarding::Joined(fill) => (fill, CacheOutcome::Coalesced),
                 Boarding::Started(fill, landing) => {
                     // Counted before the task begins, so that it is not taken for forgotten.

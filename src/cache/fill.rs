@@ -20,19 +20,12 @@ pub(super) struct Fill {
     /// Bytes in all; set once with the first answer, if upstream tells.
     total: OnceLock<u64>,
     progress: watch::Sender<Progress>,
-    askers: watch::Sender<Askers>,
+    /// Who waits for upstream's first answer.
+    waiting: watch::Sender<usize>,
     /// Keeps the published blob from eviction while anyone still reads it here.
     pin: OnceLock<Pin>,
     /// Room of a file that was not published, while anyone still reads it here.
     room: OnceLock<Reservation>,
-}
-
-/// Who waits for upstream's first answer.
-#[derive(Clone, Copy, Default)]
-struct Askers {
-    waiting: usize,
-    /// Nobody waited any more before the question was put: whoever comes now must ask anew.
-    abandoned: bool,
 }
 
 /// Counts an asker for as long as it waits, however that ends.
@@ -40,7 +33,7 @@ pub(super) struct Waiting(Arc<Fill>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.askers.send_modify(|askers| askers.waiting = askers.waiting.saturating_sub(1));
+        self.0.waiting.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
     }
 }
 
@@ -86,32 +79,22 @@ impl Fill {
             file: OnceLock::new(),
             total: OnceLock::new(),
             progress: watch::Sender::new(Progress::Opening),
-            askers: watch::Sender::new(Askers::default()),
+            waiting: watch::Sender::new(0),
             pin: OnceLock::new(),
             room: OnceLock::new(),
         }
     }
 
-    /// Counts an asker. What was abandoned stays so: it fails, and is asked for anew.
+    /// Counts an asker.
     pub(super) fn wait(self: &Arc<Self>) -> Waiting {
-        self.askers.send_modify(|askers| askers.waiting += 1);
+        self.waiting.send_modify(|waiting| *waiting += 1);
         Waiting(self.clone())
     }
 
-    /// Returns when nobody waits for the answer any more; from then on the fill is abandoned.
+    /// Returns when nobody waits for the answer any more. Whoever comes after that is told so, and asks anew.
     pub(super) async fn abandoned(&self) {
-        let mut askers = self.askers.subscribe();
-        loop {
-            // The sender lives in `self`.
-            let _ = askers.wait_for(|askers| askers.waiting == 0).await;
-            let abandoned = self.askers.send_if_modified(|askers| {
-                askers.abandoned = askers.waiting == 0;
-                askers.abandoned
-            });
-            if abandoned {
-                return;
-            }
-        }
+        // The sender lives in `self`.
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting == 0).await;
     }
 
     /// Waits for upstream's first answer.

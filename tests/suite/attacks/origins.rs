@@ -164,6 +164,32 @@ async fn t02_a_refusal_for_one_repository_is_not_anothers() {
     reading.await.unwrap().assert_body(&bytes);
 }
 
+/// The same for a repository whose right to the blob is known already, so that its readers join at once.
+#[tokio::test]
+async fn t02_a_refusal_for_one_repository_is_not_that_of_one_with_a_right() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = Proxy::of(&upstream).await;
+    let bytes = noise(1, LEN);
+    let digest = upstream.blob(REPO, bytes.clone());
+    proxy.head(&crate::proxy::blob(REPO, &digest)).await.assert_status(200);
+    let gate = Gate::new();
+    upstream.on("GET", format!("other/app/blobs/{digest}"), Behaviour::status(403).gate_head(&gate));
+    let other = proxy.client().open("GET", &crate::proxy::blob("other/app", &digest), &[]).await;
+    until("the other repository was asked", || upstream.count("GET", "other/app/blobs") > 0).await;
+    let readers =
+        join_all((0..8).map(|_| async { proxy.client().open("GET", &crate::proxy::blob(REPO, &digest), &[]).await }))
+            .await;
+    until_async("they are being answered", async || {
+        proxy.metrics().await.sum("entrepot_http_requests_in_flight") >= 9.0
+    })
+    .await;
+    gate.open();
+    other.rest().await.assert_status(403);
+    for reader in readers {
+        reader.rest().await.assert_body(&bytes);
+    }
+}
+
 #[tokio::test]
 async fn t02_what_one_upstream_left_is_not_gone_on_with_for_another() {
     let Pair { good, evil, proxy } = pair_of(|setup| {
