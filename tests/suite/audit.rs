@@ -1,8 +1,6 @@
 //! The audit log: no change goes unwritten, whoever makes it and whether they stay or not.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -165,21 +163,7 @@ async fn nm8_changes_of_an_operators_command_are_written_down() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("audit");
     let mut proxy = audited(&upstream, &file).await;
-    let command = |arguments: &[&str], input: &str| {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"))
-            .arg("iam")
-            .args(arguments)
-            .arg("--config")
-            .arg(proxy.config_path())
-            .current_dir(proxy.data_path().parent().unwrap())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    };
+    let command = |arguments: &[&str], input: &str| crate::enrolment::iam(&proxy, arguments, input);
     let secret = "a-password-of-anns";
     for (arguments, input, succeeds) in [
         (&["create-user", "ann", "--policy", "PullOnly"][..], "", true),

@@ -9,7 +9,7 @@ use crate::proxy::{Proxy, Setup, blob};
 use crate::upstream::{FakeUpstream, sha256};
 
 /// `entrepot iam …` on the data of this registry.
-fn iam(proxy: &Proxy, arguments: &[&str], input: &str) -> Output {
+pub fn iam(proxy: &Proxy, arguments: &[&str], input: &str) -> Output {
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"))
         .arg("iam")
         .args(arguments)

@@ -1,8 +1,5 @@
 //! What tokens are given for what, and what ends them.
 
-use std::io::Write as _;
-use std::process::Stdio;
-
 use base64::Engine;
 use serde_json::{Value, json};
 
@@ -52,18 +49,7 @@ fn refresh_token(given: &Value) -> String {
 }
 
 fn iam(proxy: &Proxy, arguments: &[&str], input: &str) {
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"))
-        .arg("iam")
-        .args(arguments)
-        .arg("--config")
-        .arg(proxy.config_path())
-        .current_dir(proxy.data_path().parent().unwrap())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success(), "{arguments:?}");
+    assert!(crate::enrolment::iam(proxy, arguments, input).status.success(), "{arguments:?}");
 }
 
 /// An ID token lives for minutes: whoever finds one has no month.
