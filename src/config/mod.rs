@@ -11,71 +11,38 @@
 
 mod settings;
 
-mod account;
-mod admin;
-mod auth;
-mod cache;
-mod certificate;
-mod hosted;
-mod http;
-mod meta;
-mod metering;
-mod oidc;
-mod repository;
-mod role;
-mod rules;
-mod storage;
-mod telemetry;
+mod reading;
+mod sections;
 
-mod credential;
-mod default_for;
-mod upstream;
-mod well_known;
+mod printing;
+mod sources;
 
-mod environment;
-mod source;
-mod tree;
-
-mod files;
-mod host;
-mod key;
-mod pem;
-mod problem;
-mod quantity;
-mod reader;
-mod value;
-
-mod reference;
-mod show;
-mod starter;
-mod watch;
-
-pub use account::AccountSettings;
-pub use admin::AdminSettings;
-pub use auth::{AuthSettings, Challenge, PRESETS, UserSettings};
-pub use cache::CacheSettings;
-pub use certificate::{CertificateGives, CertificateName, CertificateNameKind, CertificateSettings};
-pub use credential::{Credential, Secret};
-pub use default_for::DefaultFor;
-pub use hosted::{HostedSettings, TagMutability};
-pub use http::{Access, ClientCertificate, HttpSettings, Listener, ListenerTls};
-pub use meta::MetaSettings;
-pub use metering::MeteringSettings;
-pub use oidc::OidcSettings;
-pub use problem::{ConfigErrors, Place, Problem};
-pub use quantity::parse_duration;
-pub use reference::reference;
-pub use repository::RepositorySettings;
-pub use role::RoleSettings;
-pub use rules::RulesSettings;
+pub use printing::reference::reference;
+pub use printing::starter::starter_file;
+pub use reading::problem::{ConfigErrors, Place, Problem};
+pub use reading::quantity::parse_duration;
+pub use sections::account::AccountSettings;
+pub use sections::admin::AdminSettings;
+pub use sections::auth::{AuthSettings, Challenge, PRESETS, UserSettings};
+pub use sections::cache::CacheSettings;
+pub use sections::certificate::{CertificateGives, CertificateName, CertificateNameKind, CertificateSettings};
+pub use sections::credential::{Credential, Secret};
+pub use sections::default_for::DefaultFor;
+pub use sections::hosted::{HostedSettings, TagMutability};
+pub use sections::http::{Access, ClientCertificate, HttpSettings, Listener, ListenerTls};
+pub use sections::meta::MetaSettings;
+pub use sections::metering::MeteringSettings;
+pub use sections::oidc::OidcSettings;
+pub use sections::repository::RepositorySettings;
+pub use sections::role::RoleSettings;
+pub use sections::rules::RulesSettings;
+pub use sections::storage::{BucketSettings, Encryption, StorageSettings};
+pub use sections::telemetry::{LogFormat, TelemetrySettings};
+pub use sections::upstream::{OnNotFound, ProxySetting, UpstreamName, UpstreamSettings};
+pub use sections::well_known::upstream_for_rule;
 pub use settings::Settings;
-pub use source::{Source, load, parse};
-pub use starter::starter_file;
-pub use storage::{BucketSettings, Encryption, StorageSettings};
-pub use telemetry::{LogFormat, TelemetrySettings};
-pub use upstream::{OnNotFound, ProxySetting, UpstreamName, UpstreamSettings};
-pub use watch::{Trigger, Watch};
-pub use well_known::upstream_for_rule;
+pub use sources::source::{Source, load, parse};
+pub use sources::watch::{Trigger, Watch};
 
 #[cfg(test)]
 mod tests;

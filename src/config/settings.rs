@@ -2,27 +2,28 @@
 
 use std::path::PathBuf;
 
-use super::account::{self, AccountSettings};
-use super::admin::{self, AdminSettings};
-use super::auth::{self, AuthSettings, UserSettings};
-use super::cache::{self, CacheSettings};
-use super::certificate::{self, CertificateGives, CertificateSettings};
-use super::hosted::{self, HostedSettings};
-use super::http::{self, HttpSettings, LISTENER, Listener};
-use super::key::{Fallback, Key, Kind, Section};
-use super::meta::{self, MetaSettings};
-use super::metering::{self, MeteringSettings};
-use super::oidc::{self, OidcSettings};
-use super::problem::Place;
-use super::reader::{Context, Reader};
-use super::repository::{self, RepositorySettings};
-use super::role::{self, RoleSettings};
-use super::rules::{self, RulesSettings};
-use super::storage::{self, StorageSettings};
-use super::telemetry::{self, TelemetrySettings};
-use super::tree::{Entry, Node, Table, Value};
-use super::upstream::{self, UpstreamSettings};
-use super::{credential, tree};
+use super::reading::key::{Fallback, Key, Kind, Section};
+use super::reading::problem::Place;
+use super::reading::reader::{Context, Reader};
+use super::reading::tree;
+use super::reading::tree::{Entry, Node, Table, Value};
+use super::sections::account::{self, AccountSettings};
+use super::sections::admin::{self, AdminSettings};
+use super::sections::auth::{self, AuthSettings, UserSettings};
+use super::sections::cache::{self, CacheSettings};
+use super::sections::certificate::{self, CertificateGives, CertificateSettings};
+use super::sections::credential;
+use super::sections::hosted::{self, HostedSettings};
+use super::sections::http::{self, HttpSettings, LISTENER, Listener};
+use super::sections::meta::{self, MetaSettings};
+use super::sections::metering::{self, MeteringSettings};
+use super::sections::oidc::{self, OidcSettings};
+use super::sections::repository::{self, RepositorySettings};
+use super::sections::role::{self, RoleSettings};
+use super::sections::rules::{self, RulesSettings};
+use super::sections::storage::{self, StorageSettings};
+use super::sections::telemetry::{self, TelemetrySettings};
+use super::sections::upstream::{self, UpstreamSettings};
 
 /// Everything that an operator can choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub struct Settings {
 
 const USUAL_LISTEN: &str = r#"["127.0.0.1:5000"]"#;
 
-pub(super) static SECTION: Section = Section {
+pub static SECTION: Section = Section {
     name: "",
     meaning: "These keys stand above the first table of the file.",
     keys: &[
@@ -172,7 +173,7 @@ pub(super) static SECTION: Section = Section {
 };
 
 /// Every table of the file, in the order of the reference.
-pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
+pub fn sections() -> impl Iterator<Item = &'static Section> {
     [
         &SECTION,
         &upstream::SECTION,
@@ -200,12 +201,12 @@ pub(super) fn sections() -> impl Iterator<Item = &'static Section> {
 }
 
 /// Reads a tree that environment and well-known upstreams have been laid into. `None` if there were problems.
-pub(super) fn read(table: Table, context: &Context) -> Option<Settings> {
+pub fn read(table: Table, context: &Context) -> Option<Settings> {
     let mut reader = Reader::new(&SECTION, String::new(), Place::File, table, context);
     let listen = http::read_listeners(listen_entry(&mut reader)?, context);
     let data = read_data(&reader);
     // Its value has been used when the upstreams were completed; here it is only checked.
-    let well_known = reader.optional("well_known_upstreams", super::value::flag);
+    let well_known = reader.optional("well_known_upstreams", super::reading::value::flag);
     let http_reader = reader.table("http", &http::SECTION);
     let http = http_reader.as_ref().and_then(http::read);
     let admin_reader = reader.table("admin", &admin::SECTION);

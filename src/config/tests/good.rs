@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::key::{Fallback, Section};
+use super::super::reading::key::{Fallback, Section};
+use super::super::reading::tree;
 use super::super::settings::sections;
-use super::super::{Credential, DefaultFor, LogFormat, OnNotFound, UpstreamName, UpstreamSettings, load, parse, tree};
+use super::super::{Credential, DefaultFor, LogFormat, OnNotFound, UpstreamName, UpstreamSettings, load, parse};
 use super::{certificate, load_in};
 
 #[test]
