@@ -1,48 +1,49 @@
-//! Settings: file and environment, read into validated values, one file per room.
+//! Settings: file and environment, read into validated values.
 //!
 //! What an operator wrote becomes a [`Settings`] in which every value has been checked: units are parsed, defaults are
-//! filled in, names are unique, files that are named can be read. Reading goes through four steps: the TOML becomes a
-//! tree of values that know their line, variables of the environment are laid over it, well-known upstreams fill in what
-//! they know, and each section's reader takes its keys. Every section has one table of its keys, with type, default and
-//! meaning; unknown keys, the environment and the reference in `docs/configuration.md` come from it. Reading collects
-//! every problem with its line before it refuses.
+//! filled in, names are unique, files that are named can be read. Each key is declared once (`reading/key.rs`): its name,
+//! the kind of its value, its default and its meaning. Reading, the environment, the reference in
+//! `docs/configuration.md`, the schema and `config show` all come from that.
+//!
+//! Data flows one way: `reading/` knows values, keys and problems, but no table; `sections/` has the tables of the file,
+//! one file each; `settings.rs` puts them together; `sources/` reads a file, lays the environment over it, fills in the
+//! well-known upstreams, and watches for changes; `printing/` writes settings and keys as text. Reading collects every
+//! problem with its line before it refuses.
 //!
 //! *Never* here: reading secrets anew on each request, opening sockets, or defaults that other rooms repeat.
 
-mod settings;
-
 mod reading;
 mod sections;
+mod settings;
 
 mod printing;
 mod sources;
 
-pub use printing::reference::reference;
-pub use printing::starter::starter_file;
-pub use reading::problem::{ConfigErrors, Place, Problem};
-pub use reading::quantity::parse_duration;
+pub use printing::{reference, starter_file};
+pub use reading::{ConfigErrors, Place, Problem, Secret, parse_duration};
 pub use sections::account::AccountSettings;
 pub use sections::admin::AdminSettings;
-pub use sections::auth::{AuthSettings, Challenge, PRESETS, UserSettings};
+pub use sections::auth::{AuthSettings, Challenge};
 pub use sections::cache::CacheSettings;
 pub use sections::certificate::{CertificateGives, CertificateName, CertificateNameKind, CertificateSettings};
-pub use sections::credential::{Credential, Secret};
-pub use sections::default_for::DefaultFor;
 pub use sections::hosted::{HostedSettings, TagMutability};
-pub use sections::http::{Access, ClientCertificate, HttpSettings, Listener, ListenerTls};
+pub use sections::http::HttpSettings;
+pub use sections::listener::{Access, ClientCertificate, Listener, ListenerTls};
 pub use sections::meta::MetaSettings;
 pub use sections::metering::MeteringSettings;
 pub use sections::oidc::OidcSettings;
+pub use sections::policies::PRESETS;
 pub use sections::repository::RepositorySettings;
 pub use sections::role::RoleSettings;
 pub use sections::rules::RulesSettings;
 pub use sections::storage::{BucketSettings, Encryption, StorageSettings};
 pub use sections::telemetry::{LogFormat, TelemetrySettings};
-pub use sections::upstream::{OnNotFound, ProxySetting, UpstreamName, UpstreamSettings};
-pub use sections::well_known::upstream_for_rule;
+pub use sections::upstream::{
+    Credential, DefaultFor, OnNotFound, ProxySetting, UpstreamName, UpstreamSettings, upstream_for_rule,
+};
+pub use sections::user::UserSettings;
 pub use settings::Settings;
-pub use sources::source::{Source, load, parse};
-pub use sources::watch::{Trigger, Watch};
+pub use sources::{Source, Trigger, Watch, load, parse};
 
 #[cfg(test)]
 mod tests;

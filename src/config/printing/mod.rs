@@ -1,5 +1,8 @@
 //! Settings and keys as text: what holds, the reference of every key, a file to begin with.
 
-pub mod document;
-pub mod reference;
-pub mod starter;
+mod document;
+mod reference;
+mod starter;
+
+pub use reference::reference;
+pub use starter::starter_file;

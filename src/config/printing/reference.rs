@@ -1,8 +1,8 @@
 //! The reference of every key, `docs/configuration.md`, from the same tables that reading uses.
 
-use crate::config::reading::key::{Fallback, Key, Kind, Section};
-use crate::config::sections::well_known;
-use crate::config::settings::sections;
+use crate::config::reading::{Declaration, Fallback, Section, Shape};
+use crate::config::sections::upstream;
+use crate::config::settings::SECTIONS;
 
 const BEGINNING: &str = "\
 <!-- Written by `entrepot config reference`; a test compares. Change the tables of keys in src/config/ instead. -->
@@ -50,7 +50,7 @@ on SIGHUP. A change of upstreams or of the cache's limits holds from then on. `l
 /// The page in Markdown.
 pub fn reference() -> String {
     let mut page = BEGINNING.to_owned();
-    for section in sections() {
+    for section in SECTIONS {
         add_section(section, &mut page);
     }
     page
@@ -66,7 +66,7 @@ fn add_section(section: &Section, page: &mut String) {
     };
     page.push_str(&format!("\n## {heading}\n\n{}\n", section.meaning));
     if section.name == "upstream" {
-        let names: Vec<_> = well_known::names().map(|name| format!("`{name}`")).collect();
+        let names: Vec<_> = upstream::names().map(|name| format!("`{name}`")).collect();
         page.push_str(&format!(
             "The well-known ones are {}. A `[[upstream]]` with one of these names takes from the well-known one what it \
              does not say itself: `url`, `ns`, `realms`, `library`.\n",
@@ -74,26 +74,26 @@ fn add_section(section: &Section, page: &mut String) {
         ));
     }
     page.push_str("\n| key | type | default | meaning |\n|---|---|---|---|\n");
-    for key in section.keys.iter().filter(|key| is_described_here(key)) {
-        let cells = [format!("`{}`", key.name), key.kind.words(), default_words(key), key.meaning.to_owned()];
+    for key in section.keys.iter().copied().filter(|key| is_described_here(key)) {
+        let cells = [format!("`{}`", key.name), key.shape.words(), default_words(key), key.meaning.to_owned()];
         page.push_str(&format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")));
     }
 }
 
 /// The tables of the file have a heading of their own.
-fn is_described_here(key: &Key) -> bool {
-    match key.kind {
-        Kind::Table(section) => section.name.contains('.') || section.name == "credential_helper",
-        Kind::Tables(_) => false,
+fn is_described_here(key: &Declaration) -> bool {
+    match key.shape {
+        Shape::Table(section) => section.name.contains('.') || section.name == upstream::HELPER.name,
+        Shape::Tables(_) => false,
         _ => true,
     }
 }
 
-fn default_words(key: &Key) -> String {
+fn default_words(key: &Declaration) -> String {
     match key.fallback {
         Fallback::Required => "required".to_owned(),
         Fallback::Unset => "none".to_owned(),
-        Fallback::Value(text) => format!("`{text}`"),
+        Fallback::Value(_) => format!("`{}`", key.usual().unwrap_or_default()),
         Fallback::Follows(words) => words.to_owned(),
     }
 }
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn every_key_is_in_the_page() {
         let page = reference();
-        for section in sections() {
+        for section in SECTIONS {
             for key in section.keys.iter().filter(|key| is_described_here(key)) {
                 assert!(page.contains(&format!("| `{}` |", key.name)), "{}.{}", section.name, key.name);
             }

@@ -2,12 +2,9 @@
 //!
 //! Explanations begin with `# `, settings with `#` alone, so that taking away one character makes a setting hold.
 
-use crate::config::reading::key::{Fallback, Key, Section};
-use crate::config::sections::admin;
-use crate::config::sections::cache;
-use crate::config::sections::http;
-use crate::config::sections::telemetry;
-use crate::config::settings;
+use crate::config::reading::{Declaration, Fallback, Section};
+use crate::config::sections::{admin, cache, http, telemetry};
+use crate::config::settings::SECTION;
 
 /// Width of the explanations, in characters.
 const WIDTH: usize = 100;
@@ -49,7 +46,7 @@ const UPSTREAMS: &str = "
 /// A file that loads as it is and means the defaults.
 pub fn starter_file() -> String {
     let mut file = BEGINNING.to_owned();
-    add_keys(&settings::SECTION, &mut file);
+    add_keys(&SECTION, &mut file);
     for section in [&cache::SECTION, &http::SECTION, &admin::SECTION, &telemetry::SECTION] {
         file.push('\n');
         explain(section.meaning, &mut file);
@@ -61,12 +58,13 @@ pub fn starter_file() -> String {
 }
 
 fn add_keys(section: &Section, file: &mut String) {
-    for Key { name, fallback, meaning, .. } in section.keys {
+    for key in section.keys {
+        let Declaration { name, fallback, meaning, .. } = key;
         match fallback {
-            Fallback::Value(value) => {
+            Fallback::Value(_) => {
                 file.push('\n');
                 explain(meaning, file);
-                file.push_str(&format!("#{name} = {value}\n"));
+                file.push_str(&format!("#{name} = {}\n", key.usual().unwrap_or_default()));
             }
             Fallback::Follows(words) => {
                 file.push('\n');

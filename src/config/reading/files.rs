@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 /// Bytes of the largest file that is read. A bundle of certificate authorities has about 200 KB.
 const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// What a path held when it was read: a hash of the bytes, or why there were none.
+/// Content of a path when it was read: a hash of the bytes, or why there were none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Sha256([u8; 32]),
@@ -45,8 +45,8 @@ impl Files {
         result.map_err(|error| explain(&error))
     }
 
-    /// As [`Files::read`], for the configuration itself, which may come through a pipe (`--config /dev/stdin`). A pipe has
-    /// its content once, so it is not remembered.
+    /// As [`Files::read`], for the configuration itself, which may come through a pipe (`--config /dev/stdin`). A pipe
+    /// has its content once, so it is not remembered.
     pub fn read_file_or_pipe(&self, path: &Path) -> Result<Vec<u8>, String> {
         let is_pipe = path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
         if is_pipe {
@@ -63,7 +63,7 @@ impl Files {
     }
 }
 
-/// What `path` holds now.
+/// Looks at what `path` holds now.
 pub fn look(path: &Path) -> Content {
     read(path).0
 }

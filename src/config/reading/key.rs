@@ -1,101 +1,132 @@
-//! The table of keys: one list that reading, the environment and the reference in `docs/` share.
+//! Keys: each is declared once, as a static that knows its name, the kind of its value, its default and its meaning.
 
-/// A table of the file.
-pub struct Section {
-    /// As in the file: `cache`; empty for the keys outside every table.
-    pub name: &'static str,
-    pub meaning: &'static str,
-    pub keys: &'static [Key],
+use std::ops::Deref;
+
+use serde::ser::SerializeMap;
+
+use super::kind::Kind;
+use super::part::Part;
+use super::reader::Reader;
+use super::section::{Declaration, Fallback};
+
+/// A value that follows from other keys. `None` says that the problem has been told.
+pub type WorkedOut<T> = fn(&Reader<'_>) -> Option<T>;
+
+/// A key that always has a value: it must be written, or has a default.
+pub struct Key<T: 'static> {
+    declared: Declaration,
+    kind: Kind<T>,
+    /// Works out the value that follows from other keys.
+    follows: Option<WorkedOut<T>>,
 }
 
-pub struct Key {
-    pub name: &'static str,
-    pub kind: Kind,
-    pub fallback: Fallback,
-    pub meaning: &'static str,
+/// A key that may be absent.
+pub struct Optional<T: 'static> {
+    declared: Declaration,
+    kind: Kind<T>,
 }
 
-pub enum Kind {
-    Text,
-    /// A text that is never shown.
-    Secret,
-    Flag,
-    Path,
-    Choice(&'static [&'static str]),
-    /// Bytes, between these bounds.
-    Size {
-        min: u64,
-        max: u64,
-    },
-    Count {
-        min: u64,
-        max: u64,
-    },
-    /// A span of time in which something holds; it may be zero.
-    Window,
-    /// A limit on waiting; more than zero.
-    Timeout,
-    Texts,
-    Hosts,
-    Urls,
-    Addresses,
-    Networks,
-    /// Addresses as texts, or tables where more is to be said.
-    Listeners(&'static Section),
-    Table(&'static Section),
-    Tables(&'static Section),
+impl<T> Key<T> {
+    pub const fn required(name: &'static str, kind: Kind<T>, meaning: &'static str) -> Self {
+        Self::new(name, kind, Fallback::Required, None, meaning)
+    }
+
+    /// `usual` is the default, in TOML without the quotes of a text.
+    pub const fn usual(name: &'static str, kind: Kind<T>, usual: &'static str, meaning: &'static str) -> Self {
+        Self::new(name, kind, Fallback::Value(usual), None, meaning)
+    }
+
+    /// The default follows from other keys: in words, and worked out.
+    pub const fn follows(
+        name: &'static str,
+        kind: Kind<T>,
+        words: &'static str,
+        follows: WorkedOut<T>,
+        meaning: &'static str,
+    ) -> Self {
+        Self::new(name, kind, Fallback::Follows(words), Some(follows), meaning)
+    }
+
+    const fn new(
+        name: &'static str,
+        kind: Kind<T>,
+        fallback: Fallback,
+        follows: Option<WorkedOut<T>>,
+        meaning: &'static str,
+    ) -> Self {
+        Self { declared: Declaration::new(name, kind.shape, fallback, meaning), kind, follows }
+    }
+
+    pub const fn declared(&self) -> &Declaration {
+        &self.declared
+    }
 }
 
-pub enum Fallback {
-    Required,
-    Unset,
-    /// A value in TOML.
-    Value(&'static str),
-    /// It follows from other keys; how, in words.
-    Follows(&'static str),
+impl<T> Optional<T> {
+    pub const fn new(name: &'static str, kind: Kind<T>, meaning: &'static str) -> Self {
+        Self { declared: Declaration::new(name, kind.shape, Fallback::Unset, meaning), kind }
+    }
+
+    /// Absent it means something; what, in words.
+    pub const fn follows(name: &'static str, kind: Kind<T>, words: &'static str, meaning: &'static str) -> Self {
+        Self { declared: Declaration::new(name, kind.shape, Fallback::Follows(words), meaning), kind }
+    }
+
+    /// A variable for this key removes `keys` from the file.
+    pub const fn displacing(self, keys: &'static [&'static str]) -> Self {
+        Self { declared: self.declared.displacing(keys), ..self }
+    }
+
+    pub const fn declared(&self) -> &Declaration {
+        &self.declared
+    }
 }
 
-impl Section {
-    /// As it is written: `[cache]`, `[[upstream]]`.
-    pub fn header(&self) -> String {
-        match self.name {
-            "upstream" | "listen" | "account" | "repository" | "user" | "role" | "oidc" | "certificate" => {
-                format!("[[{}]]", self.name)
+impl<T> Part<T> for Key<T> {
+    fn read(&self, reader: &Reader<'_>) -> Option<T> {
+        match (reader.find(self), self.follows) {
+            (Some(node), _) => self.kind.read(reader, self, &node),
+            (None, Some(follows)) => follows(reader),
+            (None, None) => {
+                reader.report(self, format!("is missing: {}", self.meaning));
+                None
             }
-            name => format!("[{name}]"),
         }
     }
 
-    pub fn key(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|key| key.name == name)
+    fn write<M: SerializeMap>(&self, value: &T, map: &mut M) -> Result<(), M::Error> {
+        self.kind.write(value).add(self.name, map)
     }
 }
 
-impl Kind {
-    pub fn is_list(&self) -> bool {
-        matches!(self, Self::Texts | Self::Hosts | Self::Urls | Self::Addresses | Self::Networks | Self::Listeners(_))
+impl<T> Part<Option<T>> for Optional<T> {
+    fn read(&self, reader: &Reader<'_>) -> Option<Option<T>> {
+        match reader.written(self) {
+            Some(node) => self.kind.read(reader, self, node).map(Some),
+            None => Some(None),
+        }
     }
 
-    /// In words, for messages and the reference.
-    pub fn words(&self) -> String {
-        match self {
-            Self::Text => "text".to_owned(),
-            Self::Secret => "secret text".to_owned(),
-            Self::Flag => "`true` or `false`".to_owned(),
-            Self::Path => "path".to_owned(),
-            Self::Choice(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
-            Self::Size { .. } => "size".to_owned(),
-            Self::Count { min, max } => format!("whole number, {min} to {max}"),
-            Self::Window => "duration, may be `\"0s\"`".to_owned(),
-            Self::Timeout => "duration".to_owned(),
-            Self::Texts => "list of texts".to_owned(),
-            Self::Hosts => "list of hosts, `host` or `host:port`".to_owned(),
-            Self::Urls => "list of URLs".to_owned(),
-            Self::Addresses => "list of addresses, `ip:port`".to_owned(),
-            Self::Networks => "list of networks, such as `10.0.0.0/8`, or addresses".to_owned(),
-            Self::Listeners(_) => "list of addresses, `ip:port`, or of tables".to_owned(),
-            Self::Table(_) => "table".to_owned(),
-            Self::Tables(_) => "list of tables".to_owned(),
+    fn write<M: SerializeMap>(&self, value: &Option<T>, map: &mut M) -> Result<(), M::Error> {
+        match value {
+            Some(value) => self.kind.write(value).add(self.name, map),
+            None => Ok(()),
         }
+    }
+}
+
+impl<T> Deref for Key<T> {
+    type Target = Declaration;
+
+    fn deref(&self) -> &Declaration {
+        &self.declared
+    }
+}
+
+impl<T> Deref for Optional<T> {
+    type Target = Declaration;
+
+    fn deref(&self) -> &Declaration {
+        &self.declared
     }
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where.
+//! Problems of a configuration: where each is, and what to write instead.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub struct Problem {
     pub place: Place,
     /// The key as a path: `cache.disk`, `upstream[0].url`. Empty where the problem is of no single key.
     pub key: String,
-    /// What is wrong and what to write instead. It never repeats a secret.
+    /// The mistake, and what to write instead. Never repeats a secret.
     pub message: String,
 }
 

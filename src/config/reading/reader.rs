@@ -1,26 +1,26 @@
 //! Reading one table by its keys. A value that is wrong is told and reading goes on, so that an operator sees every
 //! problem at once.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::files::Files;
-use super::key::{Fallback, Key, Kind, Section};
 use super::problem::{Place, Problem, closest};
-use super::tree::{self, Entry, Node, Table, Value};
+use super::section::{Declaration, Section, Shape};
+use super::tree::{Node, Table, Value};
 
-/// What reading needs besides the values, and what it finds.
+/// Surroundings of a configuration that is being read, and the problems that are found in it.
 pub struct Context {
     /// Relative paths in the file are relative to this folder, the file's own.
     pub folder: PathBuf,
     pub environment: BTreeMap<String, String>,
     pub files: Files,
+    /// Every table of the file, to tell where a misplaced key belongs.
+    sections: &'static [&'static Section],
     problems: RefCell<Vec<Problem>>,
 }
-
-/// Elements of a list. Nobody writes that many by hand.
-pub const MAX_ELEMENTS: usize = 1000;
 
 /// A table under its keys. `None` from its functions says that the problem has been told.
 pub struct Reader<'a> {
@@ -32,8 +32,8 @@ pub struct Reader<'a> {
 }
 
 impl Context {
-    pub fn new(folder: PathBuf, environment: BTreeMap<String, String>) -> Self {
-        Self { folder, environment, files: Files::default(), problems: RefCell::default() }
+    pub fn new(folder: PathBuf, environment: BTreeMap<String, String>, sections: &'static [&'static Section]) -> Self {
+        Self { folder, environment, files: Files::default(), sections, problems: RefCell::default() }
     }
 
     pub fn report(&self, place: &Place, key: impl Into<String>, message: impl Into<String>) {
@@ -44,7 +44,8 @@ impl Context {
         (self.problems.into_inner(), self.files)
     }
 
-    fn resolve(&self, place: &Place, text: &str) -> PathBuf {
+    /// A path of the file is relative to the file, one of a variable to the working directory.
+    pub fn resolve(&self, place: &Place, text: &str) -> PathBuf {
         match place {
             Place::Line { .. } => self.folder.join(text),
             _ => PathBuf::from(text),
@@ -58,7 +59,7 @@ impl<'a> Reader<'a> {
         let reader = Self { section, path, place, entries, context };
         for (name, entry) in &reader.entries {
             if section.key(name).is_none() {
-                context.report(&entry.place, reader.key_path(name), reader.unknown(name));
+                context.report(&entry.place, reader.path_of(name), reader.unknown(name));
             }
         }
         reader
@@ -79,150 +80,64 @@ impl<'a> Reader<'a> {
         self.context
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
+    pub fn has(&self, key: &Declaration) -> bool {
+        self.entries.contains_key(key.name)
     }
 
     /// Where the key stands; where its table begins if nobody wrote it.
-    pub fn place(&self, name: &str) -> &Place {
-        self.entries.get(name).map_or(&self.place, |entry| &entry.place)
+    pub fn place(&self, key: &Declaration) -> &Place {
+        self.entries.get(key.name).map_or(&self.place, |entry| &entry.place)
     }
 
-    pub fn report(&self, name: &str, message: impl Into<String>) {
-        self.context.report(self.place(name), self.key_path(name), message);
+    /// Where the table begins.
+    pub fn beginning(&self) -> &Place {
+        &self.place
     }
 
-    /// Takes a table or list out as it was written.
-    pub fn take(&mut self, name: &str) -> Option<Entry> {
-        self.entries.remove(name)
+    pub fn report(&self, key: &Declaration, message: impl Into<String>) {
+        self.context.report(self.place(key), self.key_path(key), message);
     }
 
-    /// The text under `name`, if there is one; nothing is told.
-    pub fn peek(&self, name: &str) -> Option<String> {
-        match &self.entries.get(name)?.node.value {
-            Value::Text(text) => Some(text.clone()),
-            _ => None,
+    /// The value of a key, as it was written or as its default is written.
+    pub fn find(&self, key: &Declaration) -> Option<Cow<'_, Node>> {
+        if let Some(entry) = self.entries.get(key.name) {
+            return Some(Cow::Borrowed(&entry.node));
         }
+        Some(Cow::Owned(Node::new(Place::BuiltIn, key.usual_value()?)))
     }
 
-    /// The texts under `name` with their places, if it is there at all; nothing is told.
-    pub fn peek_list(&self, name: &str) -> Option<Vec<(Place, String)>> {
-        let node = &self.entries.get(name)?.node;
-        let nodes = match &node.value {
-            Value::List(nodes) => nodes.as_slice(),
-            _ => std::slice::from_ref(node),
+    /// The value of a key as it was written, not looked at.
+    pub fn written(&self, key: &Declaration) -> Option<&Node> {
+        Some(&self.entries.get(key.name)?.node)
+    }
+
+    /// The table under a key, empty where nobody wrote it.
+    pub fn table(&self, key: &Declaration) -> Option<Reader<'a>> {
+        let Shape::Table(section) = key.shape else { return None };
+        let node = match self.written(key) {
+            Some(node) => node.clone(),
+            None => Node::new(Place::BuiltIn, Value::Table(Table::new())),
         };
-        let texts = nodes.iter().filter_map(|node| match &node.value {
-            Value::Text(text) => Some((node.place.clone(), text.clone())),
-            _ => None,
-        });
-        Some(texts.collect())
+        Reader::of_node(section, self.key_path(key), node, self.context)
     }
 
-    /// The value under `name` as it was written, not looked at.
-    pub fn written(&self, name: &str) -> Option<&Value> {
-        Some(&self.entries.get(name)?.node.value)
-    }
-
-    /// The table under `name`, empty where nobody wrote it.
-    pub fn table(&mut self, name: &str, section: &'static Section) -> Option<Reader<'a>> {
-        match self.entries.remove(name) {
-            Some(entry) => Reader::of_node(section, self.key_path(name), entry.node, self.context),
-            None => Some(Reader::new(section, self.key_path(name), Place::BuiltIn, BTreeMap::new(), self.context)),
-        }
-    }
-
-    /// A key that has a default or is required.
-    pub fn get<T>(&self, name: &str, read: impl Fn(&Key, &Value) -> Result<T, String>) -> Option<T> {
-        match self.optional(name, read)? {
-            Some(value) => Some(value),
-            None => {
-                self.report(name, format!("is missing: {}", self.meaning(name)));
-                None
-            }
-        }
-    }
-
-    /// A key that may be absent.
-    pub fn optional<T>(&self, name: &str, read: impl Fn(&Key, &Value) -> Result<T, String>) -> Option<Option<T>> {
-        let key = self.key(name)?;
-        let (place, value) = match (self.entries.get(name), &key.fallback) {
-            (Some(entry), _) => (&entry.node.place, entry.node.value.clone()),
-            (None, Fallback::Value(text)) => (&Place::BuiltIn, tree::parse_value(text)?),
-            (None, _) => return Some(None),
-        };
-        match read(key, &value) {
-            Ok(value) => Some(Some(value)),
-            Err(message) => {
-                self.context.report(place, self.key_path(name), message);
-                None
-            }
-        }
-    }
-
-    /// Every element, each with its place. A single value counts as a list of one.
-    pub fn list<T>(
-        &self,
-        name: &str,
-        read: impl Fn(&Key, &Node) -> Result<T, String>,
-    ) -> Option<Option<Vec<(Place, T)>>> {
-        let key = self.key(name)?;
-        let node = match (self.entries.get(name), &key.fallback) {
-            (Some(entry), _) => entry.node.clone(),
-            (None, Fallback::Value(text)) => Node::new(Place::BuiltIn, tree::parse_value(text)?),
-            (None, _) => return Some(None),
-        };
-        let nodes = match node.value {
-            Value::List(nodes) if nodes.len() > MAX_ELEMENTS => {
-                self.report(name, format!("has more than {MAX_ELEMENTS} elements"));
-                return None;
-            }
-            Value::List(nodes) => nodes,
-            value => vec![Node::new(node.place, value)],
-        };
-        let read_all: Vec<_> = nodes
-            .into_iter()
-            .map(|node| match read(key, &node) {
-                Ok(value) => Some((node.place, value)),
-                Err(message) => {
-                    self.context.report(&node.place, self.key_path(name), message);
-                    None
-                }
-            })
-            .collect();
-        read_all.into_iter().collect::<Option<Vec<_>>>().map(Some)
-    }
-
-    /// A path, not yet looked at.
-    pub fn path(&self, name: &str) -> Option<Option<PathBuf>> {
-        let text = self.optional(name, super::value::text)?;
-        let place = self.entries.get(name).map_or(&Place::BuiltIn, |entry| &entry.node.place);
-        Some(text.map(|text| self.context.resolve(place, &text)))
-    }
-
-    /// The bytes of a file that was named under `name`.
-    pub fn contents(&self, name: &str, path: &Path) -> Option<Vec<u8>> {
+    /// The bytes of a file that was named under a key.
+    pub fn contents(&self, key: &Declaration, path: &Path) -> Option<Vec<u8>> {
         match self.context.files.read(path) {
             Ok(bytes) => Some(bytes),
             Err(why) => {
-                self.report(name, format!("{} cannot be read: {why}", path.display()));
+                self.report(key, format!("{} cannot be read: {why}", path.display()));
                 None
             }
         }
     }
 
-    pub fn key_path(&self, name: &str) -> String {
+    pub fn key_path(&self, key: &Declaration) -> String {
+        self.path_of(key.name)
+    }
+
+    fn path_of(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
-    }
-
-    fn key(&self, name: &str) -> Option<&'static Key> {
-        let key = self.section.key(name);
-        debug_assert!(key.is_some(), "{name} is not in the table of keys of [{}]", self.section.name);
-        key
-    }
-
-    fn meaning(&self, name: &str) -> &'static str {
-        self.section.key(name).map_or("", |key| key.meaning)
     }
 
     fn unknown(&self, name: &str) -> String {
@@ -231,9 +146,8 @@ impl<'a> Reader<'a> {
             return format!("is not a key; did you mean `{close}`?");
         }
         // A list of tables has its own header, and nobody looks for it inside of another table.
-        let holds = |section: &&Section| section.key(name).is_some_and(|key| !matches!(key.kind, Kind::Tables(_)));
-        let elsewhere = crate::config::settings::sections().find(holds);
-        match elsewhere {
+        let holds = |section: &&&Section| section.key(name).is_some_and(|key| !matches!(key.shape, Shape::Tables(_)));
+        match self.context.sections.iter().find(holds) {
             Some(section) if section.name.is_empty() => {
                 "is not a key here; it belongs above the first table of the file".to_owned()
             }

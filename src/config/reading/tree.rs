@@ -1,4 +1,4 @@
-//! What was written, before it means anything: values that know where they stand.
+//! The text of a configuration as a tree of values that know where they stand, before they mean anything.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ impl Entry {
     }
 }
 
-/// What is wrong with a document as TOML.
+/// Mistakes of a document as TOML.
 pub struct Malformed {
     pub problems: Vec<Problem>,
     /// A key is there twice, but everything has been read; what is wrong with the values can be told, too.
@@ -83,7 +83,7 @@ pub fn parse(text: &str) -> (Table, Malformed) {
             message: format!("is not TOML here: {}", error.message()),
         })
         .collect();
-    // What the parser stumbles over next on a line follows from what it stumbled over first.
+    // Further errors on a line follow from the first.
     problems
         .dedup_by(|second, first| matches!((line(&first.place), line(&second.place)), (Some(a), Some(b)) if a == b));
     (convert_table(&lines, table.get_ref()), Malformed { problems, readable })

@@ -2,120 +2,89 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use crate::config::reading::{Key, Parts as _, Reader, Section, WINDOW, count, section, settings, size};
 
-use crate::config::printing::document as show;
-use crate::config::reading::key::{Fallback, Key, Kind, Section};
-use crate::config::reading::reader::Reader;
-use crate::config::reading::value;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CacheSettings {
-    /// Bytes of small objects in memory, a hard limit. Default 64 MiB.
-    #[serde(serialize_with = "show::size")]
-    pub memory: u64,
-    /// Bytes of blobs on disk, fills in flight included, a hard limit. Default 50 GiB.
-    #[serde(serialize_with = "show::size")]
-    pub disk: u64,
-    /// Blobs of more bytes are passed through and not kept. Default half of `disk`.
-    #[serde(serialize_with = "show::size")]
-    pub disk_object: u64,
-    /// Objects up to this many bytes are kept in memory. Default 256 KiB, or `memory` where that is less.
-    #[serde(serialize_with = "show::size")]
-    pub memory_object: u64,
-    /// A range of a cold blob that begins at most this many bytes past what has arrived waits for it; one further away is
-    /// fetched from upstream directly. Default 32 MiB.
-    #[serde(serialize_with = "show::size")]
-    pub range_window: u64,
-    /// A fill that makes no progress is tried again this often before it fails. Default 5.
-    pub fill_attempts: u32,
-    /// Unfinished fills of an earlier process are kept this long to be resumed. Default 24 h.
-    #[serde(serialize_with = "show::duration")]
-    pub staging_ttl: Duration,
+settings! {
+    pub struct CacheSettings {
+        /// Bytes of small objects in memory, a hard limit.
+        pub memory: u64 = MEMORY,
+        /// Bytes of blobs on disk, fills in flight included, a hard limit.
+        pub disk: u64 = DISK,
+        /// Blobs of more bytes are passed through and not kept.
+        pub disk_object: u64 = DISK_OBJECT,
+        /// Objects up to this many bytes are kept in memory.
+        pub memory_object: u64 = MEMORY_OBJECT,
+        /// A range of a cold blob that begins at most this many bytes past what has arrived waits for it; one further
+        /// away is fetched from upstream directly.
+        pub range_window: u64 = RANGE_WINDOW,
+        /// A fill that makes no progress is tried again this often before it fails.
+        pub fill_attempts: u32 = FILL_ATTEMPTS,
+        /// Unfinished fills of an earlier process are kept this long to be resumed.
+        pub staging_ttl: Duration = STAGING_TTL,
+    }
 }
 
-const MAX_BYTES: u64 = 1 << 60;
-const USUAL_MEMORY_OBJECT: u64 = 256 << 10;
+const EXBIBYTE: u64 = 1 << 60;
 
-pub static SECTION: Section = Section {
-    name: "cache",
-    meaning: "How much is kept, and how fills behave. A fill is the one fetch of a blob that every client reads from.",
-    keys: &[
-        Key {
-            name: "memory",
-            kind: Kind::Size { min: 0, max: MAX_BYTES },
-            fallback: Fallback::Value(r#""64MiB""#),
-            meaning: "Hard limit of small objects in memory: manifests, configs, small blobs.",
-        },
-        Key {
-            name: "disk",
-            kind: Kind::Size { min: 1, max: MAX_BYTES },
-            fallback: Fallback::Value(r#""50GiB""#),
-            meaning: "Hard limit of blobs on disk, fills in flight included.",
-        },
-        Key {
-            name: "disk_object",
-            kind: Kind::Size { min: 0, max: MAX_BYTES },
-            fallback: Fallback::Follows("half of `disk`"),
-            meaning: "Larger blobs are passed through, verified all the same, and not kept: one of them would push out most \
-                      of what is kept. At most `disk`.",
-        },
-        Key {
-            name: "memory_object",
-            kind: Kind::Size { min: 0, max: MAX_BYTES },
-            fallback: Fallback::Follows("`\"256KiB\"`, or `memory` where that is less"),
-            meaning: "Objects up to this size are kept in memory. At most `memory`.",
-        },
-        Key {
-            name: "range_window",
-            kind: Kind::Size { min: 0, max: MAX_BYTES },
-            fallback: Fallback::Value(r#""32MiB""#),
-            meaning: "A range of a cold blob that begins at most this far past what has arrived waits for it; one further \
-                      away is fetched from upstream directly.",
-        },
-        Key {
-            name: "fill_attempts",
-            kind: Kind::Count { min: 1, max: 100 },
-            fallback: Fallback::Value("5"),
-            meaning: "A fill that makes no progress is tried again this often before it fails.",
-        },
-        Key {
-            name: "staging_ttl",
-            kind: Kind::Window,
-            fallback: Fallback::Value(r#""24h""#),
-            meaning: "Unfinished fills of an earlier process are kept this long to be resumed.",
-        },
-    ],
-};
+section! {
+    pub static SECTION = Section::one(
+        "cache",
+        "How much is kept, and how fills behave. A fill is the one fetch of a blob that every client reads from.",
+    );
+
+    static MEMORY: Key<u64> = Key::usual(
+        "memory",
+        size(0, EXBIBYTE),
+        "64MiB",
+        "Hard limit of small objects in memory: manifests, configs, small blobs.",
+    );
+    static DISK: Key<u64> =
+        Key::usual("disk", size(1, EXBIBYTE), "50GiB", "Hard limit of blobs on disk, fills in flight included.");
+    static DISK_OBJECT: Key<u64> = Key::follows(
+        "disk_object",
+        size(0, EXBIBYTE),
+        "half of `disk`",
+        |reader| Some(reader.get(&DISK)? / 2),
+        "Larger blobs are passed through, verified all the same, and not kept: one of them would push out most of what \
+         is kept. At most `disk`.",
+    );
+    static MEMORY_OBJECT: Key<u64> = Key::follows(
+        "memory_object",
+        size(0, EXBIBYTE),
+        "`\"256KiB\"`, or `memory` where that is less",
+        |reader| Some(reader.get(&MEMORY)?.min(256 << 10)),
+        "Objects up to this size are kept in memory. At most `memory`.",
+    );
+    static RANGE_WINDOW: Key<u64> = Key::usual(
+        "range_window",
+        size(0, EXBIBYTE),
+        "32MiB",
+        "A range of a cold blob that begins at most this far past what has arrived waits for it; one further away is \
+         fetched from upstream directly.",
+    );
+    static FILL_ATTEMPTS: Key<u32> = Key::usual(
+        "fill_attempts",
+        count(1, 100),
+        "5",
+        "A fill that makes no progress is tried again this often before it fails.",
+    );
+    static STAGING_TTL: Key<Duration> = Key::usual(
+        "staging_ttl",
+        WINDOW,
+        "24h",
+        "Unfinished fills of an earlier process are kept this long to be resumed.",
+    );
+}
 
 pub fn read(reader: &Reader<'_>) -> Option<CacheSettings> {
-    let memory = reader.get("memory", value::size);
-    let disk = reader.get("disk", value::size);
-    let disk_object = reader.optional("disk_object", value::size);
-    let memory_object = reader.optional("memory_object", value::size);
-    let range_window = reader.get("range_window", value::size);
-    let fill_attempts = reader.get("fill_attempts", value::count);
-    let staging_ttl = reader.get("staging_ttl", value::duration);
-    if let (Some(memory), Some(Some(object))) = (memory, memory_object)
-        && object > memory
-    {
-        reader.report("memory_object", "is larger than `memory`: an object must fit into it");
+    let settings = CacheSettings::read(reader)?;
+    if settings.memory_object > settings.memory {
+        reader.report(&MEMORY_OBJECT, "is larger than `memory`: an object must fit into it");
         return None;
     }
-    if let (Some(disk), Some(Some(object))) = (disk, disk_object)
-        && object > disk
-    {
-        reader.report("disk_object", "is larger than `disk`: a blob must fit into it");
+    if settings.disk_object > settings.disk {
+        reader.report(&DISK_OBJECT, "is larger than `disk`: a blob must fit into it");
         return None;
     }
-    let (memory, disk) = (memory?, disk?);
-    Some(CacheSettings {
-        memory,
-        disk,
-        disk_object: disk_object?.unwrap_or(disk / 2),
-        memory_object: memory_object?.unwrap_or(USUAL_MEMORY_OBJECT.min(memory)),
-        range_window: range_window?,
-        fill_attempts: u32::try_from(fill_attempts?).ok()?,
-        staging_ttl: staging_ttl?,
-    })
+    Some(settings)
 }

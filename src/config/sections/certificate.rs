@@ -1,23 +1,19 @@
 //! `[[certificate]]`: whose the certificates are that clients show in the TLS handshake.
 
-use serde::{Serialize, Serializer};
+use super::listener::{Access, Listener};
+use super::names::USER_NAME;
+use super::policies::{self, Policies};
+use crate::config::reading::{
+    Context, Joint, Key, Kind, Optional, Parts as _, Place, Reader, Section, Shape, TablesKey, Written, section,
+    settings,
+};
 
-use super::auth::{read_policies, user_name};
-use super::http::Listener;
-use crate::config::Access;
-use crate::config::printing::document as show;
-use crate::config::reading::key::{Fallback, Key, Kind, Section};
-use crate::config::reading::problem::Place;
-use crate::config::reading::reader::{Context, MAX_ELEMENTS, Reader};
-use crate::config::reading::tree::{Node, Value};
-use crate::config::reading::value;
-
-/// A rule. The first that a certificate matches decides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CertificateSettings {
-    pub name: CertificateName,
-    #[serde(flatten)]
-    pub gives: CertificateGives,
+settings! {
+    /// A rule. The first that a certificate matches decides.
+    pub struct CertificateSettings {
+        pub name: CertificateName = NAME,
+        pub gives: CertificateGives = Joint::new(read_gives, write_gives),
+    }
 }
 
 /// The names that a rule is about, written `kind:pattern`.
@@ -37,8 +33,7 @@ pub enum CertificateNameKind {
     CommonName,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateGives {
     User {
         user: String,
@@ -46,7 +41,6 @@ pub enum CertificateGives {
     Role {
         role: String,
         /// Each a name and its document, which is empty for those that come with the program.
-        #[serde(serialize_with = "show::names")]
         policies: Vec<(String, String)>,
     },
 }
@@ -60,61 +54,48 @@ const KINDS: [(&str, CertificateNameKind); 4] = [
     ("cn", CertificateNameKind::CommonName),
 ];
 
-pub static SECTION: Section = Section {
-    name: "certificate",
-    meaning: "Whose the certificates are that clients show to a listener with `client_ca`. Where a request shows nothing else, it is of that \
-              user, or of somebody in that role who is called like the name in the certificate. The first rule that a certificate matches \
-              decides; one that matches none names nobody. The ECR API is signed as ever.",
-    keys: &[
-        Key {
-            name: "name",
-            kind: Kind::Text,
-            fallback: Fallback::Required,
-            meaning: "A name in the certificate, with `*` for anything (dots and slashes, too): `\"dns:*.nodes.example\"`, \
-                      `\"uri:spiffe://cluster.example/ns/ci/*\"`, `\"email:*@example.org\"`, which are alternative names of the subject, or `\"cn:…\"`, \
-                      its common name.",
-        },
-        Key {
-            name: "user",
-            kind: Kind::Text,
-            fallback: Fallback::Unset,
-            meaning: "The name of a user of `auth.account`, of this file or made by `entrepot iam`.",
-        },
-        Key {
-            name: "role",
-            kind: Kind::Text,
-            fallback: Fallback::Unset,
-            meaning: "The role's name, in place of `user`. The session in it is called like the name that matched; characters that no session may \
-                      have become dashes, and a hash follows.",
-        },
-        Key {
-            name: "policies",
-            kind: Kind::Texts,
-            fallback: Fallback::Unset,
-            meaning: "What the role may do, as for a `[[user]]`.",
-        },
-    ],
-};
+section! {
+    pub static SECTION = Section::many(
+        "certificate",
+        "Whose the certificates are that clients show to a listener with `client_ca`. Where a request shows nothing \
+         else, it is of that user, or of somebody in that role who is called like the name in the certificate. The \
+         first rule that a certificate matches decides; one that matches none names nobody. The ECR API is signed as \
+         ever.",
+    );
 
-/// `listen` is what the rules are for, if it could be read; `required` is whether its listeners usually want to know who asks.
+    static NAME: Key<CertificateName> = Key::required(
+        "name",
+        Kind::parsed(Shape::Text, name),
+        "A name in the certificate, with `*` for anything (dots and slashes, too): `\"dns:*.nodes.example\"`, \
+         `\"uri:spiffe://cluster.example/ns/ci/*\"`, `\"email:*@example.org\"`, which are alternative names of the \
+         subject, or `\"cn:…\"`, its common name.",
+    );
+    static USER: Optional<String> = Optional::new(
+        "user",
+        USER_NAME,
+        "The name of a user of `auth.account`, of this file or made by `entrepot iam`.",
+    );
+    static ROLE: Optional<String> = Optional::new(
+        "role",
+        USER_NAME,
+        "The role's name, in place of `user`. The session in it is called like the name that matched; characters that \
+         no session may have become dashes, and a hash follows.",
+    );
+    static POLICIES: Policies = Policies::new("What the role may do, as for a `[[user]]`.");
+}
+
+/// `listen` is what the rules are for, if it could be read; `required` is whether its listeners usually want to know
+/// who asks.
 pub fn read(
-    nodes: Vec<Node>,
+    key: &TablesKey,
+    reader: &Reader<'_>,
     listen: Option<&[Listener]>,
     required: bool,
-    context: &Context,
 ) -> Option<Vec<CertificateSettings>> {
-    let Some(place) = nodes.first().map(|node| node.place.clone()) else { return Some(Vec::new()) };
-    if nodes.len() > MAX_ELEMENTS {
-        context.report(&place, "certificate", format!("has more than {MAX_ELEMENTS} elements"));
-        return None;
+    if let Some(place) = key.first(reader) {
+        report_unused(place, listen?, required, reader.context());
     }
-    report_unused(&place, listen?, required, context);
-    let rules: Vec<Option<CertificateSettings>> = nodes
-        .into_iter()
-        .enumerate()
-        .map(|(index, node)| read_rule(&Reader::of_node(&SECTION, format!("certificate[{index}]"), node, context)?))
-        .collect();
-    rules.into_iter().collect()
+    key.read(reader, CertificateSettings::read)
 }
 
 fn report_unused(place: &Place, listen: &[Listener], required: bool, context: &Context) {
@@ -129,33 +110,37 @@ fn report_unused(place: &Place, listen: &[Listener], required: bool, context: &C
     }
 }
 
-fn read_rule(reader: &Reader<'_>) -> Option<CertificateSettings> {
-    let name = reader.get("name", name);
-    let user = reader.optional("user", user_name);
-    let role = reader.optional("role", user_name);
-    let policies = read_policies(reader);
-    let (name, policies) = (name?, policies?);
-    let gives = match (user?, role?) {
-        (Some(user), None) if reader.has("policies") => {
-            reader.report("policies", format!("belong to a `role`; what user {user} may do is said where the user is"));
-            return None;
+fn read_gives(reader: &Reader<'_>) -> Option<CertificateGives> {
+    let (user, role, policies) = (reader.get(&USER), reader.get(&ROLE), reader.get(&POLICIES));
+    match (user?, role?, policies?) {
+        (Some(user), None, _) if reader.has(&POLICIES) => {
+            let message = format!("belong to a `role`; what user {user} may do is said where the user is");
+            reader.report(&POLICIES, message);
+            None
         }
-        (Some(user), None) => CertificateGives::User { user },
-        (None, Some(role)) => CertificateGives::Role { role, policies },
-        (None, None) => {
-            reader.report("name", "names nobody: write whose such certificates are, `user` or `role`");
-            return None;
+        (Some(user), None, _) => Some(CertificateGives::User { user }),
+        (None, Some(role), policies) => Some(CertificateGives::Role { role, policies }),
+        (None, None, _) => {
+            reader.report(&NAME, "names nobody: write whose such certificates are, `user` or `role`");
+            None
         }
-        (Some(_), Some(_)) => {
-            reader.report("role", "stands beside a `user`: keep one of the two");
-            return None;
+        (Some(_), Some(_), _) => {
+            reader.report(&ROLE, "stands beside a `user`: keep one of the two");
+            None
         }
-    };
-    Some(CertificateSettings { name, gives })
+    }
 }
 
-fn name(key: &Key, node: &Value) -> Result<CertificateName, String> {
-    let text = value::text(key, node)?;
+fn write_gives(gives: &CertificateGives) -> Vec<(&'static str, Written)> {
+    match gives {
+        CertificateGives::User { user } => vec![(USER.name, Written::text(user))],
+        CertificateGives::Role { role, policies } => {
+            vec![(ROLE.name, Written::text(role)), (POLICIES.name, policies::written(policies))]
+        }
+    }
+}
+
+fn name(text: &str) -> Result<CertificateName, String> {
     let kinds = || KINDS.map(|(word, _)| format!("{word}:")).join(", ");
     let Some((word, pattern)) = text.split_once(':') else {
         return Err(format!("{text:?} says no kind of name: it begins with one of {}", kinds()));
@@ -192,11 +177,5 @@ impl std::fmt::Display for CertificateName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let word = KINDS.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(word, _)| word);
         write!(f, "{word}:{}", self.pattern)
-    }
-}
-
-impl Serialize for CertificateName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }

@@ -1,14 +1,13 @@
-//! The tables of a configuration, each with its keys and the settings that they become.
+//! The tables of a configuration, one file each: its keys, and the settings that they become.
 
 pub mod account;
 pub mod admin;
 pub mod auth;
 pub mod cache;
 pub mod certificate;
-pub mod credential;
-pub mod default_for;
 pub mod hosted;
 pub mod http;
+pub mod listener;
 pub mod meta;
 pub mod metering;
 pub mod oidc;
@@ -18,4 +17,8 @@ pub mod rules;
 pub mod storage;
 pub mod telemetry;
 pub mod upstream;
-pub mod well_known;
+pub mod user;
+
+pub mod names;
+pub mod policies;
+pub mod secrets;

@@ -6,12 +6,11 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Serialize;
 
-use super::credential::{Secret, access_key};
-use crate::config::printing::document as show;
-use crate::config::reading::key::{Fallback, Key, Kind, Section};
-use crate::config::reading::pem;
-use crate::config::reading::reader::Reader;
-use crate::config::reading::value;
+use super::secrets::{AccessKey, SecretOrFile};
+use crate::config::reading::{
+    Choice as _, FLAG, Joint, Key, Kind, Optional, PATH, Parts as _, Pem, Reader, SECRET, Secret, Section, Shape, TEXT,
+    WINDOW, Written, choice, choice_of, section, settings, size,
+};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -22,36 +21,39 @@ pub enum StorageSettings {
     S3(Box<BucketSettings>),
 }
 
-/// A bucket of an S3-compatible object store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BucketSettings {
-    pub bucket: String,
-    /// Goes before the names of all objects.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub prefix: String,
-    /// `None` is Amazon's own.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "show::url")]
-    pub endpoint: Option<Url>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// The bucket's name is in the path, not in the host's name.
-    pub path_style: bool,
-    /// `None` takes credentials from the environment.
-    #[serde(flatten, serialize_with = "show::access_key")]
-    pub access_key: Option<(String, Secret)>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ca: Option<PathBuf>,
-    #[serde(flatten, serialize_with = "show::encryption")]
-    pub encryption: Option<Encryption>,
-    /// Bytes of upstreams' blobs that are kept in the bucket; 0 for none. Default 1 TiB.
-    #[serde(serialize_with = "show::size")]
-    pub pulled: u64,
-    /// How long another replica that fetches a blob is waited for. Default 10 s.
-    #[serde(serialize_with = "show::duration")]
-    pub fetch_wait: Duration,
+choice! {
+    pub enum StorageKind {
+        Local = "local",
+        S3 = "s3",
+    }
 }
 
-/// What the store does to objects before they lie on its disks.
+settings! {
+    /// A bucket of an S3-compatible object store.
+    pub struct BucketSettings {
+        pub bucket: String = BUCKET,
+        /// Goes before the names of all objects.
+        pub prefix: String = PREFIX,
+        /// `None` is Amazon's own.
+        pub endpoint: Option<Url> = ENDPOINT,
+        pub region: Option<String> = REGION,
+        /// The bucket's name is in the path, not in the host's name.
+        pub path_style: bool = PATH_STYLE,
+        /// `None` takes credentials from the environment.
+        pub access_key: Option<(String, Secret)> = AccessKey {
+            id: &ACCESS_KEY_ID,
+            secret: SecretOrFile { word: "secret", key: &SECRET_ACCESS_KEY, file: &SECRET_ACCESS_KEY_FILE },
+        },
+        pub ca: Option<PathBuf> = Pem::certificates(&CA),
+        pub encryption: Option<Encryption> = Joint::new(read_encryption, write_encryption),
+        /// Bytes of upstreams' blobs that are kept in the bucket; 0 for none.
+        pub pulled: u64 = PULLED,
+        /// How long another replica that fetches a blob is waited for.
+        pub fetch_wait: Duration = FETCH_WAIT,
+    }
+}
+
+/// Encryption by the store, before objects lie on its disks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Encryption {
     S3,
@@ -61,155 +63,143 @@ pub enum Encryption {
     },
 }
 
-pub static SECTION: Section = Section {
-    name: "storage",
-    meaning: "Where what is pushed is kept. With `kind = \"s3\"` the keys below name the bucket; memory and disk are caches in front of it.",
-    keys: &[
-        Key {
-            name: "kind",
-            kind: Kind::Choice(&["local", "s3"]),
-            fallback: Fallback::Value(r#""local""#),
-            meaning: "`local`: files below `data`. `s3`: a bucket of an S3-compatible object store, which several replicas may share.",
+choice! {
+    pub enum EncryptionKind {
+        None = "none",
+        S3 = "s3",
+        Kms = "kms",
+    }
+}
+
+section! {
+    pub static SECTION = Section::one(
+        "storage",
+        "Where what is pushed is kept. With `kind = \"s3\"` the keys below name the bucket; memory and disk are caches \
+         in front of it.",
+    );
+
+    static KIND: Key<StorageKind> = Key::usual(
+        "kind",
+        choice_of(),
+        "local",
+        "`local`: files below `data`. `s3`: a bucket of an S3-compatible object store, which several replicas may \
+         share.",
+    );
+    static BUCKET: Key<String> = Key::follows(
+        "bucket",
+        TEXT,
+        "none",
+        |reader| {
+            reader.report(&KIND, "needs a `bucket`");
+            None
         },
-        Key { name: "bucket", kind: Kind::Text, fallback: Fallback::Unset, meaning: "The bucket. It must exist." },
-        Key {
-            name: "prefix",
-            kind: Kind::Text,
-            fallback: Fallback::Unset,
-            meaning: "Goes before the names of all objects, such as `\"entrepot\"`.",
-        },
-        Key {
-            name: "endpoint",
-            kind: Kind::Text,
-            fallback: Fallback::Unset,
-            meaning: "The store's URL, such as `\"https://s3.example:9000\"`. Without it Amazon's, by region.",
-        },
-        Key {
-            name: "region",
-            kind: Kind::Text,
-            fallback: Fallback::Follows("the environment's `AWS_REGION`, else `us-east-1`"),
-            meaning: "The bucket's region.",
-        },
-        Key {
-            name: "path_style",
-            kind: Kind::Flag,
-            fallback: Fallback::Follows("`true` where there is an `endpoint`"),
-            meaning: "Whether the bucket's name stands in the path and not in the name of the host.",
-        },
-        Key {
-            name: "access_key_id",
-            kind: Kind::Text,
-            fallback: Fallback::Unset,
-            meaning: "Without it credentials come from the environment: `AWS_ACCESS_KEY_ID`, web identity, or the role of the container or \
-                      instance.",
-        },
-        Key {
-            name: "secret_access_key",
-            kind: Kind::Secret,
-            fallback: Fallback::Unset,
-            meaning: "Belongs to `access_key_id`.",
-        },
-        Key {
-            name: "secret_access_key_file",
-            kind: Kind::Path,
-            fallback: Fallback::Unset,
-            meaning: "A file with the secret in one line, in place of `secret_access_key`.",
-        },
-        Key {
-            name: "ca",
-            kind: Kind::Path,
-            fallback: Fallback::Unset,
-            meaning: "PEM file with certificate authorities to trust besides the usual ones.",
-        },
-        Key {
-            name: "encryption",
-            kind: Kind::Choice(&["none", "s3", "kms"]),
-            fallback: Fallback::Value(r#""none""#),
-            meaning: "Server-side encryption that is asked for with each object: SSE-S3 or SSE-KMS.",
-        },
-        Key {
-            name: "kms_key_id",
-            kind: Kind::Text,
-            fallback: Fallback::Unset,
-            meaning: "The key for `encryption = \"kms\"`; without it the account's own.",
-        },
-        Key {
-            name: "pulled",
-            kind: Kind::Size { min: 0, max: 1 << 60 },
-            fallback: Fallback::Value(r#""1TiB""#),
-            meaning: "How much of what upstreams sent is kept in the bucket, for all replicas; what was used longest ago goes first, at the \
-                      next round of `hosted.reclaim_every`. 0: nothing, each replica keeps what it fetched on its own disk.",
-        },
-        Key {
-            name: "fetch_wait",
-            kind: Kind::Window,
-            fallback: Fallback::Value(r#""10s""#),
-            meaning: "How long a replica waits for another that is fetching the same blob, before it fetches it itself.",
-        },
-    ],
-};
+        "The bucket. It must exist.",
+    );
+    static PREFIX: Key<String> = Key::follows(
+        "prefix",
+        TEXT.writing(|text| write_unless_empty(text)),
+        "none",
+        |_| Some(String::new()),
+        "Goes before the names of all objects, such as `\"entrepot\"`.",
+    );
+    static ENDPOINT: Optional<Url> = Optional::new(
+        "endpoint",
+        Kind::parsed(Shape::Text, store_url),
+        "The store's URL, such as `\"https://s3.example:9000\"`. Without it Amazon's, by region.",
+    );
+    static REGION: Optional<String> =
+        Optional::follows("region", TEXT, "the environment's `AWS_REGION`, else `us-east-1`", "The bucket's region.");
+    static PATH_STYLE: Key<bool> = Key::follows(
+        "path_style",
+        FLAG,
+        "`true` where there is an `endpoint`",
+        |reader| Some(reader.has(&ENDPOINT)),
+        "Whether the bucket's name stands in the path and not in the name of the host.",
+    );
+    static ACCESS_KEY_ID: Optional<String> = Optional::new(
+        "access_key_id",
+        TEXT,
+        "Without it credentials come from the environment: `AWS_ACCESS_KEY_ID`, web identity, or the role of the \
+         container or instance.",
+    );
+    static SECRET_ACCESS_KEY: Optional<Secret> =
+        Optional::new("secret_access_key", SECRET, "Belongs to `access_key_id`.");
+    static SECRET_ACCESS_KEY_FILE: Optional<PathBuf> = Optional::new(
+        "secret_access_key_file",
+        PATH,
+        "A file with the secret in one line, in place of `secret_access_key`.",
+    );
+    static CA: Optional<PathBuf> =
+        Optional::new("ca", PATH, "PEM file with certificate authorities to trust besides the usual ones.");
+    static ENCRYPTION: Key<EncryptionKind> = Key::usual(
+        "encryption",
+        choice_of(),
+        "none",
+        "Server-side encryption that is asked for with each object: SSE-S3 or SSE-KMS.",
+    );
+    static KMS_KEY_ID: Optional<String> =
+        Optional::new("kms_key_id", TEXT, "The key for `encryption = \"kms\"`; without it the account's own.");
+    static PULLED: Key<u64> = Key::usual(
+        "pulled",
+        size(0, 1 << 60),
+        "1TiB",
+        "How much of what upstreams sent is kept in the bucket, for all replicas; what was used longest ago goes \
+         first, at the next round of `hosted.reclaim_every`. 0: nothing, each replica keeps what it fetched on its own \
+         disk.",
+    );
+    static FETCH_WAIT: Key<Duration> = Key::usual(
+        "fetch_wait",
+        WINDOW,
+        "10s",
+        "How long a replica waits for another that is fetching the same blob, before it fetches it itself.",
+    );
+}
 
 pub fn read(reader: &Reader<'_>) -> Option<StorageSettings> {
-    if reader.get("kind", value::choice)? == "local" {
-        let defaulted = ["encryption", "pulled", "fetch_wait"];
-        let stray = SECTION.keys.iter().skip(1).find(|key| reader.has(key.name) && !defaulted.contains(&key.name));
-        if let Some(key) = stray {
-            reader.report(key.name, "has a meaning only with `kind = \"s3\"`");
-            return None;
-        }
-        return Some(StorageSettings::Local);
-    }
-    let bucket = reader.optional("bucket", value::text)?;
-    let Some(bucket) = bucket else {
-        reader.report("kind", "needs a `bucket`");
-        return None;
-    };
-    let prefix = reader.optional("prefix", value::text);
-    let endpoint = reader.optional("endpoint", value::text);
-    let region = reader.optional("region", value::text);
-    let path_style = reader.optional("path_style", value::flag);
-    let access_key = access_key(reader, value::text);
-    let ca = reader.path("ca");
-    let encryption = reader.get("encryption", value::choice);
-    let kms_key = reader.optional("kms_key_id", value::text);
-    let pulled = reader.get("pulled", value::size);
-    let fetch_wait = reader.get("fetch_wait", value::duration);
-    let ca = ca?;
-    if let Some(path) = &ca {
-        pem::check_certificates(reader, "ca", path)?;
-    }
-    let endpoint = match endpoint? {
-        None => None,
-        Some(text) => match Url::parse(&text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Some(url),
-            _ => {
-                reader.report(
-                    "endpoint",
-                    format!("{text:?} is not the URL of a store, such as \"https://s3.example:9000\""),
-                );
+    match reader.get(&KIND)? {
+        StorageKind::S3 => Some(StorageSettings::S3(Box::new(BucketSettings::read(reader)?))),
+        StorageKind::Local => {
+            let harmless = [KIND.name, ENCRYPTION.name, PULLED.name, FETCH_WAIT.name];
+            let stray = SECTION.keys.iter().find(|key| reader.has(key) && !harmless.contains(&key.name));
+            if let Some(key) = stray {
+                reader.report(key, "has a meaning only with `kind = \"s3\"`");
                 return None;
             }
-        },
-    };
-    let encryption = match (encryption?, kms_key?) {
-        ("kms", key) => Some(Encryption::Kms { key }),
-        (_, Some(_)) => {
-            reader.report("kms_key_id", "has a meaning only with `encryption = \"kms\"`");
-            return None;
+            Some(StorageSettings::Local)
         }
-        ("s3", None) => Some(Encryption::S3),
-        _ => None,
+    }
+}
+
+fn store_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err(format!("{text:?} is not the URL of a store, such as \"https://s3.example:9000\"")),
+    }
+}
+
+fn write_unless_empty(text: &str) -> Written {
+    if text.is_empty() { Written::Nothing } else { Written::text(text) }
+}
+
+#[expect(clippy::option_option, reason = "a problem is not the same as nothing given")]
+fn read_encryption(reader: &Reader<'_>) -> Option<Option<Encryption>> {
+    let (encryption, key) = (reader.get(&ENCRYPTION), reader.get(&KMS_KEY_ID));
+    match (encryption?, key?) {
+        (EncryptionKind::Kms, key) => Some(Some(Encryption::Kms { key })),
+        (_, Some(_)) => {
+            reader.report(&KMS_KEY_ID, "has a meaning only with `encryption = \"kms\"`");
+            None
+        }
+        (EncryptionKind::S3, None) => Some(Some(Encryption::S3)),
+        (EncryptionKind::None, None) => Some(None),
+    }
+}
+
+fn write_encryption(encryption: &Option<Encryption>) -> Vec<(&'static str, Written)> {
+    let (kind, key) = match encryption {
+        None => (EncryptionKind::None, None),
+        Some(Encryption::S3) => (EncryptionKind::S3, None),
+        Some(Encryption::Kms { key }) => (EncryptionKind::Kms, key.as_ref()),
     };
-    Some(StorageSettings::S3(Box::new(BucketSettings {
-        bucket,
-        prefix: prefix?.unwrap_or_default(),
-        path_style: path_style?.unwrap_or(endpoint.is_some()),
-        endpoint,
-        region: region?,
-        access_key: access_key?,
-        ca,
-        encryption,
-        pulled: pulled?,
-        fetch_wait: fetch_wait?,
-    })))
+    vec![(ENCRYPTION.name, Written::text(kind.word())), (KMS_KEY_ID.name, key.map_or(Written::Nothing, Written::text))]
 }

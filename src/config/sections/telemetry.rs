@@ -2,77 +2,47 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
-use crate::config::printing::document as show;
-use crate::config::reading::key::{Fallback, Key, Kind, Section};
-use crate::config::reading::reader::Reader;
-use crate::config::reading::value;
+use crate::config::reading::{Choice, FLAG, Key, Optional, PATH, Section, choice, choice_of, section, settings};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    Text,
-    Json,
+choice! {
+    pub enum LogFormat {
+        Text = "text",
+        Json = "json",
+    }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TelemetrySettings {
-    /// `log.format`: default text.
-    pub format: LogFormat,
-    /// `log.level`: error, warn, info, debug or trace; default info.
-    #[serde(serialize_with = "show::level")]
-    pub level: LevelFilter,
-    /// `log.access`: one line a request; default true.
-    pub access: bool,
-    /// `log.audit`: a file for changes and refusals; `None` writes them among the lines of the log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audit: Option<PathBuf>,
+impl Choice for LevelFilter {
+    const WORDS: &'static [&'static str] = &["off", "error", "warn", "info", "debug", "trace"];
+    const VALUES: &'static [Self] = &[Self::OFF, Self::ERROR, Self::WARN, Self::INFO, Self::DEBUG, Self::TRACE];
 }
 
-pub static SECTION: Section = Section {
-    name: "log",
-    meaning: "What is written to standard error, and how.",
-    keys: &[
-        Key {
-            name: "format",
-            kind: Kind::Choice(&["text", "json"]),
-            fallback: Fallback::Value(r#""text""#),
-            meaning: "Lines for people, or a JSON object a line.",
-        },
-        Key {
-            name: "level",
-            kind: Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
-            fallback: Fallback::Value(r#""info""#),
-            meaning: "The least important events that are written.",
-        },
-        Key {
-            name: "access",
-            kind: Kind::Flag,
-            fallback: Fallback::Value("true"),
-            meaning: "Whether every request gets a line.",
-        },
-        Key {
-            name: "audit",
-            kind: Kind::Path,
-            fallback: Fallback::Follows("the log itself"),
-            meaning: "A file that gets a JSON object a line for each change (through an API, by a push or a deletion, by `entrepot iam`), each session \
-                      that is given out, and each request that was refused: who, how it was proven, what, and which statement decided. Without \
-                      it they are lines of the log, at any level.",
-        },
-    ],
-};
+settings! {
+    pub struct TelemetrySettings {
+        pub format: LogFormat = FORMAT,
+        pub level: LevelFilter = LEVEL,
+        /// One line a request.
+        pub access: bool = ACCESS,
+        /// A file for changes and refusals; `None` writes them among the lines of the log.
+        pub audit: Option<PathBuf> = AUDIT,
+    }
+}
 
-pub fn read(reader: &Reader<'_>) -> Option<TelemetrySettings> {
-    let format = reader.get("format", value::choice);
-    let level = reader.get("level", value::choice);
-    let access = reader.get("access", value::flag);
-    let audit = if reader.has("audit") { reader.path("audit") } else { Some(None) };
-    Some(TelemetrySettings {
-        format: if format? == "json" { LogFormat::Json } else { LogFormat::Text },
-        level: level?.parse().ok()?,
-        access: access?,
-        audit: audit?,
-    })
+section! {
+    pub static SECTION = Section::one("log", "What is written to standard error, and how.");
+
+    static FORMAT: Key<LogFormat> =
+        Key::usual("format", choice_of(), "text", "Lines for people, or a JSON object a line.");
+    static LEVEL: Key<LevelFilter> =
+        Key::usual("level", choice_of(), "info", "The least important events that are written.");
+    static ACCESS: Key<bool> = Key::usual("access", FLAG, "true", "Whether every request gets a line.");
+    static AUDIT: Optional<PathBuf> = Optional::follows(
+        "audit",
+        PATH,
+        "the log itself",
+        "A file that gets a JSON object a line for each change (through an API, by a push or a deletion, by `entrepot \
+         iam`), each session that is given out, and each request that was refused: who, how it was proven, what, and \
+         which statement decided. Without it they are lines of the log, at any level.",
+    );
 }

@@ -1,18 +1,14 @@
 //! Variables of the environment, laid over what the file says.
 //!
 //! `ENTREPOT_CACHE__DISK` is `cache.disk`. An upstream is named by its place in the file or by its name:
-//! `ENTREPOT_UPSTREAM__0__URL`, `ENTREPOT_UPSTREAM__DOCKER_IO__PASSWORD_FILE`. Lists are separated by commas. A variable
-//! that is no setting is a problem, so that a slip of the pen does not stay unnoticed.
+//! `ENTREPOT_UPSTREAM__0__URL`, `ENTREPOT_UPSTREAM__DOCKER_IO__PASSWORD_FILE`. Lists are separated by commas. A
+//! variable that is no setting is a problem, so that a slip of the pen does not stay unnoticed.
 
 use std::collections::BTreeMap;
 
-use crate::config::reading::key::{Key, Kind, Section};
-use crate::config::reading::problem::{Place, closest};
-use crate::config::reading::reader::Context;
-use crate::config::reading::tree::{Entry, Node, Table, Value};
-use crate::config::sections::credential::displaced_by;
-use crate::config::sections::well_known::name_of;
-use crate::config::settings::SECTION;
+use crate::config::reading::{Context, Declaration, Entry, Node, Place, Section, Shape, Table, Value, closest};
+use crate::config::sections::upstream::{self, name_of};
+use crate::config::settings::{SECTION, UPSTREAM};
 
 const PREFIX: &str = "ENTREPOT_";
 const SEPARATOR: &str = "__";
@@ -67,14 +63,13 @@ impl Overlay {
 
     /// Upstreams by name, among them the well-known ones that the file does not mention.
     pub fn apply_to_named_upstreams(&mut self, table: &mut Table, context: &Context) {
-        let Some(Entry { node: Node { value: Value::List(nodes), .. }, .. }) = table.get_mut("upstream") else {
+        let Some(Entry { node: Node { value: Value::List(nodes), .. }, .. }) = table.get_mut(UPSTREAM.name) else {
             return;
         };
-        let Some(Key { kind: Kind::Tables(section), .. }) = SECTION.key("upstream") else { return };
         self.rest.retain(|variable| {
             let Some(path) = variable.path.strip_prefix("UPSTREAM__") else { return true };
             let outcome = match named_element(nodes, path) {
-                Named::One(element, key) => assign(section, element, key, variable),
+                Named::One(element, key) => assign(&upstream::SECTION, element, key, variable),
                 Named::Several => Outcome::Refused("fits several upstreams: name it by its number".to_owned()),
                 Named::None => Outcome::Unknown,
             };
@@ -91,7 +86,7 @@ impl Overlay {
 
     /// Tells of what is left, except for variables that hold a password for some `password_env`.
     pub fn report_rest(self, table: &Table, context: &Context) {
-        let upstreams = match table.get("upstream").map(|entry| &entry.node.value) {
+        let upstreams = match table.get(UPSTREAM.name).map(|entry| &entry.node.value) {
             Some(Value::List(nodes)) => nodes.as_slice(),
             _ => &[],
         };
@@ -147,9 +142,9 @@ fn assign(section: &'static Section, table: &mut Table, path: &str, variable: &V
             return assign_key(key, table, variable);
         }
         let Some(rest) = path.strip_prefix(&upper).and_then(|rest| rest.strip_prefix(SEPARATOR)) else { continue };
-        match key.kind {
-            Kind::Table(inner) => return assign_inside(key, inner, table, rest, variable),
-            Kind::Tables(inner) | Kind::Listeners(inner) => {
+        match key.shape {
+            Shape::Table(inner) => return assign_inside(key, inner, table, rest, variable),
+            Shape::Tables(inner) | Shape::Listeners(inner) => {
                 return assign_element(key, inner, table, rest, variable);
             }
             _ => {}
@@ -158,11 +153,11 @@ fn assign(section: &'static Section, table: &mut Table, path: &str, variable: &V
     Outcome::Unknown
 }
 
-fn assign_key(key: &Key, table: &mut Table, variable: &Variable) -> Outcome {
-    if matches!(key.kind, Kind::Table(_) | Kind::Tables(_)) {
+fn assign_key(key: &Declaration, table: &mut Table, variable: &Variable) -> Outcome {
+    if matches!(key.shape, Shape::Table(_) | Shape::Tables(_)) {
         return Outcome::Refused(format!("is a whole table; set its keys one by one: {}__...", variable.name));
     }
-    for other in displaced_by(key.name) {
+    for other in key.displaces {
         let in_file = |entry: &Entry| !matches!(entry.place, Place::Variable(_));
         if table.get(*other).is_some_and(in_file) {
             table.remove(*other);
@@ -172,12 +167,12 @@ fn assign_key(key: &Key, table: &mut Table, variable: &Variable) -> Outcome {
     Outcome::Done
 }
 
-fn value_of(key: &Key, variable: &Variable) -> Value {
+fn value_of(key: &Declaration, variable: &Variable) -> Value {
     let text = variable.text.as_str();
-    match key.kind {
-        Kind::Flag => text.parse().map_or_else(|_| Value::text(text), Value::Flag),
-        Kind::Size { .. } | Kind::Count { .. } => text.parse().map_or_else(|_| Value::text(text), Value::Integer),
-        _ if key.kind.is_list() => {
+    match key.shape {
+        Shape::Flag => text.parse().map_or_else(|_| Value::text(text), Value::Flag),
+        Shape::Size { .. } | Shape::Count { .. } => text.parse().map_or_else(|_| Value::text(text), Value::Integer),
+        _ if key.shape.is_list() => {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
             Value::List(parts.map(|part| Node::new(variable.place(), Value::text(part))).collect())
         }
@@ -185,7 +180,13 @@ fn value_of(key: &Key, variable: &Variable) -> Value {
     }
 }
 
-fn assign_inside(key: &Key, inner: &'static Section, table: &mut Table, rest: &str, variable: &Variable) -> Outcome {
+fn assign_inside(
+    key: &Declaration,
+    inner: &'static Section,
+    table: &mut Table,
+    rest: &str,
+    variable: &Variable,
+) -> Outcome {
     let entry =
         table.entry(key.name.to_owned()).or_insert_with(|| Entry::new(variable.place(), Value::Table(Table::new())));
     match &mut entry.node.value {
@@ -195,7 +196,13 @@ fn assign_inside(key: &Key, inner: &'static Section, table: &mut Table, rest: &s
     }
 }
 
-fn assign_element(key: &Key, inner: &'static Section, table: &mut Table, rest: &str, variable: &Variable) -> Outcome {
+fn assign_element(
+    key: &Declaration,
+    inner: &'static Section,
+    table: &mut Table,
+    rest: &str,
+    variable: &Variable,
+) -> Outcome {
     let Some((index, rest)) = rest.split_once(SEPARATOR) else { return Outcome::Unknown };
     let Ok(index) = index.parse::<usize>() else { return Outcome::Unknown };
     let entry =
@@ -261,10 +268,8 @@ fn variable_name(name: &str) -> String {
 fn known_names(upstreams: &[Node]) -> Vec<String> {
     let mut names = Vec::new();
     add_names(&SECTION, "", &mut names);
-    if let Some(Key { kind: Kind::Tables(section), .. }) = SECTION.key("upstream") {
-        for name in upstreams.iter().filter_map(name_of) {
-            add_names(section, &format!("UPSTREAM__{}__", variable_name(name)), &mut names);
-        }
+    for name in upstreams.iter().filter_map(name_of) {
+        add_names(&upstream::SECTION, &format!("UPSTREAM__{}__", variable_name(name)), &mut names);
     }
     names.push("CONFIG".to_owned());
     names
@@ -273,10 +278,10 @@ fn known_names(upstreams: &[Node]) -> Vec<String> {
 fn add_names(section: &Section, prefix: &str, names: &mut Vec<String>) {
     for key in section.keys {
         let name = format!("{prefix}{}", key.name.to_ascii_uppercase());
-        match key.kind {
-            Kind::Table(inner) => add_names(inner, &format!("{name}{SEPARATOR}"), names),
-            Kind::Tables(inner) => add_names(inner, &format!("{name}{SEPARATOR}0{SEPARATOR}"), names),
-            Kind::Listeners(inner) => {
+        match key.shape {
+            Shape::Table(inner) => add_names(inner, &format!("{name}{SEPARATOR}"), names),
+            Shape::Tables(inner) => add_names(inner, &format!("{name}{SEPARATOR}0{SEPARATOR}"), names),
+            Shape::Listeners(inner) => {
                 add_names(inner, &format!("{name}{SEPARATOR}0{SEPARATOR}"), names);
                 names.push(name);
             }

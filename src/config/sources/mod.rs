@@ -1,5 +1,8 @@
 //! Where settings come from: a file, the environment over it, and both again when they change.
 
-pub mod environment;
-pub mod source;
-pub mod watch;
+mod environment;
+mod source;
+mod watch;
+
+pub use source::{Source, load, parse};
+pub use watch::{Trigger, Watch};

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::environment::Overlay;
-use crate::config::reading::files::Seen;
-use crate::config::reading::problem::{ConfigErrors, Place};
-use crate::config::reading::reader::Context;
-use crate::config::reading::tree::{self, Node, Table, Value};
-use crate::config::sections::well_known;
-use crate::config::settings::{self, Settings};
+use crate::config::reading::{self, ConfigErrors, Context, Entry, Node, Place, Problem, Seen, Table, Value};
+use crate::config::sections::upstream;
+use crate::config::settings::{self, SECTIONS, Settings, UPSTREAM, WELL_KNOWN_UPSTREAMS};
 
 /// A file, if there is one, and the environment as it was at start.
 #[derive(Clone, Debug)]
@@ -34,7 +31,7 @@ pub fn load(
 
 /// Reads a text as if it were a file in the working directory, without an environment.
 pub fn parse(text: &str) -> Result<Settings, ConfigErrors> {
-    let context = Context::new(PathBuf::new(), BTreeMap::new());
+    let context = Context::new(PathBuf::new(), BTreeMap::new(), SECTIONS);
     finish(read_text(text, &context), context, None).result
 }
 
@@ -61,7 +58,7 @@ impl Source {
 
     pub fn read(&self) -> Loaded {
         let folder = self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
-        let context = Context::new(folder, self.environment.clone());
+        let context = Context::new(folder, self.environment.clone(), SECTIONS);
         let text = match &self.file {
             Some(file) => read_file(file, &context),
             None => Some(String::new()),
@@ -88,7 +85,7 @@ fn read_file(file: &Path, context: &Context) -> Option<String> {
 }
 
 fn read_text(text: &str, context: &Context) -> Option<Settings> {
-    let (mut table, malformed) = tree::parse(text);
+    let (mut table, malformed) = reading::parse(text);
     for problem in malformed.problems {
         context.report(&problem.place, problem.key, problem.message);
     }
@@ -104,20 +101,20 @@ fn read_text(text: &str, context: &Context) -> Option<Settings> {
 }
 
 fn complete_upstreams(table: &mut Table) {
-    let none_written = match table.get("upstream").map(|entry| &entry.node.value) {
+    let none_written = match table.get(UPSTREAM.name).map(|entry| &entry.node.value) {
         Some(Value::List(nodes)) => nodes.is_empty(),
         Some(_) => return,
         None => true,
     };
-    let all = match table.get("well_known_upstreams").map(|entry| &entry.node.value) {
+    let all = match table.get(WELL_KNOWN_UPSTREAMS.name).map(|entry| &entry.node.value) {
         Some(Value::Flag(flag)) => *flag,
         _ => none_written,
     };
     let entry = table
-        .entry("upstream".to_owned())
-        .or_insert_with(|| tree::Entry::new(Place::BuiltIn, Value::List(Vec::<Node>::new())));
+        .entry(UPSTREAM.name.to_owned())
+        .or_insert_with(|| Entry::new(Place::BuiltIn, Value::List(Vec::<Node>::new())));
     if let Value::List(nodes) = &mut entry.node.value {
-        well_known::complete(nodes, all);
+        upstream::complete(nodes, all);
     }
 }
 
@@ -127,7 +124,7 @@ fn finish(settings: Option<Settings>, context: Context, file: Option<PathBuf>) -
         Some(settings) if problems.is_empty() => Ok(settings),
         _ => {
             if problems.is_empty() {
-                problems.push(crate::config::reading::problem::Problem {
+                problems.push(Problem {
                     place: Place::File,
                     key: String::new(),
                     message: "cannot be used, for a reason that reading did not tell; this is a bug of entrepot".into(),

@@ -2,7 +2,8 @@
 //!
 //! The content of the file, and of the files that it names, is hashed every few seconds. Kubernetes changes a mounted
 //! ConfigMap by swapping a symbolic link far up the path; watching for events misses that, looking at the content does
-//! not. A change is taken up once it has held still for a moment, so that a file that is being written is not read half.
+//! not. A change is taken up once it has held still for a moment, so that a file that is being written is not read
+//! half.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,8 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::source::{Loaded, Source};
-use crate::config::reading::files::{Content, Seen, look};
-use crate::config::reading::problem::ConfigErrors;
+use crate::config::reading::{ConfigErrors, Content, Seen, look};
 use crate::config::settings::Settings;
 
 /// How long a changed file must stay the same before it is read, at most.

@@ -63,7 +63,7 @@ policies = ["PowerUser"]
     assert_eq!(usual.listen[0].tls.as_ref().unwrap().client_certificate, ClientCertificate::Required);
     assert!(!usual.auth.required);
     assert!(!usual.to_toml().unwrap().contains("client_certificate"));
-    assert!(usual.needs_restart(&settings).contains(&"certificate"));
+    assert!(usual.needs_restart(&settings).contains(&"certificate".to_owned()));
 }
 
 #[test]

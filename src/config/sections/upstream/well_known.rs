@@ -1,17 +1,16 @@
 //! The public registries that are ready out of the box.
 //!
-//! They are written as an operator would write them, so that a `[[upstream]]` of the same name takes what it does not say
-//! itself from here.
+//! They are written as an operator would write them, so that a `[[upstream]]` of the same name takes what it does not
+//! say itself from here.
 
 use std::collections::BTreeSet;
 
-use super::default_for;
-use super::upstream::{UpstreamName, UpstreamSettings};
-use crate::config::reading::host;
-use crate::config::reading::problem::Place;
-use crate::config::reading::tree::{Entry, Node, Table, Value};
+use super::default_for::{DefaultFor, is_claimed};
+use super::name::UpstreamName;
+use super::settings::{DEFAULT, LIBRARY, NAME, NS, REALMS, URL, UpstreamSettings};
+use crate::config::reading::{Choice as _, Declaration, Entry, Node, Place, Table, Value, parse_url};
 
-/// What differs from the defaults. `ns` is the name unless it says more.
+/// The keys of a well-known upstream that differ from the defaults. `ns` is the name unless it says more.
 struct WellKnown {
     name: &'static str,
     url: &'static str,
@@ -50,15 +49,15 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     WELL_KNOWN.iter().map(|known| known.name)
 }
 
-/// The upstream of a pull-through rule: with every default, and what is known of the registry at `address`, which is a host
-/// with or without `https://`. It is named by hosts only where it has the registry's own name. The error says what is wrong
-/// with the address.
+/// The upstream of a pull-through rule: with every default, and what is known of the registry at `address`, which is a
+/// host with or without `https://`. It is named by hosts only where it has the registry's own name. The error says what
+/// is wrong with the address.
 pub fn upstream_for_rule(name: UpstreamName, address: &str) -> Result<UpstreamSettings, String> {
     let rest = address.strip_prefix("https://").unwrap_or(address);
     if rest.contains("://") {
         return Err(format!("{address:?} is not reached by https"));
     }
-    let url = host::parse_url(&format!("https://{rest}"))?;
+    let url = parse_url(&format!("https://{rest}"))?;
     let known = WELL_KNOWN.iter().find(|known| known.url == url.as_str().trim_end_matches('/'));
     let own_name = known.map_or(url.host_str().unwrap_or_default(), |known| known.name);
     let is_whole = name.as_str() == own_name && url.port().is_none();
@@ -79,17 +78,17 @@ pub fn upstream_for_rule(name: UpstreamName, address: &str) -> Result<UpstreamSe
 
 /// Fills in what written upstreams of well-known names leave open, and adds the others if `all`.
 ///
-/// What an operator wrote wins: a host or the default that a written upstream claims is not claimed for a well-known one.
+/// An operator's word wins: a host or the default that a written upstream claims is not claimed for a well-known one.
 pub fn complete(upstreams: &mut Vec<Node>, all: bool) {
     let written: BTreeSet<String> = upstreams.iter().filter_map(|node| name_of(node).map(str::to_owned)).collect();
     for known in WELL_KNOWN {
         if all && !written.contains(known.name) {
-            let table = Table::from([("name".to_owned(), Entry::new(Place::BuiltIn, Value::text(known.name)))]);
+            let table = Table::from([(NAME.name.to_owned(), Entry::new(Place::BuiltIn, Value::text(known.name)))]);
             upstreams.push(Node::new(Place::BuiltIn, Value::Table(table)));
         }
     }
     let claimed = claimed_hosts(upstreams, &written);
-    let default_taken = upstreams.iter().any(|node| default_for::is_claimed(value_of(node, "default")));
+    let default_taken = upstreams.iter().any(|node| is_claimed(node_of(node, &DEFAULT)));
     for known in WELL_KNOWN {
         for node in upstreams.iter_mut().filter(|node| name_of(node) == Some(known.name)) {
             if let Value::Table(table) = &mut node.value {
@@ -106,17 +105,17 @@ impl WellKnown {
         };
         let ns: Vec<&str> = if self.ns.is_empty() { vec![self.name] } else { self.ns.to_vec() };
         let ns: Vec<&str> = ns.into_iter().filter(|host| !claimed.contains(*host)).collect();
-        let mut fill = |key: &str, value: Value| {
-            table.entry(key.to_owned()).or_insert_with(|| Entry::new(Place::BuiltIn, value));
+        let mut fill = |key: &Declaration, value: Value| {
+            table.entry(key.name.to_owned()).or_insert_with(|| Entry::new(Place::BuiltIn, value));
         };
-        fill("ns", list(&ns));
-        fill("url", Value::text(self.url));
-        fill("realms", list(self.realms));
+        fill(&NS, list(&ns));
+        fill(&URL, Value::text(self.url));
+        fill(&REALMS, list(self.realms));
         if let Some(library) = self.library {
-            fill("library", Value::text(library));
+            fill(&LIBRARY, Value::text(library));
         }
         if self.default && !default_taken {
-            fill("default", Value::text("library"));
+            fill(&DEFAULT, Value::text(DefaultFor::Library.word()));
         }
     }
 }
@@ -125,7 +124,7 @@ impl WellKnown {
 fn claimed_hosts(upstreams: &[Node], written: &BTreeSet<String>) -> BTreeSet<String> {
     let mut hosts = BTreeSet::new();
     for node in upstreams {
-        match value_of(node, "ns") {
+        match value_of(node, &NS) {
             Some(Value::List(nodes)) => hosts.extend(nodes.iter().filter_map(|node| match &node.value {
                 Value::Text(text) => Some(text.to_ascii_lowercase()),
                 _ => None,
@@ -145,15 +144,19 @@ fn claimed_hosts(upstreams: &[Node], written: &BTreeSet<String>) -> BTreeSet<Str
 }
 
 pub fn name_of(node: &Node) -> Option<&str> {
-    match value_of(node, "name") {
+    match value_of(node, &NAME) {
         Some(Value::Text(text)) => Some(text),
         _ => None,
     }
 }
 
-fn value_of<'a>(node: &'a Node, key: &str) -> Option<&'a Value> {
+fn value_of<'a>(node: &'a Node, key: &Declaration) -> Option<&'a Value> {
+    Some(&node_of(node, key)?.value)
+}
+
+fn node_of<'a>(node: &'a Node, key: &Declaration) -> Option<&'a Node> {
     match &node.value {
-        Value::Table(table) => table.get(key).map(|entry| &entry.node.value),
+        Value::Table(table) => Some(&table.get(key.name)?.node),
         _ => None,
     }
 }
@@ -161,7 +164,6 @@ fn value_of<'a>(node: &'a Node, key: &str) -> Option<&'a Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::DefaultFor;
 
     fn rule(name: &str, address: &str) -> Result<UpstreamSettings, String> {
         upstream_for_rule(UpstreamName::new(name), address)

@@ -1,43 +1,36 @@
 //! `default` of an upstream: which requests that name no upstream it answers.
 
-use serde::Serialize;
+use crate::config::reading::{Choice as _, Given, Kind, Node, Shape, Value, Written, choice, read_choice};
 
-use crate::config::reading::key::Key;
-use crate::config::reading::tree::Value;
-use crate::config::reading::value;
-
-/// The words of the key, in the order of [`DefaultFor`].
-pub const WORDS: &[&str] = &["none", "library", "all"];
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DefaultFor {
-    #[default]
-    None,
-    /// Names below the upstream's `library`, as dockerd asks its mirrors for official images. Nobody pushes such names here, and nobody
-    /// but Docker pushes them there.
-    Library,
-    /// All names, except for those that begin with a host.
-    All,
-}
-
-/// `true` and `false` are older words for `all` and `none`.
-pub fn read(key: &Key, value: &Value) -> Result<DefaultFor, String> {
-    match value {
-        Value::Flag(flag) => Ok(if *flag { DefaultFor::All } else { DefaultFor::None }),
-        Value::Text(text) if text == "true" => Ok(DefaultFor::All),
-        Value::Text(text) if text == "false" => Ok(DefaultFor::None),
-        value => Ok(match value::choice(key, value)? {
-            "library" => DefaultFor::Library,
-            "all" => DefaultFor::All,
-            _ => DefaultFor::None,
-        }),
+choice! {
+    #[derive(Default)]
+    pub enum DefaultFor {
+        #[default]
+        None = "none",
+        /// Names below the upstream's `library`, as dockerd asks its mirrors for official images. Nobody pushes such
+        /// names here, and nobody but Docker pushes them there.
+        Library = "library",
+        /// All names, except for those that begin with a host.
+        All = "all",
     }
 }
 
-/// Whether the value claims to be the default for anything; what is no choice is told when it is read.
-pub fn is_claimed(value: Option<&Value>) -> bool {
-    match value {
+/// `true` and `false` are older words for `all` and `none`.
+pub const DEFAULT_FOR: Kind<DefaultFor> =
+    Kind::of(Shape::ChoiceOrFlag(DefaultFor::WORDS), read, |default| Written::text(default.word()));
+
+fn read(given: &Given<'_>) -> Result<DefaultFor, String> {
+    match given.value() {
+        Value::Flag(flag) => Ok(if *flag { DefaultFor::All } else { DefaultFor::None }),
+        Value::Text(text) if text == "true" => Ok(DefaultFor::All),
+        Value::Text(text) if text == "false" => Ok(DefaultFor::None),
+        _ => read_choice(given),
+    }
+}
+
+/// Claims to be the default for anything; what is no choice is told when it is read.
+pub fn is_claimed(node: Option<&Node>) -> bool {
+    match node.map(|node| &node.value) {
         Some(Value::Flag(flag)) => *flag,
         Some(Value::Text(text)) => matches!(text.as_str(), "true" | "library" | "all"),
         _ => false,
