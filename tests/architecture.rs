@@ -8,6 +8,8 @@
 
 #[path = "architecture/citations.rs"]
 mod citations;
+#[path = "architecture/files.rs"]
+mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
