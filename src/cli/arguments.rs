@@ -119,6 +119,8 @@ pub enum ConfigCommand {
     Init(ConfigInit),
     /// Print the reference of every key, in Markdown
     Reference,
+    /// Print a JSON Schema of the file, for editors and for checks without this program
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -249,6 +251,7 @@ mod tests {
             "entrepot serve --config file.toml",
             "entrepot config check -c file.toml --output json",
             "entrepot config init --file a.toml --force",
+            "entrepot config schema",
             "entrepot client-config k3s --url http://a:5000",
             "entrepot client-config containerd --root / --if-free --force",
             "entrepot client-config containerd --root / --remove",

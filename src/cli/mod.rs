@@ -16,6 +16,7 @@ mod completions;
 mod config_check;
 mod config_init;
 mod config_reference;
+mod config_schema;
 mod config_show;
 mod existing;
 mod healthcheck;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use super::arguments::{Arguments, Command, ConfigCommand};
 use super::failure::Failure;
 use super::{
-    client_config, completions, config_check, config_init, config_reference, config_show, demo, healthcheck, iam,
-    maintenance, output, serve, transfer, usage,
+    client_config, completions, config_check, config_init, config_reference, config_schema, config_show, demo,
+    healthcheck, iam, maintenance, output, serve, transfer, usage,
 };
 
 /// Runs what was typed, writes what came of it, and says how to exit.
@@ -36,6 +36,7 @@ async fn dispatch(arguments: Arguments) -> Result<String, Failure> {
         Command::Config { command: ConfigCommand::Show { output } } => config_show::run(&source, output.format),
         Command::Config { command: ConfigCommand::Init(init) } => config_init::run(&init),
         Command::Config { command: ConfigCommand::Reference } => Ok(config_reference::run()),
+        Command::Config { command: ConfigCommand::Schema } => Ok(config_schema::run()),
         Command::ClientConfig(wanted) => client_config::run(&source, &wanted),
         Command::Healthcheck(healthcheck) => healthcheck::run(&source, &healthcheck).await,
         Command::Gc { dry_run, maintenance } => maintenance::gc(&source, dry_run, &maintenance).await,

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::{parse, starter_file};
-use super::variables;
+use super::super::starter_file;
+use super::{parse, variables};
 
 /// Lines that are nearly right.
 fn line() -> impl Strategy<Value = String> {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::super::{CertificateGives, CertificateNameKind, ClientCertificate, ConfigErrors, Settings, parse};
-use super::{certificate, load_in};
+use super::super::{CertificateGives, CertificateNameKind, ClientCertificate, ConfigErrors, Settings};
+use super::{certificate, load_in, parse};
 
 /// A listener that asks clients for certificates, and below it the text that is tried. It begins on line 2.
 fn load(folder: &Path, text: &str) -> Result<Settings, ConfigErrors> {

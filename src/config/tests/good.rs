@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::super::reading::{Fallback, Section};
 use super::super::settings::SECTIONS;
-use super::super::{Credential, DefaultFor, LogFormat, OnNotFound, UpstreamName, UpstreamSettings, load, parse};
-use super::{certificate, load_in};
+use super::super::{Credential, DefaultFor, LogFormat, OnNotFound, UpstreamName, UpstreamSettings, load};
+use super::{certificate, load_in, parse};
 
 #[test]
 fn nothing_written_is_a_proxy_for_the_well_known() {

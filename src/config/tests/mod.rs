@@ -5,6 +5,7 @@ mod certificates;
 mod environment;
 mod good;
 mod reload;
+mod schema;
 mod show;
 mod wrong;
 
@@ -20,7 +21,20 @@ fn variables(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
 fn load_in(folder: &Path, text: &str, pairs: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {
     let file = folder.join("entrepot.toml");
     std::fs::write(&file, text).unwrap();
-    Source::new(Some(&file), variables(pairs)).load()
+    let result = Source::new(Some(&file), variables(pairs)).load();
+    if result.is_ok() && !pairs.iter().any(|(name, _)| name.starts_with("ENTREPOT_")) {
+        schema::assert_takes(text);
+    }
+    result
+}
+
+/// Reads a text. A good one is good by the schema, too.
+fn parse(text: &str) -> Result<Settings, ConfigErrors> {
+    let result = super::parse(text);
+    if result.is_ok() {
+        schema::assert_takes(text);
+    }
+    result
 }
 
 /// A self-signed certificate and its key.

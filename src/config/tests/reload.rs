@@ -4,8 +4,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::{Settings, Source, Watch, parse};
-use super::{certificate, variables};
+use super::super::{Settings, Source, Watch};
+use super::{certificate, parse, variables};
 
 const INTERVAL: Duration = Duration::from_millis(10);
 

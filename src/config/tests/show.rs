@@ -1,7 +1,7 @@
 //! Settings written out again.
 
-use super::super::{Settings, load, parse};
-use super::{certificate, load_in};
+use super::super::{Settings, load};
+use super::{certificate, load_in, parse};
 
 #[track_caller]
 fn reads_back(settings: &Settings) {

@@ -1,7 +1,6 @@
 //! Files that are refused: what is said, and of which line.
 
-use super::super::parse;
-use super::{certificate, load_in};
+use super::{certificate, load_in, parse};
 
 /// Every problem of `text`, a line each, without the name of the file.
 fn problems(text: &str) -> Vec<String> {
