@@ -1,5 +1,7 @@
 //! Files that are refused: what is said, and of which line.
 
+use super::super::reading::Shape;
+use super::super::settings::SECTIONS;
 use super::{certificate, load_in, parse};
 
 /// Every problem of `text`, a line each, without the name of the file.
@@ -476,4 +478,24 @@ fn s08_short_passwords() {
     // Characters, not bytes.
     assert!(parse(&user.replace("1234567", "äääääää")).is_err());
     assert!(parse(&format!("{user}[auth]\npassword_min_length = 7\n")).is_ok());
+}
+
+/// A key that is declared and that no field is read from would be taken, and mean nothing. No key takes a date.
+#[test]
+fn every_key_is_read() {
+    for section in SECTIONS {
+        for key in section.keys.iter().filter(|key| !matches!(key.shape, Shape::Table(_) | Shape::Tables(_))) {
+            let line = format!("{} = 1979-05-27", key.name);
+            let text = match section.name {
+                "" => line,
+                "listen.tls" => format!("[[listen]]\n[listen.tls]\n{line}\n"),
+                "credential_helper" => format!("[[upstream]]\n[upstream.credential_helper]\n{line}\n"),
+                "storage" if key.name != "kind" => format!("[storage]\nkind = \"s3\"\n{line}\n"),
+                _ => format!("{}\n{line}\n", section.header()),
+            };
+            let found = problems(&text);
+            let is_told = |problem: &String| problem.contains(key.name) && problem.contains(": is a date where ");
+            assert!(found.iter().any(is_told), "{text}: {found:#?}");
+        }
+    }
 }
