@@ -139,8 +139,9 @@ pub fn read(table: Table, context: &Context) -> Option<Settings> {
     let data = read_data(reader);
     // Its value has been used when the upstreams were completed; here it is only checked.
     let well_known = reader.get(&WELL_KNOWN_UPSTREAMS);
-    let http: Option<HttpSettings> = reader.get(&HTTP);
-    let admin: Option<AdminSettings> = reader.get(&ADMIN);
+    let (http_reader, admin_reader) = (reader.table(&HTTP), reader.table(&ADMIN));
+    let http = http_reader.as_ref().and_then(HttpSettings::read);
+    let admin = admin_reader.as_ref().and_then(AdminSettings::read);
     let (cache, hosted, storage) = (reader.get(&CACHE), reader.get(&HOSTED), reader.get(&STORAGE));
     let (meta, metering, rules, telemetry) =
         (reader.get(&META), reader.get(&METERING), reader.get(&RULES), reader.get(&LOG));
@@ -157,11 +158,11 @@ pub fn read(table: Table, context: &Context) -> Option<Settings> {
         .is_none_or(|listen: &Vec<Listener>| listen.iter().any(|listener| takes_pushes(listener, required)));
     let upstreams = upstream::read(&UPSTREAM, reader, takes_pushes);
     let certificates = certificate::read(&CERTIFICATE, reader, listen.as_deref(), required);
-    if let (Some(http), Some(listen), Some(reader)) = (&http, &listen, reader.table(&HTTP)) {
-        http::report_untrusted_proxies(&reader, http, listen);
+    if let (Some(http), Some(listen), Some(reader)) = (&http, &listen, &http_reader) {
+        http::report_untrusted_proxies(reader, http, listen);
     }
-    if let (Some(admin), Some(listen), Some(reader)) = (&admin, &listen, reader.table(&ADMIN)) {
-        report_shared_address(&reader, admin, listen);
+    if let (Some(admin), Some(listen), Some(reader)) = (&admin, &listen, &admin_reader) {
+        report_shared_address(reader, admin, listen);
     }
     well_known?;
     Some(Settings {
