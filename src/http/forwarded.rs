@@ -59,10 +59,9 @@ impl TrustedProxies {
     fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         let mut client = peer;
         let values = headers.get_all(FOR).iter().rev();
-        let hops = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
-        for hop in hops.take(MAX_HOPS) {
+        for hop in values.flat_map(entries).take(MAX_HOPS) {
             // A trusted proxy that tells no address is as far as it can be traced.
-            let Some(address) = address(hop.trim()) else { return client };
+            let Some(address) = hop.and_then(address) else { return client };
             client = address;
             if !self.trusts(address.ip()) {
                 return client;
@@ -70,6 +69,12 @@ impl TrustedProxies {
         }
         client
     }
+}
+
+/// The entries of a list in a header, the last one first; `None` for one that is no text. Each is read by itself: a proxy appends its own to
+/// what the client wrote, and whatever that was must not hide what the proxy says.
+fn entries(value: &HeaderValue) -> impl Iterator<Item = Option<&str>> {
+    value.as_bytes().rsplit(|byte| *byte == b',').map(|entry| std::str::from_utf8(entry).ok().map(str::trim))
 }
 
 /// An address, perhaps with a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
@@ -99,8 +104,7 @@ fn host(headers: &HeaderMap) -> Option<Authority> {
 }
 
 fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
-    value.rsplit(',').next().map(str::trim)
+    entries(headers.get_all(name).iter().next_back()?).next()?
 }
 
 /// The host that the client came to, in place of the one that the proxy says. A request that says two is left as it is, to be refused.
@@ -171,6 +175,11 @@ mod tests {
             ("10.0.0.1", &[",,"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.999"], "10.0.0.1"),
             ("10.0.0.1", &["\u{fc}"], "10.0.0.1"),
+            // What the client wrote hides nothing of what the proxy appends to it in one line.
+            ("10.0.0.1", &["\u{fc}, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["\u{fc},198.51.100.1, 10.2.3.4"], "198.51.100.1"),
+            ("10.0.0.1", &["1.1.1.1, \u{20ac}", "198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.1, \u{fc}"], "10.0.0.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
             // With a port, in brackets.
             ("10.0.0.1", &["198.51.100.1:8080"], "198.51.100.1"),
@@ -197,6 +206,7 @@ mod tests {
             ("wss", None),
             ("", None),
             ("https,", None),
+            ("\u{fc}, https", Some(Secure(true))),
         ] {
             assert_eq!(secure("10.0.0.1", &[(PROTO, said)]), expected, "{said}");
             assert_eq!(secure("203.0.113.5", &[(PROTO, said)]), None, "{said}");
@@ -216,6 +226,7 @@ mod tests {
             ("registry.example", "registry.example"),
             ("registry.example:8443", "registry.example:8443"),
             ("a.example, registry.example", "registry.example"),
+            ("\u{fc}, registry.example", "registry.example"),
             ("[2001:db8::1]:443", "[2001:db8::1]:443"),
             ("user@registry.example", "entrepot:5000"),
             ("registry.example/x", "entrepot:5000"),
