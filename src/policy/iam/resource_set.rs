@@ -65,10 +65,14 @@ fn template(text: &str, variables: bool) -> Result<Template, Refusal> {
 }
 
 /// The same resources of ECR in every partition and region; `None` for an ARN that is about none, which stays as it is: a user or role is
-/// of one partition.
+/// of one partition. A part that can be no region belongs to a star that reaches over it, and is never left out: what remained would be
+/// everything.
 fn of_any_place(arn: &str) -> Option<String> {
     let mut parts = arn.splitn(COLONS + 1, ':');
-    let (arn, _, service) = (parts.next()?, parts.next()?, parts.next()?);
-    let (_, account, resource) = (parts.next(), parts.next().unwrap_or("*"), parts.next().unwrap_or("*"));
-    glob(&encode(service), "ecr").then(|| format!("{arn}:*:ecr:*:{account}:{resource}"))
+    let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+    let (region, account, resource) = (parts.next(), parts.next().unwrap_or("*"), parts.next().unwrap_or("*"));
+    let is_place =
+        |part: &str| part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"-*?".contains(&c));
+    let is_of_ecr = glob(&encode(service), "ecr") && is_place(partition) && region.is_none_or(is_place);
+    is_of_ecr.then(|| format!("{arn}:*:ecr:*:{account}:{resource}"))
 }

@@ -51,6 +51,38 @@ fn other_writings_are_accepted() {
     }
 }
 
+/// A star that reaches over the region is no region that counts for nothing: left out, everything would remain.
+#[test]
+fn a_star_over_the_region_is_no_star_over_everything() {
+    let principal = asker("arn:aws:iam::111122223333:user/ann");
+    let secret = "arn:aws:ecr:eu-west-1:111122223333:repository/team-b/secret";
+    let answer = |statements: &str| {
+        let document = parse(Kind::Identity, &format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#));
+        let identity = [IdentityPolicy { name: "p", document: &document }];
+        let policies = Policies { identity: &identity, ..Policies::default() };
+        ask(&policies, &principal, "ecr:PutImage", secret, &Context::new())
+    };
+    let allow = |arn: &str| answer(&format!(r#"{{"Effect":"Allow","Action":"*","Resource":"{arn}"}}"#));
+    let except = |arn: &str| {
+        let all = r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#;
+        answer(&format!(r#"{all},{{"Effect":"Deny","Action":"*","NotResource":"{arn}"}}"#))
+    };
+    for other in [
+        "arn:aws:ecr:*/team-a/*",
+        "arn:aws:ecr:*repository/team-a/*",
+        "arn:aws/team-a:ecr",
+        "arn:*/team-a/*:ecr:*",
+        "arn:aws:ecr:*team-b/*",
+    ] {
+        assert_eq!(allow(other), "no either", "{other}");
+        assert_eq!(except(other), "denied", "{other}");
+    }
+    for this in ["arn:aws:ecr:*", "arn:aws:ecr:*:*:*", "arn:aws-cn:ecr:cn-*:*:repository/team-b/*", "arn:aws:ecr"] {
+        assert_eq!(allow(this), "allowed", "{this}");
+        assert_eq!(except(this), "allowed", "{this}");
+    }
+}
+
 #[test]
 fn a_missing_version_is_that_of_2008() {
     let text = |version| {
