@@ -62,7 +62,7 @@ async fn t30_names_that_were_led_here_are_refused() {
     }
 }
 
-/// Nor does a page start jobs, or find out by them.
+/// Nor does a page start jobs, or find out by what the operators' listener tells.
 #[tokio::test]
 async fn t30_pages_start_no_jobs() {
     let upstream = FakeUpstream::start().await;
@@ -77,7 +77,14 @@ async fn t30_pages_start_no_jobs() {
         let headers: Vec<_> = origin.map(|origin| ("Origin", origin)).into_iter().collect();
         client.send("POST", "/jobs/gc", &headers, b"").await.assert_status(403);
     }
-    admin.request("GET", "/metrics", &[("Origin", "http://grafana.example")]).await.assert_status(200);
+    // Nor does it read: who pulls what stands there.
+    for path in ["/metrics", "/jobs", "/jobs/gc", "/usage?by=principal"] {
+        admin.request("GET", path, &[("Origin", "http://evil.example")]).await.assert_status(403);
+        admin.as_host("evil.example:5001").request("GET", path, &[]).await.assert_status(403);
+    }
+    for path in ["/livez", "/readyz", "/startupz"] {
+        admin.as_host("node.example:5001").request("GET", path, &[]).await.assert_status(200);
+    }
     let own = format!("http://{}", admin.host());
     let started = admin.send("POST", "/jobs/gc", &[("Origin", &own)], b"").await.status;
     assert!(matches!(started, 200 | 202 | 409), "{started}");
