@@ -46,10 +46,6 @@ impl Authorizer {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    pub(super) fn settings(&self) -> &AuthSettings {
-        &self.inner.settings
-    }
-
     /// The name that policies compare.
     pub fn arn(&self, on: On<'_>) -> String {
         match on {

@@ -44,7 +44,7 @@ impl Authorizer {
         let library = &self.inner.library;
         let rights = library.rights(known).await?;
         let account = resource.split(':').nth(4).and_then(|account| account.parse().ok());
-        let account = account.unwrap_or(if resource == "*" { self.settings().account } else { known.row().account });
+        let account = account.unwrap_or(known.row().account);
         let is_own = account == known.row().account;
         let repository = repository(resource).filter(|_| is_own);
         let facts = match &repository {
