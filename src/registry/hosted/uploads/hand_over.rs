@@ -120,7 +120,11 @@ impl Hosted {
             .uploads
             .replace(&upload.id, session.clone(), |earlier| earlier.take(upload).map(|mut it| drop(it.take())))?;
         match self.fetch_pieces(upload).await {
-            Ok(open) => *place = Some(open.park()),
+            Ok(open) => {
+                // Others may have added to it since the row was read.
+                session.has_come(open.writer.staged.len());
+                *place = Some(open.park());
+            }
             Err(error) => {
                 self.inner.uploads.remove(&upload.id);
                 return Err(error);

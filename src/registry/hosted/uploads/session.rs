@@ -96,6 +96,11 @@ impl Session {
         self.bytes.load(Ordering::Acquire)
     }
 
+    /// What is here of it, once that is known better than when it was begun.
+    pub(super) fn has_come(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Release);
+    }
+
     /// The right to write: one request at a time.
     pub(super) fn take(&self, upload: &Upload) -> Result<MutexGuard<'_, Option<Parked>>, Error> {
         let busy = |_| Error::UploadBusy { repository: upload.repository.name.clone(), id: upload.id.clone() };
