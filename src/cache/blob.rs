@@ -17,6 +17,7 @@ use crate::storage::Bucket;
 use crate::telemetry::CacheOutcome;
 
 /// A blob of which at least the headers can be answered.
+#[derive(Clone)]
 pub struct Blob {
     digest: Digest,
     outcome: CacheOutcome,
@@ -24,6 +25,7 @@ pub struct Blob {
     held: Held,
 }
 
+#[derive(Clone)]
 pub(super) enum Held {
     Memory(Bytes),
     /// `pin` keeps it from eviction, where there is any.
@@ -38,11 +40,17 @@ pub(super) enum Held {
         source: Origin,
     },
     /// In the bucket, and nothing of it was asked for yet.
-    Away {
-        cache: BlobCache,
-        bucket: Arc<Bucket>,
-        size: u64,
-    },
+    Away(Away),
+}
+
+/// A pushed blob that is in the bucket only.
+#[derive(Clone)]
+pub(super) struct Away {
+    pub(super) cache: BlobCache,
+    pub(super) bucket: Arc<Bucket>,
+    pub(super) size: u64,
+    /// Told when the bucket turns out not to have it.
+    pub(super) lost: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// Bytes for one answer, or one part of it.
@@ -74,7 +82,7 @@ impl Blob {
     pub fn size(&self) -> Option<u64> {
         match &self.held {
             Held::Memory(bytes) => Some(bytes.len() as u64),
-            Held::File { size, .. } | Held::Away { size, .. } => Some(*size),
+            Held::File { size, .. } | Held::Away(Away { size, .. }) => Some(*size),
             Held::Filling { fill, .. } => match fill.progress() {
                 Progress::Verified(size) => Some(size),
                 _ => fill.total(),
@@ -82,10 +90,19 @@ impl Blob {
         }
     }
 
+    /// Returns when the size is known or never will be, for a client that cannot tell a cut from an end. Of a blob that is coming it is known
+    /// when all of it has come and was verified.
+    pub async fn measure(&self) -> Result<Option<u64>, Error> {
+        if let (None, Held::Filling { fill, .. }) = (self.size(), &self.held) {
+            fill.ended().await?;
+        }
+        Ok(self.size())
+    }
+
     /// Everything.
     pub async fn whole(self) -> Result<Content, Error> {
         let held = match self.held {
-            Held::Away { cache, bucket, size } => cache.fetch_pushed(bucket, self.digest, size).await?.held,
+            Held::Away(away) => away.cache.clone().fetch_pushed(away, self.digest).await?.held,
             held => held,
         };
         Ok(match held {
@@ -97,13 +114,17 @@ impl Blob {
                 (None, _) => return Err(Error::Stopped { digest: fill.digest }),
             },
             // What was fetched is here.
-            Held::Away { .. } => return Err(Error::Stopped { digest: self.digest }),
+            Held::Away(_) => return Err(Error::Stopped { digest: self.digest }),
         })
     }
 
     /// One range, which lies within the size. Of a blob that is still coming, a range that is near waits for its bytes, and
-    /// one that is far is fetched from upstream directly. Of a blob in the bucket no more than the range is fetched.
+    /// one that is far is fetched from upstream directly. Of a blob in the bucket no more than the range is fetched. A range that is all of
+    /// the blob is the whole, which is verified before its end is given.
     pub async fn range(&self, range: ByteRange) -> Result<Content, Error> {
+        if range.start == 0 && self.size() == Some(range.end) {
+            return self.clone().whole().await;
+        }
         match &self.held {
             Held::Memory(bytes) => {
                 let within = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
@@ -126,7 +147,7 @@ impl Blob {
                     _ => Ok(Content::Stream(pass_through::range(source.clone(), range).await?)),
                 }
             }
-            Held::Away { cache, bucket, size } => {
+            Held::Away(Away { cache, bucket, size, .. }) => {
                 let stream = cache.chunks().range(bucket, self.digest, *size, range).await?;
                 Ok(Content::Stream(stream))
             }

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::blob::{Blob, Held};
+use super::blob::{Away, Blob, Held};
 use super::chunks::Chunks;
 use super::disk::Disk;
 use super::error::Error;
 use super::fill::Fill;
-use super::filler::Filler;
+use super::filler::{Filler, Found};
 use super::flights::{Boarding, Flights, Landing};
 use super::memory::Memory;
 use super::origin::Origin;
@@ -136,19 +136,31 @@ impl BlobCache {
     }
 
     /// A blob of so many bytes that is kept, or coming, or can be had from the bucket: nothing is fetched before it is known what
-    /// of it is asked for.
-    pub async fn reach(&self, bucket: Arc<Bucket>, digest: &Digest, size: u64) -> Result<Blob, Error> {
+    /// of it is asked for. `lost` is called when it turns out that the bucket has something else, or nothing.
+    pub async fn reach(
+        &self,
+        bucket: Arc<Bucket>,
+        digest: &Digest,
+        size: u64,
+        lost: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Blob, Error> {
         let source = Origin::Bucket(bucket.clone(), *digest);
         if let Some(blob) = self.present(&source, Claim::PUSHED, Some(size)).await? {
             return Ok(blob);
         }
-        let held = Held::Away { cache: self.clone(), bucket, size };
+        let held = Held::Away(Away { cache: self.clone(), bucket, size, lost: Arc::new(lost) });
         Ok(self.blob(digest, CacheOutcome::Miss, held))
     }
 
     /// A blob that was pushed, whole, from the bucket.
-    pub(super) async fn fetch_pushed(&self, bucket: Arc<Bucket>, digest: Digest, size: u64) -> Result<Blob, Error> {
-        let fetched = self.fetch(Origin::Bucket(bucket, digest), || Claim::PUSHED, Some(size), || async {}).await?;
+    pub(super) async fn fetch_pushed(&self, away: Away, digest: Digest) -> Result<Blob, Error> {
+        let Away { bucket, size, lost, .. } = away;
+        let report = move |found| async move {
+            if found == Found::Lost {
+                lost();
+            }
+        };
+        let fetched = self.fetch(Origin::Bucket(bucket, digest), || Claim::PUSHED, Some(size), report).await?;
         fetched.ok_or(Error::Stopped { digest })
     }
 
@@ -165,14 +177,14 @@ impl BlobCache {
     /// runs. Returns when the size is known or upstream has begun to answer.
     ///
     /// `claim` is asked whenever it matters: it may have become stronger since. `None` where nothing is confirmed and others'
-    /// bytes are there: the origin must be asked whether this repository has the blob. `sent` is called when the bytes that this
-    /// source has sent were verified.
+    /// bytes are there: the origin must be asked whether this repository has the blob. `report` is called with what a fetch has found
+    /// out about the origin, if it is this one that is begun.
     pub async fn fetch<F>(
         &self,
         source: Origin,
         claim: impl Fn() -> Claim,
         told: Option<u64>,
-        sent: impl FnOnce() -> F + Send + 'static,
+        report: impl FnOnce(Found) -> F + Send + 'static,
     ) -> Result<Option<Blob>, Error>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -197,7 +209,7 @@ impl BlobCache {
                 Boarding::Started(fill, landing) => {
                     // Counted before the task begins, so that it is not taken for forgotten.
                     let waiting = fill.wait();
-                    self.spawn(fill.clone(), landing, claim(), told, sent);
+                    self.spawn(fill.clone(), landing, claim(), told, report);
                     let joined = self.join(fill, &source, CacheOutcome::Miss).await;
                     drop(waiting);
                     return joined.map(Some);
@@ -374,7 +386,7 @@ impl BlobCache {
         landing: Landing<FlightKey, Fill>,
         claim: Claim,
         told: Option<u64>,
-        sent: impl FnOnce() -> F + Send + 'static,
+        report: impl FnOnce(Found) -> F + Send + 'static,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -387,7 +399,7 @@ impl BlobCache {
             attempts: self.inner.fill_attempts,
             stop: self.inner.stop.clone(),
         };
-        self.inner.fillers.spawn(filler.run(told, landing, sent));
+        self.inner.fillers.spawn(filler.run(told, landing, report));
     }
 
     async fn join(&self, fill: Arc<Fill>, source: &Origin, outcome: CacheOutcome) -> Result<Blob, Error> {

@@ -345,14 +345,15 @@ impl Reservation {
         on_disk(bytes) <= self.bytes
     }
 
-    /// Makes room until the promise is at least `bytes` in all. False, and nothing goes, when what is left is being read or the
-    /// limit is too small. Blocks on IO.
+    /// Makes room until the promise is at least `bytes` in all. False, and nothing goes, when what is left is being read, or the limit or
+    /// what one blob may take is too small. Blocks on IO.
     pub(super) fn grow_to(&mut self, bytes: u64) -> bool {
         let more = on_disk(bytes).saturating_sub(self.bytes);
         if more == 0 {
             return true;
         }
-        let fits = self.disk.clear(|room| room.reserve(more));
+        let promised = self.bytes;
+        let fits = self.disk.clear(|room| room.reserve(more, promised));
         if fits {
             self.bytes += more;
         }

@@ -109,6 +109,19 @@ impl Fill {
         }
     }
 
+    /// Waits until no more comes here: it is verified, or readers go on by themselves.
+    pub(super) async fn ended(&self) -> Result<(), Error> {
+        let mut progress = self.progress.subscribe();
+        let is_under_way = |progress: &Progress| matches!(progress, Progress::Opening | Progress::Arriving(_));
+        let seen = progress.wait_for(|progress| !is_under_way(progress)).await;
+        match seen.as_deref() {
+            Ok(Progress::Failed(error)) => Err(error.clone()),
+            Ok(_) => Ok(()),
+            // The sender lives in `self`.
+            Err(_) => Err(Error::Stopped { digest: self.digest }),
+        }
+    }
+
     pub(super) fn subscribe(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
     }

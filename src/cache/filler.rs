@@ -59,6 +59,15 @@ enum End {
     Detached,
 }
 
+/// What a fill has found out about its origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The origin has sent the blob.
+    Sent,
+    /// The origin has something else by that digest, or, for a bucket that should have it, nothing.
+    Lost,
+}
+
 /// A fill that has a file and room for it.
 struct Begun {
     output: Output,
@@ -117,12 +126,12 @@ impl Output {
 
 impl Filler {
     /// `told` is the blob's size in bytes, if somebody told it: no more than a hint. The fill lands before its failure is told,
-    /// so that whoever hears of it and asks again starts another.
+    /// so that whoever hears of it and asks again starts another. `report` is called before that, so that whoever asks next knows.
     pub(super) async fn run<F: Future<Output = ()>>(
         mut self,
         told: Option<u64>,
         landing: Landing<FlightKey, Fill>,
-        sent: impl FnOnce() -> F,
+        report: impl FnOnce(Found) -> F,
     ) {
         let fill = self.fill.clone();
         let _unfinished = Unfinished(&fill);
@@ -133,9 +142,13 @@ impl Filler {
             Ok(()) => self.fetch(told).await,
             Err(error) => Err(error),
         };
-        if matches!(fill.progress(), Progress::Verified(_)) {
-            // Before the landing, so that whoever asks next knows.
-            sent().await;
+        let found = match &result {
+            Err(Error::Corrupt { .. } | Error::Lost { .. }) => Some(Found::Lost),
+            _ if matches!(fill.progress(), Progress::Verified(_)) => Some(Found::Sent),
+            _ => None,
+        };
+        if let Some(found) = found {
+            report(found).await;
         }
         self.metrics.cache_fills_in_flight.dec();
         let label = match &result {

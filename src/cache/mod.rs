@@ -27,6 +27,7 @@ mod supply;
 pub use blob::{Blob, Content};
 pub use blob_cache::{BlobCache, Claim};
 pub use error::Error;
+pub use filler::Found;
 pub(crate) use flights::{Boarding, Flights};
 pub use origin::Origin;
 pub use pass_through::ByteStream;

@@ -103,9 +103,10 @@ impl Room {
         bytes <= self.max_object && self.could_fit(bytes.saturating_sub(promised))
     }
 
-    /// Promises `bytes` more, and says what must go for them; `None`, and nothing goes, when they cannot fit.
-    pub(super) fn reserve(&mut self, bytes: u64) -> Option<Going> {
-        if !self.could_fit(bytes) {
+    /// Promises `bytes` more to a blob that has `promised`, and says what must go for them; `None`, and nothing goes, when they cannot fit
+    /// or the blob would become larger than one may be. Of one whose size nobody told this is known only as it comes.
+    pub(super) fn reserve(&mut self, bytes: u64, promised: u64) -> Option<Going> {
+        if promised.saturating_add(bytes) > self.max_object || !self.could_fit(bytes) {
             return None;
         }
         self.reserved += bytes;

@@ -172,7 +172,7 @@ impl Service {
         let work = async move { registry.answer(permit, made, body, redirect).await };
         let answer = self.gate.changes().carry_out(entry, work, oci::fault).await?;
         note(record, &answer);
-        let conditions = Conditions::read(&visit.parts.headers);
+        let conditions = Conditions::read(&visit.parts.headers, visit.parts.version);
         let regions = visit.parts.extensions.get::<FileRegions>();
         oci::respond(answer, &conditions, regions, &visit.parts.uri).await
     }

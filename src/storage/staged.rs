@@ -24,6 +24,8 @@ pub struct Staged {
     path: PathBuf,
     blobs: Arc<Published>,
     len: u64,
+    /// Bytes that are allocated, at least. What lies beyond the length is given back when the file stays.
+    allocated: u64,
     remove_on_drop: bool,
 }
 
@@ -32,7 +34,7 @@ impl Staged {
     pub(super) fn create(path: PathBuf, blobs: Arc<Published>) -> Result<Self, Error> {
         let file =
             File::options().read(true).write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
-        Ok(Self { file: Arc::new(file), path, blobs, len: 0, remove_on_drop: true })
+        Ok(Self { file: Arc::new(file), path, blobs, len: 0, allocated: 0, remove_on_drop: true })
     }
 
     /// Opens a file with whatever it already holds, or makes it. The caller is its only writer.
@@ -45,7 +47,7 @@ impl Staged {
             .open(&path)
             .map_err(Error::io("create", &path))?;
         let len = file.metadata().map_err(Error::io("read", &path))?.len();
-        Ok(Self { file: Arc::new(file), path, blobs, len, remove_on_drop: true })
+        Ok(Self { file: Arc::new(file), path, blobs, len, allocated: len, remove_on_drop: true })
     }
 
     /// Dropped, the file stays: it is resumed by its name, or removed by it.
@@ -77,10 +79,14 @@ impl Staged {
 
     /// Allocates space for `size` bytes in all without changing the length, so that a full disk is met before the first
     /// byte and the length still says how much has arrived. File systems that cannot allocate are let be.
-    pub fn reserve(&self, size: u64) -> Result<(), Error> {
+    pub fn reserve(&mut self, size: u64) -> Result<(), Error> {
         let Some(missing) = size.checked_sub(self.len).filter(|missing| *missing > 0) else { return Ok(()) };
         match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, self.len, missing) {
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+            Ok(()) => {
+                self.allocated = self.allocated.max(size);
+                Ok(())
+            }
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
             Err(error) => Err(Error::io("reserve space for", &self.path)(error.into())),
         }
     }
@@ -127,10 +133,18 @@ impl Staged {
         self.file.sync_data().map_err(Error::io("sync", &self.path))
     }
 
-    /// Leaves the file in the staging folder, to be resumed, and gives back the room that was allocated beyond its end.
-    /// Returns its name there.
+    /// Gives back the room that is allocated beyond the end: it is accounted to nobody once the file is.
+    fn trim(&mut self) -> Result<(), Error> {
+        if self.allocated > self.len {
+            self.file.set_len(self.len).map_err(Error::io("trim", &self.path))?;
+            self.allocated = self.len;
+        }
+        Ok(())
+    }
+
+    /// Leaves the file in the staging folder, to be resumed, and returns its name there.
     pub fn keep(mut self) -> Result<String, Error> {
-        self.file.set_len(self.len).map_err(Error::io("trim", &self.path))?;
+        self.trim()?;
         self.remove_on_drop = false;
         Ok(self.path.file_name().unwrap_or_default().to_string_lossy().into_owned())
     }
@@ -151,6 +165,7 @@ impl Staged {
     /// Makes the file visible under its digest, in the place of one that is there, and returns the folder, which is durable
     /// once [`sync_folder`] has been called on it. The caller has verified and synced the file.
     pub fn place(mut self, digest: &Digest) -> Result<PathBuf, Error> {
+        self.trim()?;
         let shard = self.blobs.shard(digest)?;
         let published = self.blobs.path(digest);
         fs::rename(&self.path, &published).map_err(Error::io("publish", &published))?;
@@ -225,6 +240,21 @@ mod tests {
         let old = again.file().clone();
         again.restart().unwrap();
         assert_eq!((again.len(), old.metadata().unwrap().len()), (0, 3));
+    }
+
+    /// What a fill of unknown length had allocated ahead used to stay with the published file, and nobody counted it.
+    #[test]
+    fn a_published_file_has_no_room_beyond_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let digest = Digest::of(b"hello");
+        let mut staged = storage.stage(&digest, OriginId::of("an origin")).unwrap();
+        staged.reserve(32 << 20).unwrap();
+        staged.write(b"hello").unwrap();
+        staged.publish(&digest).unwrap();
+        let (file, size) = storage.open_blob(&digest).unwrap().unwrap();
+        let allocated = std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512;
+        assert!(size == 5 && allocated <= 4096, "{allocated} bytes are allocated");
     }
 
     /// Two writers of one digest used to share a file, and one wrote into what the other had published.

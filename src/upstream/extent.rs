@@ -5,6 +5,9 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use super::request::Reply;
 use crate::oci::ByteRange;
 
+/// The largest length that counts with a sign can hold.
+const MAX_BYTES: u64 = i64::MAX as u64;
+
 /// Bytes `start..end` of a blob, or to its end, that should be `total` bytes long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
@@ -50,7 +53,7 @@ impl Head {
         Self {
             status: reply.response.status().as_u16(),
             content_range: reply.header(CONTENT_RANGE.as_str()).map(str::to_owned),
-            content_length: reply.header(CONTENT_LENGTH.as_str()).and_then(|text| text.trim().parse().ok()),
+            content_length: reply.header(CONTENT_LENGTH.as_str()).and_then(length),
         }
     }
 
@@ -69,7 +72,9 @@ impl Head {
     /// The blob's size, if the answer tells it.
     pub(super) fn total(&self) -> Option<u64> {
         match self.status {
-            206 => ByteRange::parse_content_range(self.content_range.as_deref()?)?.1,
+            206 => {
+                ByteRange::parse_content_range(self.content_range.as_deref()?)?.1.filter(|bytes| *bytes <= MAX_BYTES)
+            }
             416 => self.unsatisfied_total(),
             _ => self.content_length,
         }
@@ -78,8 +83,14 @@ impl Head {
     /// `Content-Range: bytes */100`
     fn unsatisfied_total(&self) -> Option<u64> {
         let rest = self.content_range.as_deref()?.trim().strip_prefix("bytes")?.trim_start();
-        rest.strip_prefix("*/")?.trim().parse().ok()
+        length(rest.strip_prefix("*/")?)
     }
+}
+
+/// A length that a file can have. Clients of ours that count with a sign take a longer one for none, and the end of the connection for
+/// that of the blob.
+fn length(text: &str) -> Option<u64> {
+    text.trim().parse().ok().filter(|bytes| *bytes <= MAX_BYTES)
 }
 
 impl Wanted {

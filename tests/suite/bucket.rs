@@ -173,6 +173,58 @@ async fn a_bucket_that_is_away() {
     push_blob(&proxy, REPO, b"new").await.assert_status(201);
 }
 
+/// Puts an object into the bucket behind the registry's back.
+async fn overwrite(proxy: &Proxy, object: &str, bytes: &[u8]) {
+    let file = proxy.data_path().join("wrong");
+    std::fs::write(&file, bytes).unwrap();
+    in_store(&["-T", file.to_str().unwrap(), object]).await;
+}
+
+async fn in_store(arguments: &[&str]) {
+    let signed = ["-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "test:secret"];
+    let done = tokio::process::Command::new("curl").args(signed).args(arguments).status().await;
+    assert!(done.unwrap().success(), "{arguments:?}");
+}
+
+/// What the bucket has lost is not said to be there, so that clients push it again.
+#[tokio::test]
+async fn d11_what_the_bucket_has_lost_can_be_pushed_again() {
+    let Some(endpoint) = server("TEST_S3_URL") else { return };
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    let prefix = prefix();
+    in_bucket(&mut setup, &endpoint, &prefix);
+    let proxy = setup.start().await;
+    for (seed, damage) in [(1, "changed"), (2, "cut"), (3, "gone")] {
+        let bytes = noise(seed, 2_000_000);
+        let digest = sha256(&bytes);
+        push_blob(&proxy, REPO, &bytes).await.assert_status(201);
+        proxy.kept(&digest).await;
+        // The copy here goes, as it does when there is no more room for it.
+        std::fs::remove_file(proxy.blob_path(&digest)).unwrap();
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let object = format!("{endpoint}/entrepot/{prefix}/blobs/sha256/{}/{hex}", &hex[..2]);
+        let mut wrong = bytes.to_vec();
+        match damage {
+            "changed" => {
+                wrong[700_000] ^= 1;
+                overwrite(&proxy, &object, &wrong).await;
+            }
+            "cut" => {
+                wrong.truncate(1_000_000);
+                overwrite(&proxy, &object, &wrong).await;
+            }
+            _ => in_store(&["-X", "DELETE", &object]).await,
+        }
+        let to = path(REPO, &format!("blobs/{digest}"));
+        assert!(!proxy.get(&to).await.complete || proxy.get(&to).await.status != 200, "{damage}");
+        let lost = async || proxy.head(&to).await.status == 404;
+        until_async("it is not said to be there", lost).await;
+        push_blob(&proxy, REPO, &bytes).await.assert_status(201);
+        proxy.get(&to).await.assert_body(&bytes);
+    }
+}
+
 /// C78: what one replica pushes the other serves, and neither takes away what the other needs.
 #[tokio::test]
 async fn c78_two_replicas_are_one_registry() {
@@ -353,14 +405,7 @@ async fn what_was_pulled_stays_within_its_limit() {
     let object = format!("{endpoint}/entrepot/{prefix}/blobs/sha256/{}/{hex}", &hex[..2]);
     let mut wrong = images[2].layer().bytes.to_vec();
     wrong[700_000] ^= 1;
-    let file = proxy.data_path().join("wrong");
-    std::fs::write(&file, wrong).unwrap();
-    let put = tokio::process::Command::new("curl")
-        .args(["-sf", "-T"])
-        .arg(&file)
-        .args(["--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "test:secret", &object])
-        .status();
-    assert!(put.await.unwrap().success());
+    overwrite(&proxy, &object, &wrong).await;
     proxy.start().await;
     let path = crate::proxy::blob("team/app", &images[2].layer().digest);
     assert!(!proxy.get(&path).await.complete, "wrong bytes are never a whole answer");

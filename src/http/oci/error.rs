@@ -242,6 +242,13 @@ impl Failure {
         Self { retry_after: Some(RETRY_AFTER), ..failure }
     }
 
+    /// What is asked for in HTTP/1.0 cannot be told from a part of it.
+    pub fn length_unknown() -> Self {
+        let message = "upstream does not tell how long this blob is, and with HTTP/1.0 its end could not be told from a cut: ask with \
+                       HTTP/1.1 (for nginx before 1.29.7, `proxy_http_version 1.1`)";
+        Self::new(StatusCode::HTTP_VERSION_NOT_SUPPORTED, ErrorCode::Unsupported, message.to_owned())
+    }
+
     pub fn new(status: StatusCode, code: ErrorCode, message: String) -> Self {
         Self {
             status,

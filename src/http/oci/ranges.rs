@@ -1,7 +1,7 @@
 //! Which part of a representation a request wants (RFC 9110 sections 13 and 14).
 
-use http::HeaderMap;
 use http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::{HeaderMap, Version};
 
 use crate::oci::{ByteRange, Digest, RangeRequest};
 
@@ -14,10 +14,12 @@ pub struct Conditions {
     if_none_match: Vec<String>,
     if_range: Option<String>,
     range: Option<String>,
+    /// The client takes the end of the connection for the end of a body whose length it was not told (RFC 9112 section 6.3).
+    needs_length: bool,
 }
 
 impl Conditions {
-    pub fn read(headers: &HeaderMap) -> Self {
+    pub fn read(headers: &HeaderMap, version: Version) -> Self {
         let text =
             |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).map(str::to_owned);
         let if_none_match = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
@@ -25,7 +27,12 @@ impl Conditions {
             if_none_match: if_none_match.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect(),
             if_range: text(IF_RANGE),
             range: text(RANGE),
+            needs_length: version < Version::HTTP_11,
         }
+    }
+
+    pub fn needs_length(&self) -> bool {
+        self.needs_length
     }
 
     /// The client has it already: 304.
@@ -117,7 +124,7 @@ mod tests {
         for (name, value) in headers {
             map.append(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
-        Conditions::read(&map)
+        Conditions::read(&map, Version::HTTP_11)
     }
 
     /// C29: conditional requests by the digest as entity tag.

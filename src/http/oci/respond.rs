@@ -205,7 +205,13 @@ async fn blob(
     if conditions.not_modified(&digest) {
         return Ok(built(builder.status(StatusCode::NOT_MODIFIED).body(ResponseBody::empty())));
     }
-    let wanted = blob.size().map(|size| (size, conditions.wanted_parts(&digest, size)));
+    let size = if conditions.needs_length() {
+        let measured = blob.measure().await.map_err(|source| unreadable(digest, source))?;
+        Some(measured.ok_or_else(Failure::length_unknown)?)
+    } else {
+        blob.size()
+    };
+    let wanted = size.map(|size| (size, conditions.wanted_parts(&digest, size)));
     let response = match wanted {
         Some((size, RangeRequest::Unsatisfiable)) => unsatisfiable(builder, size),
         Some((size, RangeRequest::Ranges(ranges))) => match ranges.as_slice() {

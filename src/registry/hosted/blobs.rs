@@ -3,7 +3,7 @@
 use super::{Hosted, Repository};
 use crate::action::Want;
 use crate::cache::Blob;
-use crate::meta::{Unlinked, now_ms};
+use crate::meta::{Claim, Unlinked, now_ms};
 use crate::oci::Digest;
 use crate::registry::{Answer, Body, Error, Object};
 use crate::storage::Kept;
@@ -39,7 +39,8 @@ impl Hosted {
                 Ok(Answer::of(Body::Elsewhere { digest, size: link.size, url: signed? }))
             }
             Kept::Bucket(bucket) => {
-                let reached = self.inner.cache.reach(bucket, &digest, link.size).await;
+                let lost = self.when_lost(digest, link.claim);
+                let reached = self.inner.cache.reach(bucket, &digest, link.size, lost).await;
                 let blob = reached.map_err(|error| Error::from_cache(object(), error))?;
                 let outcome = Some(blob.outcome());
                 Ok(Answer { outcome, ..Answer::of(Body::Blob(blob)) })
@@ -57,6 +58,20 @@ impl Hosted {
             Unlinked::Gone => Ok(Answer::of(Body::Deleted)),
             Unlinked::NotThere => Err(Error::Unknown(object())),
             Unlinked::InUse => Err(Error::InUse(object())),
+        }
+    }
+
+    /// What notes that the bucket does not have the blob any more, so that clients push it again. What they see of it meanwhile has no end.
+    fn when_lost(&self, digest: Digest, claim: Claim) -> impl Fn() + Send + Sync + use<> {
+        let (meta, tasks) = (self.inner.meta.clone(), self.inner.tasks.clone());
+        move || {
+            let meta = meta.clone();
+            tasks.spawn(async move {
+                match meta.lose_blob(&digest, claim, now_ms()).await {
+                    Ok(()) => tracing::error!(%digest, "the bucket has lost a blob, or has another in its place: push it again"),
+                    Err(error) => tracing::error!(%error, %digest, "it was not noted that the bucket has lost a blob"),
+                }
+            });
         }
     }
 

@@ -3,7 +3,7 @@
 use super::PullThrough;
 use super::Repository;
 use crate::action::Want;
-use crate::cache::{self, Blob, Origin};
+use crate::cache::{self, Blob, Found, Origin};
 use crate::meta::LinkKind;
 use crate::oci::Digest;
 use crate::registry::{Answer, Body};
@@ -63,11 +63,15 @@ impl PullThrough {
         let digest = *source.digest();
         for _ in 0..2 {
             let claim = || kept.rights.remembered(repository, LinkKind::Blob, &digest);
-            let sent = {
+            let report = {
                 let (kept, repository) = (kept.clone(), repository.clone());
-                move || async move { kept.rights.note_sent(&repository, LinkKind::Blob, digest).await }
+                move |found| async move {
+                    if found == Found::Sent {
+                        kept.rights.note_sent(&repository, LinkKind::Blob, digest).await;
+                    }
+                }
             };
-            match kept.cache.fetch(source.clone(), claim, told, sent).await {
+            match kept.cache.fetch(source.clone(), claim, told, report).await {
                 Ok(Some(blob)) => {
                     kept.rights.begin(repository, LinkKind::Blob, digest);
                     return Ok(blob);

@@ -9,6 +9,7 @@ mod crowds;
 mod frames;
 mod heads;
 mod http2;
+mod lengths;
 mod lines;
 mod logins;
 mod open;
