@@ -13,6 +13,8 @@ pub mod iam;
 
 pub mod action;
 
+pub mod turns;
+
 pub mod config;
 
 pub mod telemetry;

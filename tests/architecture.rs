@@ -16,11 +16,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of ARCHITECTURE.md: a room names only rooms above it.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 20] = [
     "oci",
     "ecr",
     "iam",
     "action",
+    "turns",
     "config",
     "telemetry",
     "storage",

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use super::blob_cache::BlobCache;
 use super::disk::{Opened, Pin};
 use super::error::Error;
-use super::fill::{Fill, Progress};
-use super::origin::Origin;
+use super::fill::{Progress, Reading};
 use super::pass_through::{self, ByteStream};
 use super::reader::BlobReader;
 use crate::oci::{ByteRange, Digest};
@@ -34,11 +33,7 @@ pub(super) enum Held {
         size: u64,
         pin: Option<Arc<Pin>>,
     },
-    /// `source` is the reader's own: the fill may have been begun for another repository.
-    Filling {
-        fill: Arc<Fill>,
-        source: Origin,
-    },
+    Filling(Reading),
     /// In the bucket, and nothing of it was asked for yet.
     Away(Away),
 }
@@ -83,7 +78,7 @@ impl Blob {
         match &self.held {
             Held::Memory(bytes) => Some(bytes.len() as u64),
             Held::File { size, .. } | Held::Away(Away { size, .. }) => Some(*size),
-            Held::Filling { fill, .. } => match fill.progress() {
+            Held::Filling(Reading { fill, .. }) => match fill.progress() {
                 Progress::Verified(size) => Some(size),
                 _ => fill.total(),
             },
@@ -93,7 +88,7 @@ impl Blob {
     /// Returns when the size is known or never will be, for a client that cannot tell a cut from an end. Of a blob that is coming it is known
     /// when all of it has come and was verified.
     pub async fn measure(&self) -> Result<Option<u64>, Error> {
-        if let (None, Held::Filling { fill, .. }) = (self.size(), &self.held) {
+        if let (None, Held::Filling(Reading { fill, .. })) = (self.size(), &self.held) {
             fill.ended().await?;
         }
         Ok(self.size())
@@ -108,10 +103,12 @@ impl Blob {
         Ok(match held {
             Held::Memory(bytes) => Content::Memory(bytes),
             Held::File { file, size, pin } => Content::File(BlobReader::whole(file, size, None, pin)),
-            Held::Filling { fill, source } => match (fill.file().cloned(), fill.progress()) {
-                (Some(file), _) => Content::File(BlobReader::growing(file, fill, source, None)),
-                (None, Progress::Detached(detached)) => Content::Stream(pass_through::whole(&fill, source, &detached)),
-                (None, _) => return Err(Error::Stopped { digest: fill.digest }),
+            Held::Filling(reading) => match (reading.fill.file().cloned(), reading.fill.progress()) {
+                (Some(file), _) => Content::File(BlobReader::growing(file, reading, None)),
+                (None, Progress::Detached(detached)) => {
+                    Content::Stream(pass_through::whole(&reading.fill, reading.source, &detached))
+                }
+                (None, _) => return Err(Error::Stopped { digest: self.digest }),
             },
             // What was fetched is here.
             Held::Away(_) => return Err(Error::Stopped { digest: self.digest }),
@@ -133,7 +130,8 @@ impl Blob {
             Held::File { file, size, pin } => {
                 Ok(Content::File(BlobReader::whole(file.clone(), *size, Some(range), pin.clone())))
             }
-            Held::Filling { fill, source } => {
+            Held::Filling(reading) => {
+                let fill = &reading.fill;
                 let arrived = match fill.progress() {
                     Progress::Arriving(arrived) => arrived,
                     Progress::Verified(size) => size,
@@ -142,9 +140,9 @@ impl Blob {
                 let near = range.start <= arrived.saturating_add(self.range_window);
                 match fill.file() {
                     Some(file) if near => {
-                        Ok(Content::File(BlobReader::growing(file.clone(), fill.clone(), source.clone(), Some(range))))
+                        Ok(Content::File(BlobReader::growing(file.clone(), reading.clone(), Some(range))))
                     }
-                    _ => Ok(Content::Stream(pass_through::range(source.clone(), range).await?)),
+                    _ => Ok(Content::Stream(pass_through::range(reading.source.clone(), range).await?)),
                 }
             }
             Held::Away(Away { cache, bucket, size, .. }) => {

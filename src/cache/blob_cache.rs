@@ -15,7 +15,7 @@ use super::blob::{Away, Blob, Held};
 use super::chunks::Chunks;
 use super::disk::Disk;
 use super::error::Error;
-use super::fill::Fill;
+use super::fill::{Fill, Waiting};
 use super::filler::{Filler, Found};
 use super::flights::{Boarding, Flights, Landing};
 use super::memory::Memory;
@@ -117,7 +117,7 @@ impl BlobCache {
             return Ok(None);
         }
         let is_same = fill.source.is_same(source);
-        match self.join(fill, source, CacheOutcome::Coalesced).await {
+        match self.join(fill.wait(), source, CacheOutcome::Coalesced).await {
             Err(Error::Abandoned { .. }) => Ok(None),
             // Another repository's answer: it is no answer to this one.
             Err(_) if !is_same => Ok(None),
@@ -202,21 +202,19 @@ impl BlobCache {
                 return Ok(Some(blob));
             }
             let still_needed = || !claim().sent || !self.inner.disk.contains(&digest);
-            let (fill, outcome) = match self.inner.flights.board(&key, still_needed, || Fill::new(source.clone())) {
+            let (fill, outcome) = match self.inner.flights.board(&key, still_needed, || self.fill(&source)) {
                 Boarding::Declined => continue,
                 Boarding::Joined(fill) if !now.confirmed && !fill.source.is_same(&source) => return Ok(None),
                 Boarding::Joined(fill) => (fill, CacheOutcome::Coalesced),
                 Boarding::Started(fill, landing) => {
                     // Counted before the task begins, so that it is not taken for forgotten.
                     let waiting = fill.wait();
-                    self.spawn(fill.clone(), landing, claim(), told, report);
-                    let joined = self.join(fill, &source, CacheOutcome::Miss).await;
-                    drop(waiting);
-                    return joined.map(Some);
+                    self.spawn(fill, landing, claim(), told, report);
+                    return self.join(waiting, &source, CacheOutcome::Miss).await.map(Some);
                 }
             };
             let is_same = fill.source.is_same(&source);
-            match self.join(fill, &source, outcome).await {
+            match self.join(fill.wait(), &source, outcome).await {
                 Err(Error::Abandoned { .. }) => {}
                 // Another repository's answer: it is no answer to this one.
                 Err(_) if !is_same => {}
@@ -402,13 +400,17 @@ impl BlobCache {
         self.inner.fillers.spawn(filler.run(told, landing, report));
     }
 
-    async fn join(&self, fill: Arc<Fill>, source: &Origin, outcome: CacheOutcome) -> Result<Blob, Error> {
-        let waiting = fill.wait();
+    fn fill(&self, source: &Origin) -> Fill {
+        Fill::new(source.clone(), self.inner.metrics.cache_requests_waiting.clone())
+    }
+
+    async fn join(&self, waiting: Waiting, source: &Origin, outcome: CacheOutcome) -> Result<Blob, Error> {
+        let fill = waiting.fill().clone();
+        let reading = fill.read(source.clone());
         fill.opened().await?;
         drop(waiting);
         let outcome = if fill.file().is_none() { CacheOutcome::PassThrough } else { outcome };
-        let source = source.clone();
-        Ok(self.blob(&fill.digest.clone(), outcome, Held::Filling { fill, source }))
+        Ok(self.blob(&fill.digest, outcome, Held::Filling(reading)))
     }
 
     /// A kept blob: a small one is read into memory, a large one is left to the kernel.

@@ -168,6 +168,11 @@ impl Disk {
         }
     }
 
+    /// Bytes on disk of what an earlier fill from there left.
+    pub(super) fn left_over_bytes(&self, digest: &Digest, origin: OriginId) -> Option<u64> {
+        self.room().left_over_bytes(digest, origin)
+    }
+
     /// A staging file of the origin's own, with what an earlier fill from there left in it, and the room that this takes.
     pub(super) fn stage(
         self: &Arc<Self>,

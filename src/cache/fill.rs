@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use prometheus::IntGauge;
 use tokio::sync::watch;
 
 use super::HELD_BACK_BYTES;
@@ -10,11 +11,14 @@ use super::disk::{Pin, Reservation};
 use super::error::Error;
 use super::origin::{Origin, Stream};
 use crate::oci::{Digest, Hasher};
+use crate::upstream::{Joined, Party};
 
 /// Shared by the task that fetches and everyone who reads.
 pub(super) struct Fill {
     pub(super) digest: Digest,
     pub(super) source: Origin,
+    /// All who read, on whose behalf upstream is asked. `None` where nobody waits for a turn.
+    pub(super) party: Option<Party>,
     /// Set once, before the progress leaves `Opening`, if there is a file.
     file: OnceLock<Arc<File>>,
     /// Bytes in all; set once with the first answer, if upstream tells.
@@ -22,18 +26,35 @@ pub(super) struct Fill {
     progress: watch::Sender<Progress>,
     /// Who waits for upstream's first answer.
     waiting: watch::Sender<usize>,
+    all_waiting: IntGauge,
     /// Keeps the published blob from eviction while anyone still reads it here.
     pin: OnceLock<Pin>,
     /// Room of a file that was not published, while anyone still reads it here.
     room: OnceLock<Reservation>,
 }
 
+/// A reader's view of the fill: upstream is asked on its behalf as well until the last clone is dropped.
+#[derive(Clone)]
+pub(super) struct Reading {
+    pub(super) fill: Arc<Fill>,
+    /// The reader's own: the fill may have been begun for another repository.
+    pub(super) source: Origin,
+    _joined: Option<Arc<Joined>>,
+}
+
 /// Counts an asker for as long as it waits, however that ends.
 pub(super) struct Waiting(Arc<Fill>);
+
+impl Waiting {
+    pub(super) fn fill(&self) -> &Arc<Fill> {
+        &self.0
+    }
+}
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.waiting.send_modify(|waiting| *waiting = waiting.saturating_sub(1));
+        self.0.all_waiting.dec();
     }
 }
 
@@ -72,22 +93,30 @@ impl Detached {
 }
 
 impl Fill {
-    pub(super) fn new(source: Origin) -> Self {
+    pub(super) fn new(source: Origin, all_waiting: IntGauge) -> Self {
         Self {
             digest: *source.digest(),
+            party: source.party(),
             source,
             file: OnceLock::new(),
             total: OnceLock::new(),
             progress: watch::Sender::new(Progress::Opening),
             waiting: watch::Sender::new(0),
+            all_waiting,
             pin: OnceLock::new(),
             room: OnceLock::new(),
         }
     }
 
+    pub(super) fn read(self: &Arc<Self>, source: Origin) -> Reading {
+        let joined = self.party.as_ref().zip(source.asker()).map(|(party, asker)| Arc::new(party.join(asker)));
+        Reading { fill: self.clone(), source, _joined: joined }
+    }
+
     /// Counts an asker.
     pub(super) fn wait(self: &Arc<Self>) -> Waiting {
         self.waiting.send_modify(|waiting| *waiting += 1);
+        self.all_waiting.inc();
         Waiting(self.clone())
     }
 

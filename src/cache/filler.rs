@@ -17,9 +17,11 @@ use super::fill::{Detached, Fill, Progress};
 use super::flights::Landing;
 use super::origin::Stream;
 use super::pass_through::{check, pause};
+use super::room::on_disk;
 use super::supply::Supply;
 use crate::storage::{self, OriginId, Sending, Writer, joined};
 use crate::telemetry::Metrics;
+use crate::upstream::Place;
 
 /// Bytes read ahead of what is being hashed.
 const MAX_BATCH_BYTES: usize = 1 << 20;
@@ -212,10 +214,17 @@ impl Filler {
     /// readers have been told to go on by themselves.
     async fn begin(&mut self, told: Option<u64>) -> Result<Option<Begun>, Error> {
         let digest = self.fill.digest;
+        // Whoever waits holds no file. What an earlier process had fetched all of needs no place.
+        let may_be_whole = told.is_some_and(|told| self.disk.left_over_bytes(&digest, self.origin) == Some(on_disk(told)));
+        let place = if may_be_whole { None } else { Some(self.place().await?) };
         let (disk, origin) = (self.disk.clone(), self.origin);
         let (staged, reservation) = match blocking(move || disk.stage(&digest, origin)).await {
             Ok(staged) => staged,
-            Err(error) => return self.detach("reserve", Some(&error), None).await.map(|()| None),
+            Err(error) => {
+                // It is opened in a place of readers.
+                drop(place);
+                return self.detach("reserve", Some(&error), None).await.map(|()| None);
+            }
         };
         let mut output = Output { writer: Writer::new(staged, digest.algorithm()), reservation };
         let resumed = output.len();
@@ -226,12 +235,12 @@ impl Filler {
                 return Ok(Some(self.arriving(output, resumed, None)));
             }
         }
-        let stream = match self.open_first(resumed).await {
+        let stream = match self.open_first(place, resumed).await {
             Ok(stream) => stream,
             Err(error) if resumed > 0 && error.is_misbehaviour() => {
                 // What is there may be longer than the blob, or of another one: begin again.
                 output = self.restart(output).await?;
-                self.open_first(0).await?
+                self.open_first(None, 0).await?
             }
             Err(error) => {
                 self.leave(output).await;
@@ -258,15 +267,22 @@ impl Filler {
         Ok(Some(self.arriving(output, resumed, Some(stream))))
     }
 
-    /// Puts the first question, unless nobody waits for its answer any more when its turn comes.
-    async fn open_first(&mut self, start: u64) -> Result<Stream, Error> {
-        let fill = self.fill.clone();
-        let place = tokio::select! {
+    /// Waits for the turn to put the first question, unless nobody waits for its answer any more.
+    async fn place(&self) -> Result<Option<Place>, Error> {
+        tokio::select! {
             biased;
-            place = self.supply.place() => place?,
-            () = fill.abandoned() => return Err(Error::Abandoned { digest: fill.digest }),
+            place = self.supply.place(&self.fill) => place,
+            () = self.fill.abandoned() => Err(Error::Abandoned { digest: self.fill.digest }),
+        }
+    }
+
+    /// Puts the first question, in the place that was waited for if there is one.
+    async fn open_first(&mut self, place: Option<Option<Place>>, start: u64) -> Result<Stream, Error> {
+        let place = match place {
+            Some(place) => place,
+            None => self.place().await?,
         };
-        self.supply.open_in(place, &fill.source, start).await
+        self.supply.open_in(place, &self.fill, start, None).await
     }
 
     /// From now on readers see what comes.
@@ -366,7 +382,7 @@ impl Filler {
         }
         let stream = match stream {
             Some(stream) if stream.start == 0 => stream,
-            _ => self.supply.open(&self.fill.source, 0, self.fill.total()).await?,
+            _ => self.supply.open(&self.fill, 0, self.fill.total()).await?,
         };
         self.fill.set_total(stream.total);
         let stream = match stream.at_readers_pace() {
@@ -390,7 +406,7 @@ impl Filler {
                 () = self.stop.cancelled() => return Err(Error::Stopped { digest: self.fill.digest }),
             }
             self.metrics.cache_fill_resumes.inc();
-            match self.supply.open(&self.fill.source, at, self.fill.total()).await {
+            match self.supply.open(&self.fill, at, self.fill.total()).await {
                 Ok(stream) => {
                     self.fill.set_total(stream.total);
                     return Ok(stream);

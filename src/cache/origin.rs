@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::error::Error;
 use crate::oci::{ByteRange, Digest};
 use crate::storage::{Bucket, ObjectStream, OriginId};
+use crate::turns::Asker;
 use crate::upstream;
 
 /// Cheap to clone.
@@ -72,21 +73,43 @@ impl Origin {
         }
     }
 
-    /// Waits for its turn to be asked. The bucket has none.
-    pub(super) async fn place(&self) -> Result<Option<upstream::Place>, Error> {
+    /// For a fill that others may join. The bucket makes nobody wait.
+    pub(super) fn party(&self) -> Option<upstream::Party> {
         match self {
-            Self::Upstream(source) => Ok(Some(source.place().await?)),
-            Self::Bucket(..) => Ok(None),
+            Self::Upstream(source) => Some(source.party()),
+            Self::Bucket(..) => None,
+        }
+    }
+
+    /// On whose behalf it is opened, where that matters.
+    pub(super) fn asker(&self) -> Option<Asker> {
+        match self {
+            Self::Upstream(source) => Some(source.asker()),
+            Self::Bucket(..) => None,
+        }
+    }
+
+    /// Waits for its turn to be asked, on behalf of those who have joined. The bucket has none.
+    pub(super) async fn place(&self, party: Option<&upstream::Party>) -> Result<Option<upstream::Place>, Error> {
+        match (self, party) {
+            (Self::Upstream(source), Some(party)) => Ok(Some(source.place(party).await?)),
+            (Self::Upstream(source), None) => Ok(Some(source.place(&source.party()).await?)),
+            (Self::Bucket(..), _) => Ok(None),
         }
     }
 
     /// As [`Self::open`], in a place that was waited for.
-    pub(super) async fn open_in(&self, place: Option<upstream::Place>, start: u64) -> Result<Stream, Error> {
+    pub(super) async fn open_in(
+        &self,
+        place: Option<upstream::Place>,
+        start: u64,
+        expected: Option<u64>,
+    ) -> Result<Stream, Error> {
         match (self, place) {
             (Self::Upstream(source), Some(place)) => {
-                Ok(Stream::of_upstream(*self.digest(), source.open_in_place(place, start, None).await?))
+                Ok(Stream::of_upstream(*self.digest(), source.open_in_place(place, start, expected).await?))
             }
-            _ => self.open(start, None).await,
+            _ => self.open(start, expected).await,
         }
     }
 

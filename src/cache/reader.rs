@@ -9,8 +9,7 @@ use tokio_util::sync::ReusableBoxFuture;
 
 use super::disk::Pin;
 use super::error::Error;
-use super::fill::{Fill, Progress};
-use super::origin::Origin;
+use super::fill::{Progress, Reading};
 use super::pass_through::{self, ByteStream};
 use crate::oci::ByteRange;
 
@@ -28,10 +27,8 @@ enum State {
         size: u64,
         _pin: Option<Arc<Pin>>,
     },
-    /// `source` is the reader's own, for what it reads past the fill.
     Growing {
-        fill: Arc<Fill>,
-        source: Origin,
+        reading: Reading,
         progress: watch::Receiver<Progress>,
         change: Option<Change>,
     },
@@ -56,10 +53,10 @@ impl BlobReader {
         Self { file, start, end: Some(end), state: State::Whole { size, _pin: pin } }
     }
 
-    pub(super) fn growing(file: Arc<File>, fill: Arc<Fill>, source: Origin, range: Option<ByteRange>) -> Self {
-        let (start, end) = range.map_or((0, fill.total()), |range| (range.start, Some(range.end)));
-        let progress = fill.subscribe();
-        Self { file, start, end, state: State::Growing { fill, source, progress, change: None } }
+    pub(super) fn growing(file: Arc<File>, reading: Reading, range: Option<ByteRange>) -> Self {
+        let (start, end) = range.map_or((0, reading.fill.total()), |range| (range.start, Some(range.end)));
+        let progress = reading.fill.subscribe();
+        Self { file, start, end, state: State::Growing { reading, progress, change: None } }
     }
 
     pub fn file(&self) -> &Arc<File> {
@@ -81,9 +78,9 @@ impl BlobReader {
     pub fn poll_visible(&mut self, context: &mut Context<'_>, beyond: u64) -> Poll<Result<Visible, Error>> {
         let end = self.end;
         let clamp = |offset: u64| end.map_or(offset, |end| offset.min(end));
-        let (fill, source, progress, change) = match &mut self.state {
+        let (Reading { fill, source, .. }, progress, change) = match &mut self.state {
             State::Whole { size, .. } => return Poll::Ready(Ok(Visible::Until(clamp(*size)))),
-            State::Growing { fill, source, progress, change } => (fill, source, progress, change),
+            State::Growing { reading, progress, change } => (reading, progress, change),
         };
         loop {
             if let Some(pending) = change {

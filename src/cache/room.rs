@@ -189,6 +189,11 @@ impl Room {
         Some(before)
     }
 
+    /// On disk.
+    pub(super) fn left_over_bytes(&self, digest: &Digest, origin: OriginId) -> Option<u64> {
+        self.left_overs.get(&(*digest, origin)).map(|left| left.bytes)
+    }
+
     /// Whoever gets it is its only writer.
     pub(super) fn take_left_over(&mut self, digest: &Digest, origin: OriginId) -> Option<LeftOver> {
         let left = self.left_overs.remove(&(*digest, origin))?;

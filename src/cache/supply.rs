@@ -1,6 +1,7 @@
 //! Where the bytes of a fill come from: an upstream, or the bucket that all replicas share, which is asked first.
 
 use super::error::Error;
+use super::fill::Fill;
 use super::origin::{Origin, Stream};
 use super::shared::{Lease, Shared, Turn};
 use crate::storage::{self, Sending};
@@ -47,30 +48,33 @@ impl Supply {
         }
     }
 
-    /// Waits for its turn to be asked.
-    pub(super) async fn place(&self) -> Result<Option<Place>, Error> {
-        self.origin.place().await
+    /// Waits for its turn to be asked, on behalf of all who read the fill.
+    pub(super) async fn place(&self, fill: &Fill) -> Result<Option<Place>, Error> {
+        self.origin.place(fill.party.as_ref()).await
     }
 
-    /// As [`Self::open`], in a place that was waited for.
-    pub(super) async fn open_in(&mut self, place: Option<Place>, source: &Origin, start: u64) -> Result<Stream, Error> {
-        if self.is_substitute() {
-            self.open(source, start, None).await
-        } else {
-            self.origin.open_in(place, start).await
-        }
-    }
-
-    /// From byte `start` on. A bucket that fails, where the upstream may do, is asked no more.
-    pub(super) async fn open(&mut self, source: &Origin, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
-        match self.origin.open(start, expected).await {
+    /// In a place that was waited for, from byte `start` on. A bucket that fails, where the upstream may do, is asked no more.
+    pub(super) async fn open_in(
+        &mut self,
+        place: Option<Place>,
+        fill: &Fill,
+        start: u64,
+        expected: Option<u64>,
+    ) -> Result<Stream, Error> {
+        match self.origin.open_in(place, start, expected).await {
             Err(error) if self.is_substitute() => {
-                tracing::warn!(%error, digest = %source.digest(), "the bucket fails; the blob is fetched from upstream");
-                self.origin = source.clone();
-                self.origin.open(start, expected).await
+                tracing::warn!(%error, digest = %fill.digest, "the bucket fails; the blob is fetched from upstream");
+                self.origin = fill.source.clone();
+                self.open(fill, start, expected).await
             }
             opened => opened,
         }
+    }
+
+    /// Waits for its turn and opens it.
+    pub(super) async fn open(&mut self, fill: &Fill, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
+        let place = self.place(fill).await?;
+        Box::pin(self.open_in(place, fill, start, expected)).await
     }
 
     /// Whether the bucket stands in for an upstream.

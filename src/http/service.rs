@@ -1,5 +1,6 @@
 //! The life of a request.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
@@ -24,6 +25,7 @@ use crate::auth::Identity;
 use crate::metering::Meter;
 use crate::registry::{Answer, Error, Incoming, Located, Made, Meant, Registry};
 use crate::telemetry::{Entry, Metrics};
+use crate::turns::Asker;
 
 /// Answers the four APIs. Cheap to clone.
 #[derive(Clone)]
@@ -52,12 +54,16 @@ impl Service {
         let metered = Metered::new(self.meter.clone());
         let mut record = Record::begin(&request, self.metrics.clone(), metered, self.access_log, Instant::now());
         let (parts, body) = request.into_parts();
+        let client = parts.extensions.get::<SocketAddr>().map(|peer| Asker::address(peer.ip()));
         let span = record.span();
         let answered = self.answer(&parts, body, &mut record).instrument(span).await;
         let mut response = answered.unwrap_or_else(|failure| {
             record.failed(failure.logged());
             oci::refuse(&failure, record.request_id())
         });
+        if let Some(client) = client {
+            response.body_mut().taken_by(client);
+        }
         if response.body().is_too_much() {
             self.metrics.http_ended.with_label_values(&["no_memory"]).inc();
             let failure = Failure::busy("clients that take nothing hold the memory for answers");

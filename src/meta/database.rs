@@ -12,11 +12,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transaction};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::changes::{Announcements, Change, Changes};
 use super::error::Error;
-use super::scope::{Scope, Turns};
+use super::scope::{Scope, Scopes};
+use crate::turns::{Asker, Turn, Turns};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -25,9 +25,11 @@ pub struct Meta {
     pub(super) pool: AnyPool,
     writes: AnyPool,
     pub(super) dialect: Dialect,
-    /// SQLite lets one write at a time; those who wait do so in order of arrival.
-    writers: Arc<Semaphore>,
-    turns: Arc<Turns>,
+    /// As many as may write at once: whoever waits does so without a connection, and askers take turns.
+    writers: Turns,
+    scopes: Arc<Scopes>,
+    /// On whose behalf this handle writes.
+    asker: Asker,
     announcements: Announcements,
 }
 
@@ -59,7 +61,7 @@ pub(super) struct Writing {
     announcements: Announcements,
     /// To be passed on when it is committed.
     announced: Vec<Change>,
-    _turns: Vec<OwnedSemaphorePermit>,
+    _turns: Vec<Turn>,
 }
 
 /// In order, and never changed once released.
@@ -132,12 +134,25 @@ impl Meta {
         }
         migrator(dialect).run(&writes).await.map_err(Error::Migrate)?;
         let reads = pool(connections.reads, dialect, true).connect_with(options).await.map_err(Error::Open)?;
-        Ok(Self::on(reads, writes, dialect))
+        Ok(Self::on(reads, (writes, writers), dialect))
     }
 
-    fn on(reads: AnyPool, writes: AnyPool, dialect: Dialect) -> Self {
-        let (writers, turns) = (Arc::new(Semaphore::new(1)), Arc::new(Turns::new()));
-        Self { pool: reads, writes, dialect, writers, turns, announcements: Announcements::new() }
+    fn on(reads: AnyPool, (writes, writers): (AnyPool, u32), dialect: Dialect) -> Self {
+        Self {
+            pool: reads,
+            writes,
+            dialect,
+            writers: Turns::new(usize::try_from(writers).unwrap_or(usize::MAX)),
+            scopes: Arc::new(Scopes::new()),
+            asker: Asker::work("the process"),
+            announcements: Announcements::new(),
+        }
+    }
+
+    /// The same database, written to in the turns of `asker`.
+    #[must_use]
+    pub fn on_behalf_of(&self, asker: Asker) -> Self {
+        Self { asker, ..self.clone() }
     }
 
     /// A server, without a schema.
@@ -145,7 +160,7 @@ impl Meta {
     pub(super) async fn connect_for_tests(url: &str) -> Self {
         sqlx::any::install_default_drivers();
         let pool = AnyPool::connect(url).await.expect("PostgreSQL can be reached");
-        Self::on(pool.clone(), pool, Dialect::Postgres)
+        Self::on(pool.clone(), (pool, 10), Dialect::Postgres)
     }
 
     #[cfg(test)]
@@ -184,10 +199,13 @@ impl Meta {
         keys.sort_unstable();
         keys.dedup();
         let turns = async {
-            match self.dialect {
-                Dialect::Sqlite => self.writers.clone().acquire_owned().await.into_iter().collect(),
-                Dialect::Postgres => self.turns.take(&keys).await,
-            }
+            let mut turns = match self.dialect {
+                // There is one writer.
+                Dialect::Sqlite => Vec::new(),
+                Dialect::Postgres => self.scopes.take(&keys, self.asker).await,
+            };
+            turns.push(self.writers.take(self.asker).await);
+            turns
         };
         let turns = tokio::time::timeout(PATIENCE, turns).await.map_err(|_| Error::Busy)?;
         let begin = match self.dialect {

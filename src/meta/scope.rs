@@ -5,14 +5,11 @@
 //! find a tag free, a limit not reached, a blob not referred to. Each transaction therefore says what it decides about, and has that
 //! for itself until its end, in this process and in every replica. [`super::database::Meta::write`] takes no transaction without it.
 
-use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use super::hosted::RepositoryId;
 use super::identities::PrincipalId;
 use super::registry::DocumentKind;
 use crate::oci::AccountId;
+use crate::turns::{Asker, Turn, Turns};
 
 /// What a transaction has for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +31,10 @@ pub(super) enum Scope<'a> {
 
 /// The turns of this process, so that whoever waits for a scope here waits without a connection. Scopes that fall together wait for
 /// each other, which is all that comes of it.
-pub(super) struct Turns(Box<[Arc<Semaphore>]>);
+pub(super) struct Scopes(Box<[Turns]>);
 
 /// Scopes that can be taken at once.
-const TURNS: usize = 256;
+const SCOPES: usize = 256;
 
 impl Scope<'_> {
     /// The same in every replica and version; `None` where there is nothing to be had.
@@ -58,20 +55,20 @@ impl Scope<'_> {
     }
 }
 
-impl Turns {
+impl Scopes {
     pub(super) fn new() -> Self {
-        Self((0..TURNS).map(|_| Arc::new(Semaphore::new(1))).collect())
+        Self((0..SCOPES).map(|_| Turns::new(1)).collect())
     }
 
     /// `keys` are in order and each is there once.
-    pub(super) async fn take(&self, keys: &[i64]) -> Vec<OwnedSemaphorePermit> {
-        let place = |key: &i64| usize::try_from(key.cast_unsigned() % TURNS as u64).unwrap_or_default();
+    pub(super) async fn take(&self, keys: &[i64], asker: Asker) -> Vec<Turn> {
+        let place = |key: &i64| usize::try_from(key.cast_unsigned() % SCOPES as u64).unwrap_or_default();
         let mut places: Vec<usize> = keys.iter().map(place).collect();
         places.sort_unstable();
         places.dedup();
         let mut turns = Vec::with_capacity(places.len());
-        for semaphore in places.into_iter().filter_map(|place| self.0.get(place)) {
-            turns.extend(semaphore.clone().acquire_owned().await.ok());
+        for scope in places.into_iter().filter_map(|place| self.0.get(place)) {
+            turns.push(scope.take(asker).await);
         }
         turns
     }
@@ -105,13 +102,13 @@ mod tests {
     #[tokio::test]
     async fn one_at_a_time_and_in_no_circle() {
         use futures_util::FutureExt;
-        let turns = Turns::new();
+        let (scopes, asker) = (Scopes::new(), Asker::work("test"));
         // The second and the third fall together.
-        let (one, two, three) = (1, 2, 2 + TURNS as i64);
-        let first = turns.take(&[one, three]).await;
-        assert!(turns.take(&[two]).now_or_never().is_none());
-        assert!(turns.take(&[3]).now_or_never().is_some());
+        let (one, two, three) = (1, 2, 2 + SCOPES as i64);
+        let first = scopes.take(&[one, three], asker).await;
+        assert!(scopes.take(&[two], asker).now_or_never().is_none());
+        assert!(scopes.take(&[3], asker).now_or_never().is_some());
         drop(first);
-        assert_eq!(turns.take(&[one, two, three]).await.len(), 2);
+        assert_eq!(scopes.take(&[one, two, three], asker).await.len(), 2);
     }
 }

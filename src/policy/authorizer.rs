@@ -19,6 +19,7 @@ use crate::ecr::repository_arn;
 use crate::iam::ManagedPolicy;
 use crate::meta::{self, Meta};
 use crate::oci::QualifiedName;
+use crate::turns::Asker;
 
 /// What mends a registry policy that locks everybody out.
 const REGISTRY_POLICY: [&str; 3] = ["ecr:GetRegistryPolicy", "ecr:PutRegistryPolicy", "ecr:DeleteRegistryPolicy"];
@@ -65,13 +66,14 @@ impl Authorizer {
         mut asked: A,
         circumstances: &Circumstances,
     ) -> Result<Permit<A>, Denied> {
+        let asker = asker(&identity, circumstances);
         if let Who::Open { push } = identity.who {
             if asked.is_write() && !push {
                 let needs = asked.needs();
                 let action = needs.first().map_or("writing", |need| need.action).to_owned();
                 return Err(Denied::Listener(action));
             }
-            return Ok(Permit { identity, asked, viewer: Viewer::of_all(), because: Arc::default() });
+            return Ok(Permit { identity, asked, viewer: Viewer::of_all(), because: Arc::default(), asker });
         }
         let mut because: Option<Arc<str>> = None;
         for need in asked.needs() {
@@ -92,7 +94,7 @@ impl Authorizer {
             asked.decline();
         }
         let viewer = Viewer::new(self.clone(), identity.clone(), circumstances.clone());
-        Ok(Permit { identity, asked, viewer, because: because.unwrap_or_default() })
+        Ok(Permit { identity, asked, viewer, because: because.unwrap_or_default(), asker })
     }
 
     async fn is_given(
@@ -280,6 +282,15 @@ impl Authorizer {
         };
         answer(&Policies { identity: &identities, ..resource_policies }, &question);
         Ok(())
+    }
+}
+
+/// A principal takes its turns from wherever it comes; others are known by their address.
+fn asker(identity: &Identity, circumstances: &Circumstances) -> Asker {
+    match (&identity.who, circumstances.source) {
+        (Who::Known(known), _) => Asker::principal(known.arn()),
+        (Who::Open { .. } | Who::Anonymous, Some(source)) => Asker::address(source),
+        (Who::Open { .. } | Who::Anonymous, None) => Asker::work("requests from nowhere"),
     }
 }
 

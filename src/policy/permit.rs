@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::viewer::Viewer;
 use crate::auth::Identity;
+use crate::turns::Asker;
 
 /// Only this room makes one.
 pub struct Permit<A> {
@@ -11,6 +12,7 @@ pub struct Permit<A> {
     pub(super) asked: A,
     pub(super) viewer: Viewer,
     pub(super) because: Arc<str>,
+    pub(super) asker: Asker,
 }
 
 impl<A> Permit<A> {
@@ -25,6 +27,11 @@ impl<A> Permit<A> {
     /// In words, the statement that allowed it.
     pub const fn because(&self) -> &Arc<str> {
         &self.because
+    }
+
+    /// In whose turn it is carried out, where others wait as well.
+    pub const fn asker(&self) -> Asker {
+        self.asker
     }
 
     /// What it is for, whom it is for, and what they may see of lists.

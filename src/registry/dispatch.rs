@@ -25,6 +25,7 @@ use crate::oci::{AcceptSet, Digest, QualifiedName, Reference};
 use crate::policy::{About, OciRequest, Permit, Viewer};
 use crate::storage::Depot;
 use crate::telemetry::Metrics;
+use crate::turns::Asker;
 use crate::upstream::Upstream;
 
 /// Cheap to clone.
@@ -75,7 +76,7 @@ impl Registry {
             Some(At::Free { name, .. }) => Some(name.clone()),
             _ => None,
         };
-        let hosted = self.shared.hosted.clone();
+        let hosted = self.shared.hosted.on_behalf_of(permit.asker());
         async move {
             let made = match name {
                 Some(name) => hosted.make_repository(name).await?,
@@ -94,6 +95,7 @@ impl Registry {
         body: Incoming,
         redirect: bool,
     ) -> Result<Answer, Error> {
+        let asker = permit.asker();
         let (located, identity, viewer) = permit.into_parts();
         let may_push = matches!(identity.who, Who::Open { push: true } | Who::Known(_));
         // Clients probe a repository before the first push. For a name that nobody has pushed to yet, the answer is 404 even if the default
@@ -105,9 +107,9 @@ impl Registry {
             (None, Some(at)) => at,
             (None, None) => return self.answer_of_registry(action, &viewer).await,
         };
-        let asked = (about, identity.name(), &viewer);
+        let asked = (about, identity.name(), &viewer, asker);
         let answered = match action.writes() {
-            false => self.read(action, at.read(), identity.name(), redirect).await,
+            false => self.read(action, at.read().map(|at| at.on_behalf_of(asker)), identity.name(), redirect).await,
             true => self.write(action, at.hosted()?, asked, body).await,
         };
         if may_be_made { answered.map_err(Error::of_unclaimed) } else { answered }
@@ -172,10 +174,10 @@ impl Registry {
         &self,
         action: Action,
         repository: HostedRepository,
-        (about, principal, viewer): (Option<About>, &str, &Viewer),
+        (about, principal, viewer, asker): (Option<About>, &str, &Viewer, Asker),
         body: Incoming,
     ) -> Result<Answer, Error> {
-        let Shared { hosted, .. } = &*self.shared;
+        let hosted = self.shared.hosted.on_behalf_of(asker);
         match action {
             Action::StartUpload { mut start, .. } => {
                 // As where the blob is not there: it is uploaded.

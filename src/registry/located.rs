@@ -7,6 +7,7 @@ use crate::action::Action;
 use crate::auth::Access;
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::policy::{About, Asked, Need, OciRequest, Offer, On};
+use crate::turns::Asker;
 
 /// A request of the data plane, and what its name means. Nothing was looked up for it yet.
 #[derive(Clone)]
@@ -52,6 +53,15 @@ pub(super) struct Otherwise {
 pub(super) enum ReadAt {
     Hosted(HostedRepository),
     Upstream(UpstreamRepository),
+}
+
+impl ReadAt {
+    pub(super) fn on_behalf_of(self, asker: Asker) -> Self {
+        match self {
+            Self::Hosted(repository) => Self::Hosted(repository),
+            Self::Upstream(repository) => Self::Upstream(repository.on_behalf_of(asker)),
+        }
+    }
 }
 
 impl Meant {

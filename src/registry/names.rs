@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::action::RequestedName;
 use crate::config::{DefaultFor, UpstreamSettings};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
+use crate::turns::Asker;
 use crate::upstream::Upstream;
 
 /// A repository of an upstream.
@@ -25,6 +26,14 @@ pub struct Repository {
     pub local: RepositoryName,
     /// As the registry of an account knows it, where the upstream of a rule is named by its prefix.
     pub own: QualifiedName,
+    /// On whose behalf it is asked.
+    pub asker: Asker,
+}
+
+impl Repository {
+    pub(super) fn on_behalf_of(self, asker: Asker) -> Self {
+        Self { asker, ..self }
+    }
 }
 
 /// What a name means.
@@ -166,7 +175,7 @@ impl Names {
             Some(prefix) => format!("{prefix}/{named}").parse().map_err(|_| NameError::NoRepository(whole.clone()))?,
             None => named,
         };
-        Ok(Repository { upstream: upstream.clone(), remote, local, own: QualifiedName::new(self.account, own) })
+        Ok(Repository { upstream: upstream.clone(), remote, local, own: QualifiedName::new(self.account, own), asker: Asker::work("questions") })
     }
 }
 

@@ -94,7 +94,8 @@ impl Pulled {
         principal: &str,
     ) -> Option<RepositoryId> {
         let upstream = repository.upstream.name().as_str();
-        let kept = self.hosted.keep_pulled(&repository.own, upstream, manifest, principal);
+        let hosted = self.hosted.on_behalf_of(repository.asker);
+        let kept = hosted.keep_pulled(&repository.own, upstream, manifest, principal);
         match tokio::time::timeout(PATIENCE, kept).await {
             Ok(Ok(id)) => id,
             Ok(Err(error)) => {

@@ -58,7 +58,7 @@ mod tests;
 pub use challenge::{Challenge, parse_challenges};
 pub use error::{Error, ErrorKind};
 pub use manifest::{ManifestBody, ManifestHead};
-pub use places::{Asker, Place};
+pub use places::{Joined, Party, Place};
 pub use probe::probe;
 pub use remote::Upstream;
 pub use source::Source;

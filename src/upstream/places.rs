@@ -2,23 +2,23 @@
 //!
 //! Fetches that run at the pace of a client have at most half of the places (rounded up), so that fills never wait for all of
 //! them. Places that come free go to the askers in turn: somebody with a thousand fetches waiting delays somebody with one by
-//! one fetch, not by a thousand. Waiting has an end, and a future that is dropped while it waits leaves the queue.
+//! one fetch, not by a thousand. Nor does one asker hold all places while their fetches run: each may hold three times as many as
+//! are free, so that alone it has three quarters, and whoever comes finds one.
+//!
+//! A fetch may be made for several askers, its [`Party`]: it has the earliest of their turns. Waiting has an end, and a future that
+//! is dropped while it waits leaves the queue.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntGauge;
 use tokio::sync::oneshot;
 
-/// Fetches that may wait for one upstream. Beyond them none waits: it is refused at once.
-const MAX_WAITING: usize = 10_000;
+use crate::turns::{Asker, Line, SHARE};
 
-/// On whose behalf a fetch is made: an opaque key, equal for equal clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Asker(u64);
+/// Fetches that may wait for one upstream. Beyond them the asker with most is refused.
+const MAX_WAITING: usize = 10_000;
 
 /// The speed at which a fetch runs, and so for how long it may keep its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,52 +43,63 @@ struct State {
     free: usize,
     /// How many more may run at the pace of clients.
     free_for_readers: usize,
-    full: Queue,
-    readers: Queue,
+    full: Line<Sender>,
+    readers: Line<Sender>,
     /// Which of the two was served last, so that neither starves the other.
     readers_were_last: bool,
-    next_id: u64,
+    /// Places that askers have; none is zero.
+    held: HashMap<Asker, Held>,
+    next_number: u64,
 }
 
-/// Waiting fetches of one pace: a queue for each asker, and the askers in turn. No queue is empty.
-#[derive(Default)]
-struct Queue {
-    of: HashMap<Asker, VecDeque<Waiter>>,
-    turns: VecDeque<Asker>,
-    length: usize,
-}
+type Sender = oneshot::Sender<Place>;
 
-struct Waiter {
-    id: u64,
-    sender: oneshot::Sender<Place>,
+#[derive(Clone, Copy, Default)]
+struct Held {
+    all: usize,
+    readers: usize,
 }
 
 /// A place below `max_fetches`, given back when it is dropped.
 pub struct Place {
     shared: Arc<Shared>,
     pace: Pace,
+    asker: Asker,
+}
+
+/// The askers of one fetch. Cheap to clone.
+#[derive(Clone)]
+pub struct Party {
+    shared: Arc<Shared>,
+    /// Locked before the places are.
+    members: Arc<Mutex<Members>>,
+}
+
+struct Members {
+    /// Whoever began it. It counts while nobody has joined.
+    first: Asker,
+    /// How often each has joined.
+    joined: BTreeMap<Asker, usize>,
+    /// The fetch that waits.
+    waiting: Option<u64>,
+}
+
+/// An asker's part in a fetch; it leaves when it is dropped.
+pub struct Joined {
+    party: Party,
+    asker: Asker,
 }
 
 /// A fetch in the queue; it leaves when it is dropped, however it ends.
 struct Waiting<'a> {
-    shared: &'a Shared,
+    party: &'a Party,
     pace: Pace,
-    asker: Asker,
-    id: u64,
+    number: u64,
 }
 
 /// No place came free in time, or too many wait already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoPlace;
-
-impl Asker {
-    /// Of whoever goes by this text. Two that share a key by chance share their turns.
-    pub fn named(text: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        Self(hasher.finish())
-    }
-}
 
 impl Places {
     /// `patience` is how long a fetch waits.
@@ -97,32 +108,49 @@ impl Places {
         let state = State {
             free: places,
             free_for_readers: places.div_ceil(2),
-            full: Queue::default(),
-            readers: Queue::default(),
+            full: Line::default(),
+            readers: Line::default(),
             readers_were_last: true,
-            next_id: 0,
+            held: HashMap::new(),
+            next_number: 0,
         };
         Self { shared: Arc::new(Shared { state: Mutex::new(state), waiting }), patience }
     }
 
-    pub(super) async fn take(&self, pace: Pace, asker: Asker) -> Result<Place, NoPlace> {
+    /// For a fetch that `asker` begins.
+    pub(super) fn party(&self, asker: Asker) -> Party {
+        let members = Members { first: asker, joined: BTreeMap::new(), waiting: None };
+        Party { shared: self.shared.clone(), members: Arc::new(Mutex::new(members)) }
+    }
+
+    /// Waits for a place. A party waits for one at a time.
+    pub(super) async fn take(&self, pace: Pace, party: &Party) -> Result<Place, NoPlace> {
         let shared = &self.shared;
-        let (receiver, _waiting) = {
+        let (receiver, _waiting, refused) = {
+            let mut members = party.members();
             let mut state = shared.lock();
             // Whoever waits could not have gone: nobody is overtaken.
-            if state.take(pace) {
-                return Ok(Place { shared: shared.clone(), pace });
+            if let Some(asker) = members.askers().find(|asker| state.take(pace, *asker)) {
+                return Ok(Place { shared: shared.clone(), pace, asker });
             }
-            if state.full.length + state.readers.length >= MAX_WAITING {
-                return Err(NoPlace);
-            }
+            let mut askers = members.askers();
+            let asker = askers.next().unwrap_or(members.first);
+            let refused = if state.full.len() + state.readers.len() < MAX_WAITING {
+                None
+            } else {
+                Some(state.give_way(pace, asker).ok_or(NoPlace)?)
+            };
             let (sender, receiver) = oneshot::channel();
-            let id = state.next_id;
-            state.next_id += 1;
-            state.queue(pace).push(asker, Waiter { id, sender });
+            let number = state.next_number;
+            state.next_number += 1;
+            let line = state.line(pace);
+            line.push(number, sender, asker);
+            askers.for_each(|asker| line.join(number, asker));
+            members.waiting = Some(number);
             shared.waiting.inc();
-            (receiver, Waiting { shared, pace, asker, id })
+            (receiver, Waiting { party, pace, number }, refused)
         };
+        drop(refused);
         match tokio::time::timeout(self.patience, receiver).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(NoPlace),
@@ -137,10 +165,41 @@ impl Place {
             return true;
         }
         let mut state = self.shared.lock();
-        let Some(left) = state.free_for_readers.checked_sub(1) else { return false };
-        state.free_for_readers = left;
+        if !state.has_for_readers(self.asker) {
+            return false;
+        }
+        state.free_for_readers -= 1;
+        state.held.entry(self.asker).or_default().readers += 1;
         self.pace = Pace::Readers;
         true
+    }
+}
+
+impl Party {
+    /// The fetch is made for this asker, too, until what is returned is dropped. If it waits, it may have its turn earlier.
+    pub fn join(&self, asker: Asker) -> Joined {
+        let mut members = self.members();
+        let times = members.joined.entry(asker).or_default();
+        *times += 1;
+        if *times == 1
+            && let Some(number) = members.waiting
+        {
+            self.shared.lock().join(number, asker);
+        }
+        drop(members);
+        Joined { party: self.clone(), asker }
+    }
+
+    /// Nothing that holds the lock panics or awaits.
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Members {
+    fn askers(&self) -> impl Iterator<Item = Asker> {
+        let alone = self.joined.is_empty().then_some(self.first);
+        self.joined.keys().copied().chain(alone)
     }
 }
 
@@ -150,109 +209,130 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_back(self: &Arc<Self>, pace: Pace) {
+    fn give_back(self: &Arc<Self>, pace: Pace, asker: Asker) {
         let mut state = self.lock();
-        state.free += 1;
-        if pace == Pace::Readers {
-            state.free_for_readers += 1;
-        }
+        state.give_back(pace, asker);
         let mut next = Vec::new();
         while let Some(granted) = state.grant() {
             next.push(granted);
         }
         drop(state);
-        for (pace, waiter) in next {
+        for (pace, asker, sender) in next {
             // One who has left gives the place back as it is dropped here.
-            let _ = waiter.sender.send(Place { shared: self.clone(), pace });
+            let _ = sender.send(Place { shared: self.clone(), pace, asker });
         }
     }
 }
 
 impl State {
-    fn has(&self, pace: Pace) -> bool {
-        self.free > 0 && (pace == Pace::Full || self.free_for_readers > 0)
+    fn has(&self, pace: Pace, asker: Asker) -> bool {
+        let held = self.held.get(&asker).map_or(0, |held| held.all);
+        held < SHARE * self.free && (pace == Pace::Full || self.has_for_readers(asker))
     }
 
-    fn take(&mut self, pace: Pace) -> bool {
-        let has = self.has(pace);
+    fn has_for_readers(&self, asker: Asker) -> bool {
+        let held = self.held.get(&asker).map_or(0, |held| held.readers);
+        held < SHARE * self.free_for_readers
+    }
+
+    fn take(&mut self, pace: Pace, asker: Asker) -> bool {
+        let has = self.has(pace, asker);
         if has {
+            let held = self.held.entry(asker).or_default();
+            held.all += 1;
             self.free -= 1;
-            self.free_for_readers -= usize::from(pace == Pace::Readers);
+            if pace == Pace::Readers {
+                held.readers += 1;
+                self.free_for_readers -= 1;
+            }
         }
         has
     }
 
-    fn queue(&mut self, pace: Pace) -> &mut Queue {
+    fn give_back(&mut self, pace: Pace, asker: Asker) {
+        self.free += 1;
+        let Some(held) = self.held.get_mut(&asker) else { return };
+        held.all -= 1;
+        if pace == Pace::Readers {
+            held.readers -= 1;
+            self.free_for_readers += 1;
+        }
+        if held.all == 0 {
+            self.held.remove(&asker);
+        }
+    }
+
+    fn line(&mut self, pace: Pace) -> &mut Line<Sender> {
         match pace {
             Pace::Full => &mut self.full,
             Pace::Readers => &mut self.readers,
         }
     }
 
+    fn join(&mut self, number: u64, asker: Asker) {
+        self.full.join(number, asker);
+        self.readers.join(number, asker);
+    }
+
+    fn leave(&mut self, number: u64, asker: Asker) {
+        self.full.leave(number, asker);
+        self.readers.leave(number, asker);
+    }
+
+    /// One of the asker who has most in a full queue, in favour of `newcomer`.
+    fn give_way(&mut self, pace: Pace, newcomer: Asker) -> Option<Sender> {
+        let other = if pace == Pace::Full { Pace::Readers } else { Pace::Full };
+        self.line(pace).give_way(newcomer).or_else(|| self.line(other).give_way(newcomer))
+    }
+
     /// Takes a place for the fetch whose turn it is, if there is one of each.
-    fn grant(&mut self) -> Option<(Pace, Waiter)> {
+    fn grant(&mut self) -> Option<(Pace, Asker, Sender)> {
         let order = if self.readers_were_last { [Pace::Full, Pace::Readers] } else { [Pace::Readers, Pace::Full] };
         for pace in order {
-            if self.has(pace)
-                && let Some(waiter) = self.queue(pace).pop()
-            {
-                self.take(pace);
+            let mut line = std::mem::take(self.line(pace));
+            let popped = line.pop(|asker| self.has(pace, asker));
+            *self.line(pace) = line;
+            if let Some((asker, sender)) = popped {
+                self.take(pace, asker);
                 self.readers_were_last = pace == Pace::Readers;
-                return Some((pace, waiter));
+                return Some((pace, asker, sender));
             }
         }
         None
     }
 }
 
-impl Queue {
-    fn push(&mut self, asker: Asker, waiter: Waiter) {
-        self.length += 1;
-        let queue = self.of.entry(asker).or_default();
-        if queue.is_empty() {
-            self.turns.push_back(asker);
-        }
-        queue.push_back(waiter);
-    }
-
-    /// The first of the asker whose turn it is; that asker comes last then.
-    fn pop(&mut self) -> Option<Waiter> {
-        let asker = self.turns.pop_front()?;
-        let Entry::Occupied(mut queue) = self.of.entry(asker) else { return None };
-        let waiter = queue.get_mut().pop_front();
-        if queue.get().is_empty() {
-            queue.remove();
-        } else {
-            self.turns.push_back(asker);
-        }
-        self.length -= usize::from(waiter.is_some());
-        waiter
-    }
-
-    fn remove(&mut self, asker: Asker, id: u64) -> Option<Waiter> {
-        let Entry::Occupied(mut queue) = self.of.entry(asker) else { return None };
-        let at = queue.get().iter().position(|waiter| waiter.id == id)?;
-        let waiter = queue.get_mut().remove(at);
-        if queue.get().is_empty() {
-            queue.remove();
-            self.turns.retain(|other| *other != asker);
-        }
-        self.length -= 1;
-        waiter
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.give_back(self.pace, self.asker);
     }
 }
 
-impl Drop for Place {
+impl Drop for Joined {
     fn drop(&mut self) {
-        self.shared.give_back(self.pace);
+        let mut members = self.party.members();
+        let Some(times) = members.joined.get_mut(&self.asker) else { return };
+        *times -= 1;
+        if *times > 0 {
+            return;
+        }
+        members.joined.remove(&self.asker);
+        if let Some(number) = members.waiting {
+            self.party.shared.lock().leave(number, self.asker);
+        }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let left = self.shared.lock().queue(self.pace).remove(self.asker, self.id);
+        let shared = &self.party.shared;
+        let left = {
+            let mut members = self.party.members();
+            members.waiting = members.waiting.filter(|number| *number != self.number);
+            shared.lock().line(self.pace).remove(self.number)
+        };
         drop(left);
-        self.shared.waiting.dec();
+        shared.waiting.dec();
     }
 }
 
@@ -280,8 +360,8 @@ mod tests {
     type Taking<'a> = Pin<Box<dyn Future<Output = Result<Place, NoPlace>> + 'a>>;
 
     fn take<'a>(places: &'a Places, pace: Pace, asker: &str) -> Taking<'a> {
-        let asker = Asker::named(asker);
-        let mut taking: Taking<'a> = Box::pin(places.take(pace, asker));
+        let party = places.party(Asker::work(asker));
+        let mut taking: Taking<'a> = Box::pin(async move { places.take(pace, &party).await });
         assert!(now(taking.as_mut()).is_none(), "a place was free");
         taking
     }
@@ -291,8 +371,12 @@ mod tests {
         (state.free, state.free_for_readers)
     }
 
+    fn nobody(places: &Places) -> Party {
+        places.party(Asker::work("nobody"))
+    }
+
     async fn taken(places: &Places, pace: Pace) -> Place {
-        places.take(pace, Asker::default()).await.unwrap()
+        places.take(pace, &nobody(places)).await.unwrap()
     }
 
     fn granted(taking: &mut Taking<'_>) -> Option<Place> {
@@ -332,7 +416,7 @@ mod tests {
         drop(taken(&places, Pace::Full).await);
         assert_eq!(free(&places), (1, 1));
         let state = places.shared.lock();
-        assert!(state.full.of.is_empty() && state.full.turns.is_empty() && state.full.length == 0);
+        assert!(state.full.is_empty() && state.held.is_empty());
     }
 
     #[tokio::test]
@@ -367,7 +451,7 @@ mod tests {
     async fn t19_waiting_ends() {
         let places = places(1, Duration::from_millis(5));
         let held = taken(&places, Pace::Full).await;
-        assert_eq!(places.take(Pace::Full, Asker::default()).await.err(), Some(NoPlace));
+        assert_eq!(places.take(Pace::Full, &nobody(&places)).await.err(), Some(NoPlace));
         assert_eq!(places.shared.waiting.get(), 0);
         drop(held);
         drop(taken(&places, Pace::Full).await);
@@ -378,8 +462,9 @@ mod tests {
         let places = places(1, LONG);
         let _held = taken(&places, Pace::Full).await;
         let waiting: Vec<_> = (0..MAX_WAITING).map(|_| take(&places, Pace::Readers, "a")).collect();
-        let mut another = pin!(places.take(Pace::Full, Asker::default()));
-        assert_eq!(now(another.as_mut()).and_then(Result::err), Some(NoPlace));
+        let party = places.party(Asker::work("a"));
+        let mut another = pin!(places.take(Pace::Full, &party));
+        assert_eq!(now(another.as_mut()).and_then(Result::err), Some(NoPlace), "it has most already");
         drop(waiting);
     }
 
@@ -393,5 +478,81 @@ mod tests {
         assert!(two.turn_to_readers());
         drop(two);
         assert_eq!(free(&places), (2, 1));
+    }
+
+    /// The flood's queue is full; another's fetch takes the place of the flood's last.
+    #[tokio::test]
+    async fn t18_a_full_queue_is_its_floods() {
+        let places = places(1, LONG);
+        let held = taken(&places, Pace::Full).await;
+        let mut flood: Vec<_> = (0..MAX_WAITING).map(|_| take(&places, Pace::Full, "flood")).collect();
+        let mut honest = take(&places, Pace::Full, "honest");
+        let mut reader = take(&places, Pace::Readers, "reader");
+        for last in [1, 2] {
+            let refused = now(flood[MAX_WAITING - last].as_mut()).map(Result::err);
+            assert_eq!(refused, Some(Some(NoPlace)));
+        }
+        drop(held);
+        drop(granted(&mut flood[0]).unwrap());
+        drop(granted(&mut reader).unwrap());
+        assert!(granted(&mut honest).is_some());
+    }
+
+    #[tokio::test]
+    async fn t18_a_fetch_has_the_earliest_turn_of_its_askers() {
+        let places = places(1, LONG);
+        let held = taken(&places, Pace::Full).await;
+        let mut flood: Vec<_> = (0..300).map(|_| take(&places, Pace::Full, "flood")).collect();
+        let party = places.party(Asker::work("flood"));
+        let mut shared = Box::pin(places.take(Pace::Full, &party));
+        let first = party.join(Asker::work("flood"));
+        assert!(now(shared.as_mut()).is_none());
+        let honest = (party.join(Asker::work("honest")), party.join(Asker::work("honest")));
+        drop(honest.0);
+        drop(held);
+        drop(granted(&mut flood[0]).unwrap());
+        let place = now(shared.as_mut()).unwrap().unwrap();
+        assert_eq!(place.asker, Asker::work("honest"));
+        drop((place, honest.1, first, flood));
+        assert_eq!(free(&places), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn t18_an_asker_who_leaves_takes_the_turn_along() {
+        let places = places(1, LONG);
+        let held = taken(&places, Pace::Full).await;
+        let mut flood: Vec<_> = (0..2).map(|_| take(&places, Pace::Full, "flood")).collect();
+        let party = places.party(Asker::work("flood"));
+        let mut shared = Box::pin(places.take(Pace::Full, &party));
+        let _first = party.join(Asker::work("flood"));
+        assert!(now(shared.as_mut()).is_none());
+        drop(party.join(Asker::work("honest")));
+        drop(held);
+        drop(granted(&mut flood[0]).unwrap());
+        assert!(now(shared.as_mut()).is_none());
+        drop(granted(&mut flood[1]).unwrap());
+        assert!(now(shared.as_mut()).is_some());
+    }
+
+    /// One asker's fetches run for hours: others' begin all the same.
+    #[tokio::test]
+    async fn t18_one_asker_does_not_hold_all_places() {
+        let places = places(32, LONG);
+        let flood = places.party(Asker::work("flood"));
+        let mut running = Vec::new();
+        while let Some(place) = now(pin!(places.take(Pace::Full, &flood))) {
+            running.push(place.unwrap());
+        }
+        assert_eq!(running.len(), 24);
+        let mut waits = take(&places, Pace::Full, "flood");
+        let others: Vec<_> = ["a", "b", "c"].map(|name| places.party(Asker::work(name))).into();
+        for other in &others {
+            running.push(now(pin!(places.take(Pace::Full, other))).unwrap().unwrap());
+        }
+        drop(running.split_off(22));
+        assert!(granted(&mut waits).is_some());
+        drop(running);
+        assert_eq!(free(&places), (32, 16));
+        assert!(places.shared.lock().held.is_empty());
     }
 }

@@ -21,11 +21,15 @@ use crate::metering::Meter;
 use crate::oci::{Digest, RepositoryName};
 use crate::storage::OriginId;
 use crate::telemetry::Metrics;
+use crate::turns::{Asker, Turn as ListTurn, Turns};
 
 /// How long an endpoint that sent wrong bytes for a blob is asked last for it.
 const DISTRUST: Duration = Duration::from_secs(600);
 
 const MAX_DISTRUSTED: u64 = 1_000;
+
+/// Lists of one upstream that are in the making: each may take a hundred megabytes.
+const LISTS_AT_ONCE: usize = 4;
 
 pub struct Upstream {
     settings: UpstreamSettings,
@@ -41,6 +45,7 @@ pub struct Upstream {
     pub(super) received_bytes: IntCounter,
     /// Below `max_fetches`.
     pub(super) places: Places,
+    lists: Turns,
     /// Which endpoint sent wrong bytes for a blob.
     pub(super) distrusted: moka::sync::Cache<Digest, usize>,
 }
@@ -98,6 +103,7 @@ impl Upstream {
             realms: Realms { own_hosts, allowed: settings.realms.clone() },
             received_bytes: metrics.upstream_received_bytes.with_label_values(&[name]),
             places: Places::new(settings.max_fetches, settings.queue_timeout, waiting),
+            lists: Turns::new(LISTS_AT_ONCE),
             distrusted: moka::sync::Cache::builder().max_capacity(MAX_DISTRUSTED).time_to_live(DISTRUST).build(),
             login_failures_told: Seldom::default(),
             failures_told: Seldom::default(),
@@ -105,6 +111,11 @@ impl Upstream {
             meter,
             settings,
         }))
+    }
+
+    /// The turn to have a list of this upstream in the making, from the question to what is kept of it.
+    pub async fn list_turn(&self, asker: Asker) -> ListTurn {
+        self.lists.take(asker).await
     }
 
     pub fn name(&self) -> &UpstreamName {

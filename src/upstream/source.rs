@@ -10,11 +10,12 @@ use super::arrival;
 use super::client::Channel;
 use super::error::{Error, ErrorKind};
 use super::extent::{Extent, Head, Wanted};
-use super::places::{Asker, NoPlace, Pace, Place};
+use super::places::{NoPlace, Pace, Party, Place};
 use super::remote::{Turn, Upstream};
 use super::request::{Ask, Reply};
 use super::stream::Stream;
 use crate::oci::{ByteRange, Digest, RepositoryName};
+use crate::turns::Asker;
 
 /// Where a blob can be had. Cheap to clone.
 #[derive(Clone)]
@@ -79,7 +80,7 @@ impl Source {
             upstream,
             repository,
             digest,
-            asker: Asker::default(),
+            asker: Asker::work("fetches"),
             first: Arc::new(AtomicUsize::new(first)),
             opened: Arc::default(),
             total: Arc::default(),
@@ -91,6 +92,15 @@ impl Source {
     #[must_use]
     pub fn on_behalf_of(self, asker: Asker) -> Self {
         Self { asker, ..self }
+    }
+
+    pub fn asker(&self) -> Asker {
+        self.asker
+    }
+
+    /// For a fetch that others may join.
+    pub fn party(&self) -> Party {
+        self.upstream.places.party(self.asker)
     }
 
     pub fn upstream(&self) -> &Arc<Upstream> {
@@ -126,14 +136,14 @@ impl Source {
     ///
     /// There is no deadline for the whole: each request has `header_timeout`, each chunk of the body `stall_timeout`.
     pub async fn open(&self, start: u64, expected_total: Option<u64>) -> Result<Stream, Error> {
-        let place = self.place().await?;
+        let place = self.place(&self.party()).await?;
         self.open_in_place(place, start, expected_total).await
     }
 
-    /// Waits for a place below `max_fetches` for a fill, at most `queue_timeout` long. Dropped while it waits, it gives its turn
-    /// back.
-    pub async fn place(&self) -> Result<Place, Error> {
-        self.upstream.place(Pace::Full, self.asker).await
+    /// Waits for a place below `max_fetches` for a fill, at most `queue_timeout` long, on behalf of all who have joined. Dropped while
+    /// it waits, it gives its turn back.
+    pub async fn place(&self, party: &Party) -> Result<Place, Error> {
+        self.upstream.place(Pace::Full, party).await
     }
 
     /// As [`Self::open`], in a place that the caller has waited for.
@@ -144,13 +154,13 @@ impl Source {
     /// As [`Self::open`], to be read at the pace of one client, for what is not going to be kept. At most half of the places
     /// below `max_fetches` (rounded up) are for such: fills never wait for all of them.
     pub async fn open_at_readers_pace(&self, start: u64, expected_total: Option<u64>) -> Result<Stream, Error> {
-        let place = self.upstream.place(Pace::Readers, self.asker).await?;
+        let place = self.upstream.place(Pace::Readers, &self.party()).await?;
         self.open_in(place, Wanted { start, end: None, total: expected_total }).await
     }
 
     /// Opens one range only, at the pace of the client that reads it. The stream brings exactly the bytes of the range.
     pub async fn open_range(&self, range: ByteRange) -> Result<Stream, Error> {
-        let place = self.upstream.place(Pace::Readers, self.asker).await?;
+        let place = self.upstream.place(Pace::Readers, &self.party()).await?;
         let total = self.total.get().copied();
         self.open_in(place, Wanted { start: range.start, end: Some(range.end), total }).await
     }
@@ -201,9 +211,9 @@ impl Source {
 
 impl Upstream {
     /// Waits for a place (C22).
-    async fn place(&self, pace: Pace, asker: Asker) -> Result<Place, Error> {
+    async fn place(&self, pace: Pace, party: &Party) -> Result<Place, Error> {
         let busy = |NoPlace| ErrorKind::Busy { waited: self.settings().queue_timeout };
-        self.places.take(pace, asker).await.map_err(|none| self.error(busy(none)))
+        self.places.take(pace, party).await.map_err(|none| self.error(busy(none)))
     }
 }
 

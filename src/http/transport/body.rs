@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::buffers;
+use super::buffers::{self, Client};
 use super::file_body::FileBody;
 use super::mapping::FileRegions;
 use crate::cache::{self, ByteStream, Content};
+use crate::turns::Asker;
 
 /// Pieces one after the other. Where the length is known, hyper announces it, and a body that fails before it has given as
 /// much is cut off in a way that no client takes for its end.
@@ -22,6 +23,8 @@ pub struct ResponseBody {
     left: Option<u64>,
     /// A piece from memory found no room.
     too_much: bool,
+    /// Whoever takes it, in whose name memory is held.
+    client: Client,
 }
 
 enum Pieces {
@@ -32,6 +35,8 @@ enum Pieces {
 
 enum Piece {
     Bytes(Bytes),
+    /// From memory, and not counted yet.
+    Memory(Bytes),
     File(Box<FileBody>),
     Stream(ByteStream),
     /// Bytes from memory for which there is no room.
@@ -58,7 +63,7 @@ pub enum BodyError {
 
 impl ResponseBody {
     pub fn empty() -> Self {
-        Self { pieces: Pieces::None, left: Some(0), too_much: false }
+        Self { pieces: Pieces::None, left: Some(0), too_much: false, client: None }
     }
 
     pub fn full(bytes: Bytes) -> Self {
@@ -78,8 +83,22 @@ impl ResponseBody {
     }
 
     fn one(piece: Piece, length: Option<u64>) -> Self {
-        let too_much = matches!(piece, Piece::TooMuch);
-        Self { pieces: Pieces::One(piece), left: length, too_much }
+        Self { pieces: Pieces::One(piece), left: length, too_much: false, client: None }
+    }
+
+    /// The body is for the client at this address: what it holds in memory is counted for it from now on.
+    pub fn taken_by(&mut self, client: Asker) {
+        self.client = Some(client);
+        let first = match &mut self.pieces {
+            Pieces::None => None,
+            Pieces::One(piece) => Some(piece),
+            // The other parts are opened later.
+            Pieces::Many(pieces) => pieces.get_mut(1),
+        };
+        if let Some(piece) = first {
+            piece.hold(self.client);
+            self.too_much = matches!(piece, Piece::TooMuch);
+        }
     }
 
     /// There is no memory for this body (`http.body_memory`): something smaller has to be answered.
@@ -97,26 +116,31 @@ impl ResponseBody {
         regions: Option<&FileRegions>,
     ) -> Self {
         let first = Piece::of(first, regions);
-        let too_much = matches!(first, Piece::TooMuch);
         let mut pieces = VecDeque::from([Piece::Bytes(head), first]);
         for (head, later) in others {
             pieces.extend([Piece::Bytes(head), Piece::Later(later, regions.cloned())]);
         }
         pieces.push_back(Piece::Bytes(tail));
-        Self { pieces: Pieces::Many(pieces), left: Some(length), too_much }
+        Self { pieces: Pieces::Many(pieces), left: Some(length), too_much: false, client: None }
     }
 }
 
 impl Piece {
     fn of(content: Content, regions: Option<&FileRegions>) -> Self {
         match content {
-            Content::Memory(bytes) => buffers::hold(bytes).map_or(Self::TooMuch, Self::Bytes),
+            Content::Memory(bytes) => Self::Memory(bytes),
             Content::File(reader) => Self::File(Box::new(FileBody::new(reader, regions))),
             Content::Stream(stream) => Self::Stream(stream),
         }
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    fn hold(&mut self, client: Client) {
+        if let Self::Memory(bytes) = self {
+            *self = buffers::hold(std::mem::take(bytes), client).map_or(Self::TooMuch, Self::Bytes);
+        }
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>, client: Client) -> Poll<Option<Result<Bytes, BodyError>>> {
         if let Self::Later(later, regions) = self {
             match ready!(later.as_mut().poll(context)) {
                 Ok(content) => *self = Self::of(content, regions.take().as_ref()),
@@ -126,12 +150,13 @@ impl Piece {
                 }
             }
         }
+        self.hold(client);
         match self {
-            // It has become one of the others.
-            Self::Later(..) => Poll::Ready(None),
+            // They have become others.
+            Self::Later(..) | Self::Memory(_) => Poll::Ready(None),
             Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
-            Self::File(file) => file.poll_next(context),
+            Self::File(file) => file.poll_next(context, client),
             Self::TooMuch => Poll::Ready(Some(Err(BodyError::TooMuch))),
             Self::Stream(stream) => {
                 stream.as_mut().poll_next(context).map(|next| next.map(|next| next.map_err(BodyError::Blob)))
@@ -141,7 +166,7 @@ impl Piece {
 }
 
 impl Pieces {
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    fn poll_next(&mut self, context: &mut Context<'_>, client: Client) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
             let piece = match self {
                 Self::None => return Poll::Ready(None),
@@ -151,7 +176,7 @@ impl Pieces {
                     None => return Poll::Ready(None),
                 },
             };
-            match ready!(piece.poll_next(context)) {
+            match ready!(piece.poll_next(context, client)) {
                 Some(next) => return Poll::Ready(Some(next)),
                 None => match self {
                     Self::Many(pieces) => drop(pieces.pop_front()),
@@ -168,7 +193,7 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let next = ready!(this.pieces.poll_next(context));
+        let next = ready!(this.pieces.poll_next(context, this.client));
         if let (Some(Ok(bytes)), Some(left)) = (&next, &mut this.left) {
             match left.checked_sub(bytes.len() as u64) {
                 Some(less) => *left = less,

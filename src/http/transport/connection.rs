@@ -94,7 +94,7 @@ impl<H> Connection<H> {
             () = self.drain.cancelled() => return,
         };
         let Ok(Some(speaks)) = recognised else { return };
-        let mut io = PlainIo::new(stream, self.settings.stall_timeout);
+        let mut io = PlainIo::new(stream, self.settings.stall_timeout, self.place.asker());
         match speaks {
             Speaks::Http1 => {
                 let requests = io.watch_heads(self.settings.header_timeout);
@@ -112,7 +112,7 @@ impl<H> Connection<H> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let io = PlainIo::new(stream, self.settings.stall_timeout);
+        let io = PlainIo::new(stream, self.settings.stall_timeout, self.place.asker());
         let set_up = |session: &mut rustls::ServerConnection| session.set_buffer_limit(Some(BUFFER_LIMIT_BYTES));
         let mut io = match timeout(self.settings.header_timeout, acceptor.accept_with(io, set_up)).await {
             Ok(Ok(io)) => io,
@@ -183,6 +183,7 @@ impl<H> Connection<H> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let client = self.place.asker();
         let (handler, peer, place, streams) = (self.handler, self.peer, self.place, Streams::new());
         let opened = streams.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -200,7 +201,7 @@ impl<H> Connection<H> {
                 Ok::<_, Infallible>(handler.handle(request).await.map(|body| StreamBody { body, _open: open }))
             }
         });
-        let tasks = StreamTasks { stall_timeout: self.settings.stall_timeout, metrics: self.metrics.clone() };
+        let tasks = StreamTasks { stall_timeout: self.settings.stall_timeout, client, metrics: self.metrics.clone() };
         let connection = http2::Builder::new(tasks)
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.settings.max_streams)

@@ -14,7 +14,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 use tokio::task::JoinHandle;
 
 use super::body::BodyError;
-use super::buffers::{self, BUFFER_BYTES, Buffer, FIRST_BYTES};
+use super::buffers::{self, BUFFER_BYTES, Buffer, Client, FIRST_BYTES};
 use super::mapping::FileRegions;
 use super::residency;
 use crate::cache::{BlobReader, ByteStream, Visible};
@@ -62,7 +62,12 @@ impl FileBody {
         Self { reader, at, visible: at, piece: FIRST_BYTES, mapped, work: None, rest: None }
     }
 
-    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    /// For this client.
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        client: Client,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
             if let Some(rest) = &mut self.rest {
                 let next = ready!(Pin::new(rest).poll_next(context));
@@ -72,9 +77,9 @@ impl FileBody {
                 let finished = ready!(work.poll(context));
                 self.work = None;
                 match finished {
-                    Ok(Some(bytes)) => return Poll::Ready(Some(self.step(bytes))),
+                    Ok(Some(bytes)) => return Poll::Ready(Some(Ok(self.step(bytes, client)))),
                     // It is in the kernel's hands now: go on even if it was pushed out again meanwhile.
-                    Ok(None) => return Poll::Ready(Some(self.slice())),
+                    Ok(None) => return Poll::Ready(Some(self.slice(client))),
                     Err(error) => return Poll::Ready(Some(Err(BodyError::File(error)))),
                 }
             }
@@ -93,17 +98,17 @@ impl FileBody {
             if self.mapped.is_some() && self.next_len() >= MIN_SLICE_BYTES {
                 let range = ByteRange { start: self.at, end: self.at + self.next_len() };
                 if residency::is_resident(self.reader.file(), range) {
-                    return Poll::Ready(Some(self.slice()));
+                    return Poll::Ready(Some(self.slice(client)));
                 }
                 let file = self.reader.file().clone();
                 self.work = Some(Work::BringIn(tokio::task::spawn_blocking(move || residency::bring_in(&file, range))));
                 continue;
             }
-            match self.read_without_waiting() {
-                Ok(Some(bytes)) => return Poll::Ready(Some(self.step(bytes))),
+            match self.read_without_waiting(client) {
+                Ok(Some(bytes)) => return Poll::Ready(Some(Ok(self.step(bytes, client)))),
                 Ok(None) => {
                     let (file, at, count) = (self.reader.file().clone(), self.at, self.read_len());
-                    self.work = Some(Work::Read(tokio::task::spawn_blocking(move || read(&file, at, count))));
+                    self.work = Some(Work::Read(tokio::task::spawn_blocking(move || read(&file, at, count, client))));
                 }
                 Err(error) => return Poll::Ready(Some(Err(BodyError::File(error)))),
             }
@@ -120,26 +125,26 @@ impl FileBody {
         usize::try_from(self.visible - self.at).unwrap_or(usize::MAX).min(self.piece)
     }
 
-    fn slice(&mut self) -> Result<Bytes, BodyError> {
+    fn slice(&mut self, client: Client) -> Result<Bytes, BodyError> {
         let within = |offset: u64| usize::try_from(offset - self.reader.start()).unwrap_or(usize::MAX);
         let (from, to) = (within(self.at), within(self.at + self.next_len()));
         let slice = self.mapped.as_ref().filter(|mapped| to <= mapped.len()).map(|mapped| mapped.slice(from..to));
         match slice {
-            Some(bytes) => self.step(bytes),
+            Some(bytes) => Ok(self.step(bytes, client)),
             None => Err(BodyError::File(io::ErrorKind::UnexpectedEof.into())),
         }
     }
 
-    fn step(&mut self, bytes: Bytes) -> Result<Bytes, BodyError> {
+    fn step(&mut self, bytes: Bytes, client: Client) -> Bytes {
         self.at += bytes.len() as u64;
         // The client took the piece before: hyper asks for the next one then.
-        self.piece = if buffers::is_short() { FIRST_BYTES } else { BUFFER_BYTES.min(self.piece * 2) };
-        Ok(bytes)
+        self.piece = if buffers::is_short(client) { FIRST_BYTES } else { BUFFER_BYTES.min(self.piece * 2) };
+        bytes
     }
 
     /// `None` when the bytes are on the disk only.
-    fn read_without_waiting(&self) -> io::Result<Option<Bytes>> {
-        let mut buffer = Buffer::take(self.read_len());
+    fn read_without_waiting(&self, client: Client) -> io::Result<Option<Bytes>> {
+        let mut buffer = Buffer::take(self.read_len(), client);
         let mut space = [IoSliceMut::new(buffer.space())];
         match rustix::io::preadv2(self.reader.file(), &mut space, self.at, ReadWriteFlags::NOWAIT) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -150,8 +155,8 @@ impl FileBody {
     }
 }
 
-fn read(file: &Arc<File>, at: u64, count: usize) -> io::Result<Bytes> {
-    let mut buffer = Buffer::take(count);
+fn read(file: &Arc<File>, at: u64, count: usize, client: Client) -> io::Result<Bytes> {
+    let mut buffer = Buffer::take(count, client);
     match file.read_at(buffer.space(), at)? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         count => Ok(buffer.filled(count)),

@@ -3,10 +3,12 @@
 //! Each listener has places of its own, so that a flood of one listener leaves the others, and health checks, reachable.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::turns::Asker;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -38,7 +40,7 @@ pub(super) struct RequestPlace {
 #[derive(Clone)]
 struct Clients {
     max_each: usize,
-    counts: Arc<Mutex<HashMap<(Counted, IpAddr), usize>>>,
+    counts: Arc<Mutex<HashMap<(Counted, Asker), usize>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,7 +51,7 @@ enum Counted {
 
 struct Share {
     clients: Clients,
-    key: (Counted, IpAddr),
+    key: (Counted, Asker),
 }
 
 impl Places {
@@ -67,7 +69,7 @@ impl Places {
 
     /// `None` when the client has as many connections as it may.
     pub(super) fn client(&self, address: IpAddr) -> Option<ClientPlace> {
-        let share = self.clients.take((Counted::Connection, counted_as(address)))?;
+        let share = self.clients.take((Counted::Connection, Asker::address(address)))?;
         Some(ClientPlace { shared: Some(Arc::new(share)), requests: self.requests.clone() })
     }
 
@@ -78,6 +80,11 @@ impl Places {
 }
 
 impl ClientPlace {
+    /// The client at the other end; `None` for a proxy.
+    pub(super) fn asker(&self) -> Option<Asker> {
+        self.shared.as_ref().map(|share| share.key.1)
+    }
+
     /// For a request over HTTP/2. `None` when the listener or the client has as many as it may.
     pub(super) fn request(&self) -> Option<RequestPlace> {
         let share = match &self.shared {
@@ -89,16 +96,8 @@ impl ClientPlace {
     }
 }
 
-/// An IPv6 client usually has a whole /64 network of addresses to come from.
-fn counted_as(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address => address,
-    }
-}
-
 impl Clients {
-    fn take(&self, key: (Counted, IpAddr)) -> Option<Share> {
+    fn take(&self, key: (Counted, Asker)) -> Option<Share> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(key).or_default();
         if *count >= self.max_each {

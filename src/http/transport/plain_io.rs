@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::buffers;
+use super::buffers::{self, Client};
 use super::mapping::{FileRegions, Located};
 
 /// Bytes that one `sendfile` may send before others on the same thread have their turn.
@@ -66,14 +66,15 @@ struct HeadWatch {
 /// Notices that a client takes nothing.
 struct Stall {
     timeout: Duration,
+    client: Client,
     /// Since when the client has taken nothing.
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl PlainIo {
-    pub(super) fn new(stream: TcpStream, stall_timeout: Duration) -> Self {
-        let stall = Stall { timeout: stall_timeout, since: None, timer: None };
+    pub(super) fn new(stream: TcpStream, stall_timeout: Duration, client: Client) -> Self {
+        let stall = Stall { timeout: stall_timeout, client, since: None, timer: None };
         Self { stream, regions: FileRegions::default(), stall, head: None }
     }
 
@@ -191,7 +192,8 @@ impl Stall {
         // The timer may be of an earlier stall that ended, and memory may have become short since it was set.
         while timer.as_mut().poll(context).is_ready() {
             let now = Instant::now();
-            let limit = if holds_memory && buffers::is_short() { self.timeout.min(SHORT_STALL) } else { self.timeout };
+            let is_short = holds_memory && buffers::is_short(self.client);
+            let limit = if is_short { self.timeout.min(SHORT_STALL) } else { self.timeout };
             if now.duration_since(since) >= limit {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took nothing")));
             }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 
-use super::buffers;
+use super::buffers::{self, Client};
 use super::places::RequestPlace;
 use super::plain_io::SHORT_STALL;
 use crate::telemetry::Metrics;
@@ -81,6 +81,7 @@ impl Drop for OpenStream {
 #[derive(Clone)]
 pub(super) struct StreamTasks {
     pub(super) stall_timeout: Duration,
+    pub(super) client: Client,
     pub(super) metrics: Metrics,
 }
 
@@ -89,13 +90,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let (stall_timeout, metrics) = (self.stall_timeout, self.metrics.clone());
+        let (stall_timeout, client, metrics) = (self.stall_timeout, self.client, self.metrics.clone());
         tokio::spawn(async move {
             let progress = Arc::new(Progress::default());
             let stream = PROGRESS.scope(progress.clone(), stream);
             tokio::select! {
                 () = stream => {}
-                () = progress.stalled(stall_timeout) => metrics.http_ended.with_label_values(&["stalled_stream"]).inc(),
+                () = progress.stalled(stall_timeout, client) => metrics.http_ended.with_label_values(&["stalled_stream"]).inc(),
             }
         });
     }
@@ -111,9 +112,9 @@ impl Progress {
     }
 
     /// Returns when the client has taken nothing for so long.
-    async fn stalled(&self, timeout: Duration) {
+    async fn stalled(&self, timeout: Duration, client: Client) {
         loop {
-            let limit = if buffers::is_short() { timeout.min(SHORT_STALL) } else { timeout };
+            let limit = if buffers::is_short(client) { timeout.min(SHORT_STALL) } else { timeout };
             let waited = match self.0.load(Ordering::Relaxed) {
                 0 => Duration::ZERO,
                 since => Duration::from_millis(clock_ms().saturating_sub(since)),

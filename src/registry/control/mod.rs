@@ -21,6 +21,7 @@ use crate::ecr::{Fault, Operation, Output, RepositoryArn, Timestamp};
 use crate::meta::{self, Meta, RepositoryRow, now_ms};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::policy::{Authorizer, EcrRequest, Permit, Viewer};
+use crate::turns::Asker;
 
 /// The registry as its clients name it.
 #[derive(Clone, Debug)]
@@ -41,6 +42,7 @@ struct Control<'a> {
     authorizer: &'a Authorizer,
     identity: Identity,
     viewer: Viewer,
+    asker: Asker,
 }
 
 impl Registry {
@@ -51,9 +53,11 @@ impl Registry {
         endpoint: &Endpoint,
         authorizer: &Authorizer,
     ) -> Result<Output, Fault> {
+        let asker = permit.asker();
         let (EcrRequest { operation, .. }, identity, viewer) = permit.into_parts();
-        let (hosted, meta) = (self.hosted(), self.meta());
-        let control = Control { registry: self, hosted, meta, endpoint, authorizer, identity, viewer };
+        let (hosted, meta) = (self.hosted().on_behalf_of(asker), self.meta().on_behalf_of(asker));
+        let (hosted, meta) = (&hosted, &meta);
+        let control = Control { registry: self, hosted, meta, endpoint, authorizer, identity, viewer, asker };
         control.operate(operation).await
     }
 }

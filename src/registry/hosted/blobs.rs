@@ -17,7 +17,7 @@ impl Hosted {
         redirect: bool,
     ) -> Result<Answer, Error> {
         let object = || Object::Blob(repository.name.clone(), digest);
-        let link = self.inner.meta.blob_link(repository.id, &digest).await?;
+        let link = self.meta.blob_link(repository.id, &digest).await?;
         let Some(link) = link else { return Err(Error::Unknown(object())) };
         if want == Want::Head {
             self.note_interest(repository, digest, link.wanted_at_ms);
@@ -25,7 +25,7 @@ impl Hosted {
         }
         let damaged = async |found| {
             // From now on it is not there, so that clients push it again.
-            self.inner.meta.lose_blob(&digest, link.claim, now_ms()).await?;
+            self.meta.lose_blob(&digest, link.claim, now_ms()).await?;
             Err(Error::Damaged { object: object(), expected: link.size, found })
         };
         match self.inner.depot.open(&digest).await? {
@@ -54,7 +54,7 @@ impl Hosted {
         digest: Digest,
     ) -> Result<Answer, Error> {
         let object = || Object::Blob(repository.name.clone(), digest);
-        match self.inner.meta.unlink_blob(repository.id, &digest).await? {
+        match self.meta.unlink_blob(repository.id, &digest).await? {
             Unlinked::Gone => Ok(Answer::of(Body::Deleted)),
             Unlinked::NotThere => Err(Error::Unknown(object())),
             Unlinked::InUse => Err(Error::InUse(object())),
@@ -82,7 +82,7 @@ impl Hosted {
         if now_ms.saturating_sub(wanted_at_ms) < grace_ms / 4 {
             return;
         }
-        let (meta, repository) = (self.inner.meta.clone(), repository.id);
+        let (meta, repository) = (self.meta.clone(), repository.id);
         self.inner.tasks.spawn(async move {
             if let Err(error) = meta.want_blob(repository, &digest, now_ms).await {
                 tracing::warn!(%error, %digest, "it was not noted that a blob is wanted");

@@ -44,7 +44,7 @@ impl Hosted {
         repository: &Repository,
         reference: &Reference,
     ) -> Result<Option<Arc<ManifestRow>>, Error> {
-        let meta = &self.inner.meta;
+        let meta = &self.meta;
         let ask = || meta.manifest(repository.id, reference);
         Ok(self.inner.remembered.manifest(repository.id, reference, ask).await?)
     }
@@ -76,7 +76,7 @@ impl Hosted {
         let all_tags = reference.tag().into_iter().cloned().chain(tags.iter().cloned());
         let writes = self.tag_writes(all_tags);
         let is_new = self.inner.quotas.is_any(repository)
-            && self.inner.meta.manifest(repository.id, &Reference::Digest(digest)).await?.is_none();
+            && self.meta.manifest(repository.id, &Reference::Digest(digest)).await?.is_none();
         let more = More { repositories: 0, images: 1, bytes: manifest.content.len() as u64 };
         let room = if is_new { Some(self.inner.quotas.take(repository, more).await?) } else { None };
         let (this, repository) = (self.clone(), repository.clone());
@@ -84,7 +84,7 @@ impl Hosted {
         let (id, name) = (repository.id, repository.name);
         let principal = principal.to_owned();
         let put = self.carry_out(async move {
-            let put = this.inner.meta.put_manifest(id, &manifest, &writes, &principal, now_ms()).await;
+            let put = this.meta.put_manifest(id, &manifest, &writes, &principal, now_ms()).await;
             this.inner.remembered.changed(id);
             put
         });
@@ -113,14 +113,14 @@ impl Hosted {
             Reference::Digest(digest) => {
                 let remove = |may_go: Vec<Tag>| {
                     let (this, id, digest, principal) = (self.clone(), repository.id, *digest, deletion.principal());
-                    async move { this.inner.meta.delete_manifest(id, &digest, &may_go, &principal, now_ms()).await }
+                    async move { this.meta.delete_manifest(id, &digest, &may_go, &principal, now_ms()).await }
                 };
                 self.remove(repository, deletion, remove).await?.is_some()
             }
             Reference::Tag(tag) => {
                 let (this, id, tag, principal) = (self.clone(), repository.id, tag.clone(), deletion.principal());
                 self.carry_out(async move {
-                    let gone = this.inner.meta.delete_tag(id, &tag, &principal, now_ms()).await;
+                    let gone = this.meta.delete_tag(id, &tag, &principal, now_ms()).await;
                     this.inner.remembered.changed(id);
                     gone
                 })
@@ -145,7 +145,7 @@ impl Hosted {
     ) -> Result<Option<Vec<Tag>>, Error> {
         let remove = |may_go: Vec<Tag>| {
             let (this, id, tag, principal) = (self.clone(), repository.id, tag.clone(), deletion.principal());
-            async move { this.inner.meta.delete_image(id, &digest, tag.as_ref(), &may_go, &principal, now_ms()).await }
+            async move { this.meta.delete_image(id, &digest, tag.as_ref(), &may_go, &principal, now_ms()).await }
         };
         self.remove(repository, deletion, remove).await
     }

@@ -36,6 +36,7 @@ use crate::meta::{Meta, RepositoryId, RepositoryRow, RepositorySettings, now_ms}
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::storage::{Depot, joined};
 use crate::telemetry::Metrics;
+use crate::turns::Asker;
 
 pub(super) use self::manifests::Deletion;
 pub(super) use self::mutability::{of_repository, stored};
@@ -50,13 +51,14 @@ pub use self::scrub::Scrubbed;
 #[derive(Clone)]
 pub struct Hosted {
     inner: Arc<Inner>,
+    /// In the turns of whoever asks.
+    meta: Meta,
 }
 
 struct Inner {
     depot: Depot,
     /// In front of a bucket.
     cache: BlobCache,
-    meta: Meta,
     settings: HostedSettings,
     metrics: Metrics,
     remembered: Remembered,
@@ -105,7 +107,6 @@ impl Hosted {
         let inner = Inner {
             depot,
             cache,
-            meta,
             settings,
             metrics,
             remembered,
@@ -115,11 +116,16 @@ impl Hosted {
             quotas,
             tasks: TaskTracker::new(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), meta }
+    }
+
+    /// The same, with what is written down in the turns of `asker`.
+    pub(super) fn on_behalf_of(&self, asker: Asker) -> Self {
+        Self { inner: self.inner.clone(), meta: self.meta.on_behalf_of(asker) }
     }
 
     pub(super) async fn repository(&self, name: &QualifiedName) -> Result<Option<Repository>, Error> {
-        let meta = &self.inner.meta;
+        let meta = &self.meta;
         let id = self.inner.remembered.repository(name, || meta.repository(name)).await?;
         Ok(id.map(|id| Repository { id, account: name.account, name: name.name.clone() }))
     }
@@ -142,7 +148,7 @@ impl Hosted {
     /// Makes a repository where pushing may make one: anywhere, or where a template is for it, which says how it is set up. `None` if
     /// somebody else was faster.
     pub(super) async fn make_repository(&self, name: QualifiedName) -> Result<Option<Repository>, Error> {
-        let meta = &self.inner.meta;
+        let meta = &self.meta;
         let settings = match templates::settings_for(meta, &name, AppliedFor::CreateOnPush).await? {
             Some(settings) => settings,
             None if self.inner.settings.create_on_push => RepositorySettings::default(),

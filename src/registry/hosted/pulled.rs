@@ -44,7 +44,7 @@ impl Hosted {
             let Ok(manifest) = read(digest, Some(media_type), content, false, max_references) else { return Ok(None) };
             // Upstream decides what its tags mean.
             let tags = TagWrites { tags, is_immutable: Arc::new(|_, _| false) };
-            let put = this.inner.meta.put_manifest(id, &manifest, &tags, &principal, now_ms()).await?;
+            let put = this.meta.put_manifest(id, &manifest, &tags, &principal, now_ms()).await?;
             this.inner.remembered.changed(id);
             if put == Put::Stored {
                 return Ok(Some(id));
@@ -56,7 +56,7 @@ impl Hosted {
     }
 
     async fn is_kept(&self, id: RepositoryId, manifest: &PulledManifest) -> Result<bool, Error> {
-        let meta = &self.inner.meta;
+        let meta = &self.meta;
         for tag in &manifest.tags {
             if meta.tag_digest(id, tag).await? != Some(manifest.digest) {
                 return Ok(false);
@@ -68,7 +68,7 @@ impl Hosted {
 
     /// The repository, made if it is missing. A template says how it is set up.
     async fn make_pulled(&self, name: &QualifiedName, upstream: &str) -> Result<Option<RepositoryId>, Error> {
-        let meta = &self.inner.meta;
+        let meta = &self.meta;
         if let Some(row) = meta.repository_row(name).await? {
             return Ok(of_upstream(row));
         }

@@ -68,14 +68,14 @@ impl Hosted {
         let _turn = room.turn.acquire().await;
         let (mut bytes, counted) = match room.known() {
             Some(known) => (known.bytes, known.counted),
-            None => (self.inner.meta.pulled_images_bytes().await?, Instant::now()),
+            None => (self.meta.pulled_images_bytes().await?, Instant::now()),
         };
         let ttl_ms = i64::try_from(settings.pulled_ttl.as_millis()).unwrap_or(i64::MAX);
         let before_ms = now_ms().saturating_sub(ttl_ms);
         for _ in 0..MAX_ROUNDS {
             let full = bytes.saturating_add(more) > limit;
             let excess = if full { bytes.saturating_add(more).saturating_sub(limit / 10 * 9) } else { 0 };
-            let (freed, repositories) = self.inner.meta.trim_pulled_images(before_ms, excess).await?;
+            let (freed, repositories) = self.meta.trim_pulled_images(before_ms, excess).await?;
             bytes = bytes.saturating_sub(freed);
             for repository in &repositories {
                 self.inner.remembered.changed(*repository);

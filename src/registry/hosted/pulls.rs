@@ -70,7 +70,7 @@ impl Hosted {
         principal: &str,
     ) {
         let pulls = &self.inner.pulls;
-        if !pulls.is_excluded(&self.inner.meta, account, principal).await {
+        if !pulls.is_excluded(&self.meta, account, principal).await {
             lock(&pulls.times).insert((repository, digest), now_ms());
         }
     }
@@ -92,7 +92,7 @@ impl Hosted {
         // Replicas that write the same rows in the same order never wait for each other in a circle.
         pulls.sort_unstable();
         for batch in pulls.chunks(BATCH_ROWS) {
-            if let Err(error) = self.inner.meta.put_pulls(batch).await {
+            if let Err(error) = self.meta.put_pulls(batch).await {
                 tracing::warn!(%error, "times of pulls were not written; they are written later");
                 let mut times = lock(&self.inner.pulls.times);
                 for (repository, digest, at) in batch {

@@ -47,7 +47,7 @@ impl Hosted {
         // What lies in the bucket is everybody's; what lies in files only its holder can remove.
         let holder = Some(self.inner.depot.holder()).filter(|_| !self.inner.depot.is_shared());
         while !stop.is_cancelled() {
-            let expired = self.inner.meta.idle_uploads(holder, expired_before, STEP).await?;
+            let expired = self.meta.idle_uploads(holder, expired_before, STEP).await?;
             for id in expired.iter().filter_map(|id| id.parse::<UploadId>().ok()) {
                 self.discard(&id).await;
                 reclaimed.uploads += 1;
@@ -60,9 +60,9 @@ impl Hosted {
         let before = now_ms() - milliseconds(settings.grace);
         let mut last = None;
         while !stop.is_cancelled() {
-            let links = self.inner.meta.forgotten_links(last.as_ref(), before, STEP).await?;
+            let links = self.meta.forgotten_links(last.as_ref(), before, STEP).await?;
             if !links.is_empty() {
-                reclaimed.links += self.inner.meta.unlink_forgotten(&links, before).await?;
+                reclaimed.links += self.meta.unlink_forgotten(&links, before).await?;
             }
             if links.len() < STEP as usize {
                 break;
@@ -72,9 +72,9 @@ impl Hosted {
         self.remove_condemned(before, stop, &mut reclaimed).await?;
         let mut last = None;
         while !stop.is_cancelled() {
-            let blobs = self.inner.meta.unneeded_blobs(last.as_ref(), before, STEP).await?;
+            let blobs = self.meta.unneeded_blobs(last.as_ref(), before, STEP).await?;
             if !blobs.is_empty() {
-                self.inner.meta.condemn_blobs(&blobs, before, now_ms()).await?;
+                self.meta.condemn_blobs(&blobs, before, now_ms()).await?;
             }
             if blobs.len() < STEP as usize {
                 break;
@@ -92,13 +92,13 @@ impl Hosted {
         let settings = &self.inner.settings;
         let (before, idle_before) =
             (now_ms() - milliseconds(settings.grace), now_ms() - milliseconds(settings.upload_ttl));
-        let found = self.inner.meta.reclaimable(before, idle_before).await?;
+        let found = self.meta.reclaimable(before, idle_before).await?;
         Ok(Reclaimed { blobs: found.blobs, bytes: found.bytes, uploads: found.uploads, ..Reclaimed::default() })
     }
 
     /// Files of uploads that have ended, or gone on, at another replica.
     async fn remove_stray_files(&self) -> Result<(), Error> {
-        let (depot, meta) = (&self.inner.depot, &self.inner.meta);
+        let (depot, meta) = (&self.inner.depot, &self.meta);
         for (id, modified) in depot.upload_files().await? {
             let is_old = modified.elapsed().is_ok_and(|age| age > self.inner.settings.grace.min(STRAY));
             if is_old && meta.upload(&id).await?.is_none_or(|row| row.holder != depot.holder()) {
@@ -116,7 +116,7 @@ impl Hosted {
     ) -> Result<(), Error> {
         let mut last = None;
         while !stop.is_cancelled() {
-            let condemned = self.inner.meta.condemned_blobs(last.as_ref(), before_ms, STEP).await?;
+            let condemned = self.meta.condemned_blobs(last.as_ref(), before_ms, STEP).await?;
             if condemned.is_empty() {
                 break;
             }
@@ -125,7 +125,7 @@ impl Hosted {
             let mut removing = futures_util::stream::iter(condemned)
                 .map(|blob| async move {
                     let remove = || self.inner.depot.remove(&blob.digest);
-                    let removed = self.inner.meta.reclaim_blob(&blob.digest, before_ms, remove).await;
+                    let removed = self.meta.reclaim_blob(&blob.digest, before_ms, remove).await;
                     (blob, removed)
                 })
                 .buffer_unordered(AT_ONCE);

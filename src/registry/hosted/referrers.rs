@@ -29,7 +29,7 @@ impl Hosted {
     ) -> Result<Answer, Error> {
         let count = page.n.unwrap_or(PAGE_REFERRERS).clamp(1, PAGE_REFERRERS);
         let last = page.last.as_deref();
-        let meta = &self.inner.meta;
+        let meta = &self.meta;
         let listed = meta.referrers(repository.id, &subject, artifact_type, last, count, PAGE_BYTES as u64);
         let (rows, mut more) = listed.await?;
         // What comes behind rows that are still to come is for their page.

@@ -44,7 +44,7 @@ impl Hosted {
         let mut pace = Pace::new(bytes_per_second);
         let mut last: Option<Digest> = None;
         'all: loop {
-            let rows = self.inner.meta.blobs(last.as_ref(), STEP).await?;
+            let rows = self.meta.blobs(last.as_ref(), STEP).await?;
             for StoredBlobRow { digest, size, claim, is_lost } in &rows {
                 if stop.is_cancelled() {
                     break 'all;
@@ -54,11 +54,11 @@ impl Hosted {
                 advance(1, *size);
                 let condition = self.inner.depot.check(digest, &mut pace).await?;
                 match condition {
-                    Condition::Good if *is_lost => self.inner.meta.find_blob(digest, *claim).await?,
+                    Condition::Good if *is_lost => self.meta.find_blob(digest, *claim).await?,
                     Condition::Good => {}
                     Condition::Damaged | Condition::Missing => {
                         // A blob that was removed, or is on its way, since its row was read is not missed.
-                        if self.inner.meta.is_linked(digest).await? {
+                        if self.meta.is_linked(digest).await? {
                             self.set_aside(digest, *claim, condition, &mut scrubbed).await?;
                         }
                     }
@@ -84,7 +84,7 @@ impl Hosted {
     ) -> Result<(), Error> {
         let is_damaged = condition == Condition::Damaged;
         let quarantine = async || if is_damaged { self.inner.depot.quarantine(digest).await } else { Ok(()) };
-        if !self.inner.meta.set_blob_aside(digest, claim, now_ms(), quarantine).await?? {
+        if !self.meta.set_blob_aside(digest, claim, now_ms(), quarantine).await?? {
             return Ok(());
         }
         self.inner.metrics.scrub_damaged.inc();
@@ -108,10 +108,10 @@ impl Hosted {
             if stop.is_cancelled() {
                 break;
             }
-            if !is_older(modified, grace) || self.inner.meta.is_blob(&digest).await? {
+            if !is_older(modified, grace) || self.meta.is_blob(&digest).await? {
                 continue;
             }
-            if self.inner.meta.remove_orphan(&digest, || self.inner.depot.remove(&digest)).await?? {
+            if self.meta.remove_orphan(&digest, || self.inner.depot.remove(&digest)).await?? {
                 scrubbed.orphans_removed += 1;
                 tracing::info!(%digest, "bytes that no repository knows were removed");
             }
@@ -121,7 +121,7 @@ impl Hosted {
             if stop.is_cancelled() {
                 break;
             }
-            let known = self.inner.meta.upload_pieces(&upload).await?.iter().any(|known| known.name == piece);
+            let known = self.meta.upload_pieces(&upload).await?.iter().any(|known| known.name == piece);
             if is_older(modified, grace) && !known {
                 self.inner.depot.remove_piece(&upload, &piece).await?;
                 scrubbed.orphans_removed += 1;

@@ -22,7 +22,8 @@ impl PullThrough {
         let upstream_error = |error| Error::from_upstream(object(), error);
         let cache_error = |error| Error::from_cache(object(), error);
         let kept = &self.kept;
-        let source = Origin::Upstream(repository.upstream.source(repository.remote.clone(), digest));
+        let source = repository.upstream.source(repository.remote.clone(), digest).on_behalf_of(repository.asker);
+        let source = Origin::Upstream(source);
         let claim = kept.rights.claim(&repository, LinkKind::Blob, &digest).await;
         // The size that a manifest says is no more than a hint.
         let told = kept.link(&repository.local, &digest).await.and_then(|link| link.size);

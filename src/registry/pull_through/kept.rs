@@ -77,8 +77,9 @@ impl Kept {
         self.rights.forget_all();
     }
 
-    pub(super) async fn add_links(&self, repository: &RepositoryName, links: Vec<Link>) {
-        if let Err(error) = self.meta.put_links(repository, &links).await {
+    pub(super) async fn add_links(&self, repository: &Repository, links: Vec<Link>) {
+        let (meta, repository) = (self.meta.on_behalf_of(repository.asker), &repository.local);
+        if let Err(error) = meta.put_links(repository, &links).await {
             tracing::warn!(%error, %repository, "links cannot be written; upstream will be asked again after a restart");
         }
         for link in links {
@@ -179,7 +180,7 @@ impl Kept {
                 size: Some(child.size),
             }));
         }
-        self.add_links(&repository.local, links).await;
+        self.add_links(repository, links).await;
     }
 }
 

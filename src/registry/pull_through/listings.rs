@@ -43,6 +43,9 @@ pub(super) enum Entries {
     Referrers(Bytes),
 }
 
+/// Of the allocation of a tag's text.
+const TAG_OVERHEAD_BYTES: usize = 16;
+
 const EMPTY_INDEX: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
 impl PullThrough {
@@ -112,7 +115,15 @@ impl Entries {
     fn is_empty(&self) -> bool {
         match self {
             Self::Tags(tags) => tags.is_empty(),
-            Self::Referrers(index) => manifests(index).is_empty(),
+            Self::Referrers(index) => !has_manifests(index),
+        }
+    }
+
+    /// Bytes in memory, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Tags(tags) => tags.iter().map(|tag| size_of::<Tag>() + tag.as_str().len() + TAG_OVERHEAD_BYTES).sum(),
+            Self::Referrers(index) => index.len(),
         }
     }
 
@@ -156,7 +167,13 @@ impl Question for ListQuestion {
         self.upstream().settings().on_not_found == OnNotFound::Keep
     }
 
+    /// KiB.
+    fn weight(entries: &Entries) -> u32 {
+        u32::try_from(entries.bytes().div_ceil(1024)).unwrap_or(u32::MAX).max(1)
+    }
+
     async fn recall(&self) -> Option<Confirmed<Entries>> {
+        let _turn = self.upstream().list_turn(self.repository.asker).await;
         let listing = self.kept.meta.listing(&self.repository.local, &self.list.name()).await;
         let Listing { body, checked_at_ms } = listing.unwrap_or_else(|error| {
             tracing::warn!(%error, repository = %self.repository.local, "a list cannot be read");
@@ -168,12 +185,14 @@ impl Question for ListQuestion {
     }
 
     async fn ask(&self, _known: Option<Entries>) -> Result<Confirmed<Entries>, upstream::Error> {
+        let _turn = self.upstream().list_turn(self.repository.asker).await;
         let value = match self.list {
             List::Tags => self.ask_tags().await?,
             List::Referrers(subject) => Entries::Referrers(self.ask_referrers(&subject).await?),
         };
         let listing = Listing { body: value.body(), checked_at_ms: now_ms() };
-        if let Err(error) = self.kept.meta.put_listing(&self.repository.local, &self.list.name(), &listing).await {
+        let meta = self.kept.meta.on_behalf_of(self.repository.asker);
+        if let Err(error) = meta.put_listing(&self.repository.local, &self.list.name(), &listing).await {
             tracing::warn!(%error, repository = %self.repository.local, "a list cannot be written");
         }
         // A signature may be on its way: an empty list is not believed for long (C84).
@@ -223,8 +242,18 @@ impl ListQuestion {
             media_type: referrer.media_type,
             size: Some(referrer.size),
         });
-        self.kept.add_links(&self.repository.local, links.collect()).await;
+        self.kept.add_links(&self.repository, links.collect()).await;
     }
+}
+
+/// Told without building the document, which is many times as large as its text.
+fn has_manifests(index: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        #[serde(default)]
+        manifests: Vec<serde::de::IgnoredAny>,
+    }
+    serde_json::from_slice::<Index>(index).is_ok_and(|index| !index.manifests.is_empty())
 }
 
 fn manifests(index: &[u8]) -> Vec<Value> {
@@ -259,5 +288,6 @@ mod tests {
         assert_eq!(manifests(&filtered), [serde_json::json!({"artifactType":"a","n":1})]);
         assert!(manifests(&filter(&index, "c")).is_empty());
         assert!(manifests(EMPTY_INDEX.as_bytes()).is_empty());
+        assert!(has_manifests(&index) && !has_manifests(EMPTY_INDEX.as_bytes()) && !has_manifests(b"<html>"));
     }
 }

@@ -151,6 +151,10 @@ impl Question for TagQuestion {
         self.upstream().settings().on_not_found == OnNotFound::Keep
     }
 
+    fn weight(_: &Meaning) -> u32 {
+        1
+    }
+
     async fn recall(&self) -> Option<Confirmed<Meaning>> {
         let row = match self.kept.meta.tag(&self.repository.local, &self.tag, self.accept).await {
             Ok(row) => row?,
@@ -186,7 +190,8 @@ impl Question for TagQuestion {
         };
         let Meaning { digest, media_type, size } = meaning.clone();
         let row = TagRow { digest, media_type, size, checked_at_ms: now_ms() };
-        if let Err(error) = self.kept.meta.put_tag(local, &self.tag, self.accept, &row).await {
+        let meta = self.kept.meta.on_behalf_of(self.repository.asker);
+        if let Err(error) = meta.put_tag(local, &self.tag, self.accept, &row).await {
             tracing::warn!(%error, repository = %local, tag = %self.tag, "a tag cannot be written; it lasts until the next start");
         }
         Ok(Confirmed { value: meaning, checked_at_ms: row.checked_at_ms, short_lived: false })

@@ -28,8 +28,8 @@ use crate::telemetry::Metrics;
 /// Answers in memory of what tags mean.
 const MAX_TAGS: u64 = 100_000;
 
-/// Lists in memory; they can be large.
-const MAX_LISTS: u64 = 1_000;
+/// Lists in memory, in KiB: one of hundreds of thousands of tags is dozens of megabytes.
+const MAX_LISTS_KIB: u64 = 32 << 10;
 
 pub(super) struct PullThrough {
     kept: Arc<Kept>,
@@ -44,7 +44,7 @@ impl PullThrough {
         Self {
             kept: Arc::new(Kept::new(cache, meta, metrics, tasks.clone())),
             tags: Arc::new(Perishables::new(MAX_TAGS, tasks.clone())),
-            lists: Arc::new(Perishables::new(MAX_LISTS, tasks.clone())),
+            lists: Arc::new(Perishables::new(MAX_LISTS_KIB, tasks.clone())),
             tasks,
         }
     }

@@ -49,6 +49,8 @@ pub(super) trait Question: Clone + Send + Sync + 'static {
     fn recall(&self) -> impl Future<Output = Option<Confirmed<Self::Value>>> + Send;
     /// Asks upstream and writes the answer down.
     fn ask(&self, known: Option<Self::Value>) -> impl Future<Output = Result<Confirmed<Self::Value>, Error>> + Send;
+    /// What a value counts for in memory; the most that there is for all is the perishables' limit.
+    fn weight(value: &Self::Value) -> u32;
     /// Upstream says that there is no such thing.
     fn forget(&self) -> impl Future<Output = ()> + Send;
 }
@@ -69,9 +71,14 @@ struct Entry<Q: Question> {
 }
 
 impl<Q: Question> Perishables<Q> {
-    /// At most `max_entries` in memory.
-    pub(super) fn new(max_entries: u64, tasks: TaskTracker) -> Self {
-        Self { entries: moka::sync::Cache::new(max_entries), questions: SingleFlight::new(tasks) }
+    /// `most` is the sum of all weights in memory.
+    pub(super) fn new(most: u64, tasks: TaskTracker) -> Self {
+        let weight = |_: &Q::Key, entry: &Arc<Entry<Q>>| {
+            // Refusals are entries, too.
+            entry.known.as_ref().map_or(1, |known| Q::weight(&known.value))
+        };
+        let entries = moka::sync::Cache::builder().max_capacity(most).weigher(weight).build();
+        Self { entries, questions: SingleFlight::new(tasks) }
     }
 
     pub(super) async fn get(self: &Arc<Self>, question: &Q) -> Result<Served<Q::Value>, Error> {
@@ -249,6 +256,9 @@ mod tests {
         }
         fn keeps_what_upstream_lost(&self) -> bool {
             self.keeps
+        }
+        fn weight(_: &u32) -> u32 {
+            1
         }
         async fn recall(&self) -> Option<Confirmed<u32>> {
             self.recalled.clone()

@@ -100,7 +100,8 @@ impl Rights {
 
     async fn put(&self, repository: &Repository, kind: LinkKind, digest: Digest, sent: bool) {
         let origin = repository.upstream.origin();
-        if let Err(error) = self.meta.put_right(&repository.local, &digest, kind, origin, sent).await {
+        let meta = self.meta.on_behalf_of(repository.asker);
+        if let Err(error) = meta.put_right(&repository.local, &digest, kind, origin, sent).await {
             tracing::warn!(%error, repository = %repository.local, "rights cannot be written; upstream is asked again after a restart");
         }
     }

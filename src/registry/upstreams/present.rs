@@ -19,6 +19,7 @@ use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::registry::names::{Names, Repository};
 use crate::registry::registries::Registries;
 use crate::telemetry::Metrics;
+use crate::turns::Asker;
 use crate::upstream::Upstream;
 
 /// A secret that changed, and a rule whose change was not announced, are seen after this.
@@ -269,7 +270,7 @@ impl Upstreams {
             Some(account) => RepositoryName::under(account.as_str(), &own.name),
             None => own.name.clone(),
         };
-        Some(Repository { upstream: known, remote: own.name.clone(), local, own: own.clone() })
+        Some(Repository { upstream: known, remote: own.name.clone(), local, own: own.clone(), asker: Asker::work("questions") })
     }
 
     fn put_in_place(&self, known: &Known) {

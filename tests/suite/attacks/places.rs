@@ -110,3 +110,95 @@ async fn t28_a_slow_reader_is_not_a_slow_upstream() {
     assert_eq!(reader.received.len() / 100_000, 30);
     assert_eq!(upstream.count("GET", &endless), 1);
 }
+
+/// A place behind a proxy that is believed, so that a test has as many clients as it wants.
+async fn with_one_place(upstream: &FakeUpstream) -> Proxy {
+    let mut setup = Setup::of(upstream);
+    setup.hub().set("max_fetches", 1).text("queue_timeout", "60s");
+    setup.http.texts("trusted_proxies", &["127.0.0.1"]);
+    setup.start().await
+}
+
+async fn ask(proxy: &Proxy, client: &str, digest: &str) -> Exchange {
+    proxy.client().open("GET", &blob(REPO, digest), &[("X-Forwarded-For", client)]).await
+}
+
+async fn waiting(proxy: &Proxy, count: usize) {
+    let is_so = async || proxy.metrics().await.sum("entrepot_upstream_fetches_waiting") == count as f64;
+    until_async("they wait for their turns", is_so).await;
+}
+
+async fn requests_waiting(proxy: &Proxy, count: usize) {
+    let is_so = async || proxy.metrics().await.sum("entrepot_cache_requests_waiting") == count as f64;
+    until_async("they wait for first answers", is_so).await;
+}
+
+/// The blob's place among all blobs that upstream was asked for.
+fn turn_of(upstream: &FakeUpstream, digest: &str) -> Option<usize> {
+    let asked: Vec<_> = upstream.asked("GET", "/blobs/").into_iter().map(|logged| logged.path).collect();
+    asked.iter().position(|path| path.ends_with(digest))
+}
+
+const FLOODER: &str = "203.0.113.1";
+const HONEST: &str = "198.51.100.1";
+
+/// One client wants hundreds of cold blobs, another one wants one: it waits for one of the others, and nobody who waits holds a file.
+#[tokio::test]
+async fn t18_a_flood_of_cold_blobs_delays_others_by_one_round() {
+    let upstream = FakeUpstream::start().await;
+    let gate = Gate::new();
+    let held = upstream.blob(REPO, noise(1, 300_000));
+    upstream.on("GET", &held, Behaviour::usual().gate_at(1000, &gate));
+    let proxy = with_one_place(&upstream).await;
+    let first = ask(&proxy, FLOODER, &held).await;
+    gate.reached().await;
+    let blobs: Vec<_> = (0..200).map(|n| upstream.blob(REPO, noise(100 + n, 1000))).collect();
+    let flood = join_all(blobs.iter().map(|digest| ask(&proxy, FLOODER, digest))).await;
+    waiting(&proxy, 200).await;
+    assert_eq!(proxy.staging().len(), 1, "of the one that is fetched");
+    let wanted = upstream.blob(REPO, "wanted");
+    let honest = ask(&proxy, HONEST, &wanted).await;
+    waiting(&proxy, 201).await;
+    gate.open();
+    honest.rest().await.assert_body(b"wanted");
+    assert_eq!(turn_of(&upstream, &wanted), Some(2), "after the first, and one of the flood");
+    first.rest().await.assert_body(&noise(1, 300_000));
+    for exchange in flood {
+        exchange.rest().await.assert_status(200);
+    }
+}
+
+/// The last of a flood's blobs is the only one that another client wants, too: it is fetched in that client's turn. One who leaves again
+/// takes the turn along.
+#[tokio::test]
+async fn t18_a_fill_has_the_earliest_turn_of_its_readers() {
+    let upstream = FakeUpstream::start().await;
+    let gate = Gate::new();
+    let held = upstream.blob(REPO, noise(1, 300_000));
+    upstream.on("GET", &held, Behaviour::usual().gate_at(1000, &gate));
+    let proxy = with_one_place(&upstream).await;
+    let first = ask(&proxy, FLOODER, &held).await;
+    gate.reached().await;
+    let mut blobs = Vec::new();
+    let mut flood = Vec::new();
+    // In this order.
+    for n in 0..30 {
+        blobs.push(upstream.blob(REPO, noise(100 + n, 1000)));
+        flood.push(ask(&proxy, FLOODER, &blobs[n as usize]).await);
+        waiting(&proxy, flood.len()).await;
+    }
+    let (left, wanted) = (&blobs[28], &blobs[29]);
+    let leaves = ask(&proxy, "198.51.100.2", left).await;
+    let honest = ask(&proxy, HONEST, wanted).await;
+    requests_waiting(&proxy, 32).await;
+    leaves.reset();
+    requests_waiting(&proxy, 31).await;
+    gate.open();
+    honest.rest().await.assert_body(&noise(129, 1000));
+    assert_eq!(turn_of(&upstream, wanted), Some(2));
+    first.rest().await.assert_body(&noise(1, 300_000));
+    for exchange in flood {
+        exchange.rest().await.assert_status(200);
+    }
+    assert_eq!(turn_of(&upstream, left), Some(30), "the last of the flood");
+}

@@ -24,7 +24,8 @@ impl Control<'_> {
             ImageSelector::Digest(digest) => Reference::Digest(*digest),
         };
         let (accept, principal) = (AcceptSet::current(), self.identity.name());
-        let pull = self.registry.pull_manifest(upstream.clone(), reference, accept, Want::Body, principal);
+        let upstream_repository = upstream.clone().on_behalf_of(self.asker);
+        let pull = self.registry.pull_manifest(upstream_repository, reference, accept, Want::Body, principal);
         let Ok(pulled) = timeout_at(deadline, pull).await else {
             let reason = format!("upstream {} takes long; ask again in a while", upstream.upstream.name());
             return Ok(Err((ImageFailureCode::UpstreamUnavailable, reason)));

@@ -25,7 +25,7 @@ pub(super) struct Piece {
 
 impl Hosted {
     pub(super) async fn upload_row(&self, upload: &Upload) -> Result<UploadRow, Error> {
-        let row = self.inner.meta.upload(upload.id.as_str()).await?;
+        let row = self.meta.upload(upload.id.as_str()).await?;
         row.filter(|row| row.repository == upload.repository.id).ok_or_else(|| gone(upload))
     }
 
@@ -94,7 +94,7 @@ impl Hosted {
         piece.sending.finish(end).await?;
         let row = PieceRow { start: piece.start, size: end - piece.start, name: piece.name };
         let digest = open.writer.hasher.clone().finish();
-        let added = self.inner.meta.add_piece(id, self.inner.depot.holder(), &row, &digest, now_ms()).await?;
+        let added = self.meta.add_piece(id, self.inner.depot.holder(), &row, &digest, now_ms()).await?;
         if added {
             open.in_pieces = end;
             return Ok(());
@@ -135,7 +135,7 @@ impl Hosted {
     }
 
     async fn fetch_pieces(&self, upload: &Upload) -> Result<Open, Error> {
-        let (meta, depot) = (&self.inner.meta, &self.inner.depot);
+        let (meta, depot) = (&self.meta, &self.inner.depot);
         let id = upload.id.as_str();
         meta.take_over_upload(id, depot.holder(), now_ms()).await?;
         // From here on no other replica adds to it.

@@ -115,7 +115,7 @@ impl Hosted {
             *place = Some(open.park());
             kept.and(taken)?;
             if !this.inner.depot.is_shared() {
-                this.inner.meta.touch_upload(upload.id.as_str(), now_ms()).await?;
+                this.meta.touch_upload(upload.id.as_str(), now_ms()).await?;
             }
             Ok(answer(upload, session.bytes(), UploadState::Appended))
         })
@@ -142,7 +142,7 @@ impl Hosted {
             let mut open = this.open(&upload, &mut place).await?;
             // What is there already is pushed again without more room.
             if this.inner.quotas.is_any(&upload.repository)
-                && let Ok(Some(link)) = this.inner.meta.blob_link(upload.repository.id, &digest).await
+                && let Ok(Some(link)) = this.meta.blob_link(upload.repository.id, &digest).await
             {
                 open.room.needs_none_for(link.size);
             }
@@ -200,10 +200,10 @@ impl Hosted {
         let mut room = None;
         // Only of what may be read there: else a refusal would tell what others have.
         if let Some(from) = from.filter(|_| self.inner.quotas.is_any(repository)) {
-            let Some(link) = self.inner.meta.blob_link(from, &digest).await? else { return Ok(None) };
+            let Some(link) = self.meta.blob_link(from, &digest).await? else { return Ok(None) };
             room = Some(self.inner.quotas.take_blob(repository, &digest, link.size).await?);
         }
-        let mounted = self.inner.meta.mount_blob(repository.id, &digest, from, now_ms()).await?;
+        let mounted = self.meta.mount_blob(repository.id, &digest, from, now_ms()).await?;
         drop(room);
         Ok(mounted.map(|_| Answer::of(Body::BlobPushed { repository: repository.name.clone(), digest })))
     }

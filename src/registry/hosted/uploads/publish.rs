@@ -34,7 +34,7 @@ impl Hosted {
     pub(super) async fn way(&self, upload: &Upload, open: &Open, digest: &Digest, more: bool) -> Result<Way, Error> {
         let size = open.writer.staged.len();
         if !more && size > 0 && open.in_pieces == size {
-            let mut pieces = self.inner.meta.upload_pieces(upload.id.as_str()).await?;
+            let mut pieces = self.meta.upload_pieces(upload.id.as_str()).await?;
             if let (1, Some(piece)) = (pieces.len(), pieces.pop()) {
                 return Ok(Way::Promote(piece));
             }
@@ -57,9 +57,9 @@ impl Hosted {
         }
         let size = writer.staged.len();
         let id = upload.id.as_str();
-        let pieces = if in_pieces > 0 { self.inner.meta.upload_pieces(id).await? } else { Vec::new() };
+        let pieces = if in_pieces > 0 { self.meta.upload_pieces(id).await? } else { Vec::new() };
         room.reach(&self.inner.quotas, &upload.repository, size).await?;
-        self.inner.meta.claim_blob(&digest, size, now_ms()).await?;
+        self.meta.claim_blob(&digest, size, now_ms()).await?;
         self.put_in_place(id, writer.staged, &digest, way).await?;
         self.link(upload, &digest, size).await?;
         for piece in pieces {
@@ -74,7 +74,7 @@ impl Hosted {
     /// it is not so.
     pub(super) async fn publish_elsewhere(&self, upload: &Upload, digest: Digest) -> Result<bool, Error> {
         let row = self.upload_row(upload).await?;
-        let (depot, meta, id) = (&self.inner.depot, &self.inner.meta, upload.id.as_str());
+        let (depot, meta, id) = (&self.inner.depot, &self.meta, upload.id.as_str());
         if row.holder == depot.holder() || row.digest != Some(digest) {
             return Ok(false);
         }
@@ -98,7 +98,7 @@ impl Hosted {
 
     async fn remove_all_of(&self, id: &UploadId) -> Result<(), Error> {
         self.inner.uploads.remove(id);
-        let (depot, meta) = (&self.inner.depot, &self.inner.meta);
+        let (depot, meta) = (&self.inner.depot, &self.meta);
         depot.remove_upload(id.as_str()).await?;
         for piece in meta.upload_pieces(id.as_str()).await? {
             depot.remove_piece(id.as_str(), &piece.name).await?;
@@ -132,7 +132,7 @@ impl Hosted {
     }
 
     async fn link(&self, upload: &Upload, digest: &Digest, size: u64) -> Result<(), Error> {
-        let meta = &self.inner.meta;
+        let meta = &self.meta;
         let (repository, id) = (&upload.repository, upload.id.as_str());
         let link = || meta.link_blob(repository.id, digest, size, Some(id), now_ms());
         if link().await? {

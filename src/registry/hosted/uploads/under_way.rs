@@ -21,7 +21,7 @@ impl Hosted {
         row: &UploadRow,
         principal: &str,
     ) -> Result<(), Error> {
-        let (meta, settings) = (&self.inner.meta, &self.inner.settings);
+        let (meta, settings) = (&self.meta, &self.inner.settings);
         let limits = UploadLimits { of_repository: settings.max_uploads, of_client: settings.max_uploads_by_client };
         let mut begun = meta.begin_upload(row, principal, limits, now_ms()).await?;
         if matches!(begun, Begun::TooManyInRepository | Begun::TooManyOfClient) {
@@ -50,7 +50,7 @@ impl Hosted {
 
     /// Lets go of uploads that have ended, or gone on, at another replica, with their files. Returns how many.
     pub async fn let_go_of_uploads(&self) -> Result<u64, Error> {
-        let (depot, meta) = (&self.inner.depot, &self.inner.meta);
+        let (depot, meta) = (&self.inner.depot, &self.meta);
         let mut gone = 0;
         for ids in self.inner.uploads.idle().chunks(STEP as usize) {
             let names: Vec<&str> = ids.iter().map(UploadId::as_str).collect();
