@@ -594,3 +594,36 @@ async fn s09_a_password_is_made_once() {
     })
     .await;
 }
+
+/// A rule is made, or a repository below its prefix is; never both, or the rule would hide what is pushed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn t12_a_rule_or_a_repository_below_it_is_made() {
+    on_each(async |meta| {
+        for round in 0..ROUNDS {
+            let prefix = format!("p_{round}");
+            let below = QualifiedName::new(account(), name(&format!("{prefix}/a")));
+            let beside = QualifiedName::new(account(), name(&format!("pa{round}/a")));
+            assert!(meta.add_repository(&beside, None, &RepositorySettings::default(), 1).await.unwrap().is_some());
+            let making = {
+                let (meta, below) = (meta.clone(), below.clone());
+                async move {
+                    meta.add_repository(&below, None, &RepositorySettings::default(), 1).await.unwrap().is_some()
+                }
+            };
+            let ruling = {
+                let (meta, prefix) = (meta.clone(), prefix.clone());
+                async move {
+                    let path = Some(prefix.as_str());
+                    let new = NewRule { account: account(), name: &prefix, path, upstream: &prefix, document: "{}" };
+                    meta.make_rule(new, u64::MAX, 1).await.unwrap()
+                }
+            };
+            let (made, ruled) = tokio::join!(tokio::spawn(making), tokio::spawn(ruling));
+            let (made, ruled) = (made.unwrap(), ruled.unwrap());
+            let expected = if made { MadeRule::Hides(below.name.to_string()) } else { MadeRule::New };
+            assert_eq!(ruled, expected, "round {round}");
+            assert_eq!(meta.repository(&below).await.unwrap().is_some(), made);
+        }
+    })
+    .await;
+}

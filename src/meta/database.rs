@@ -226,9 +226,15 @@ impl Meta {
 
     /// Makes others wait who would change the same row, in a statement that reads it (PostgreSQL; SQLite's writers wait anyway).
     pub(super) fn for_update(&self) -> &'static str {
-        match self.dialect {
-            Dialect::Sqlite => "",
-            Dialect::Postgres => " FOR UPDATE",
+        self.dialect.for_update()
+    }
+}
+
+impl Dialect {
+    pub(super) const fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
         }
     }
 }

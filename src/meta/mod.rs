@@ -36,7 +36,7 @@ pub use hosted::{
     RepositorySettings, StoredBlobRow, TagMove, TagWrites, Unlinked, UploadLimits, UploadRow,
 };
 pub use identities::{AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
-pub use registry::{DocumentKind, DocumentRow};
+pub use registry::{DocumentKind, DocumentRow, MadeRule, NewRule};
 pub use upstream::{Link, LinkKind, Listing, TagRow};
 pub use usage::BlobUse;
 pub use usage_hours::{StoredRow, UsageCounts, UsageRow};

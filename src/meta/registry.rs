@@ -5,7 +5,7 @@ use super::changes::Change;
 use super::database::{Meta, Writing};
 use super::error::Error;
 use super::scope::Scope;
-use crate::oci::AccountId;
+use crate::oci::{AccountId, QualifiedName};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DocumentKind {
@@ -28,6 +28,28 @@ pub struct DocumentRow {
     pub document: String,
     pub created_at_ms: i64,
     pub updated_at_ms: i64,
+}
+
+/// A pull-through rule that is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRule<'a> {
+    pub account: AccountId,
+    /// Of the document.
+    pub name: &'a str,
+    /// Repositories at this path and below are the upstream's from then on. `None` where only those are that nobody has pushed.
+    pub path: Option<&'a str>,
+    /// As the cache knows the upstream.
+    pub upstream: &'a str,
+    pub document: &'a str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MadeRule {
+    New,
+    IsThere,
+    TooMany,
+    /// A repository was pushed there, of which the name is told.
+    Hides(String),
 }
 
 type Columns = (String, String, i64, i64);
@@ -141,36 +163,32 @@ impl Meta {
         now_ms: i64,
     ) -> Result<Made<()>, Error> {
         let mut writing = self.write(Scope::Documents(account, kind)).await?;
-        let count =
-            "SELECT CAST(COUNT(*) AS BIGINT) FROM registry_document WHERE account = $1 AND kind = $2 AND name <> $3";
-        let others: i64 = sqlx::query_scalar(count)
-            .bind(account.as_str())
-            .bind(kind.name())
-            .bind(name)
-            .fetch_one(writing.connection())
-            .await
-            .map_err(Error::Query)?;
-        let made = sqlx::query(
-            "INSERT INTO registry_document (account, kind, name, document, created_at_ms, updated_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (account, kind, name) DO NOTHING",
-        )
-        .bind(account.as_str())
-        .bind(kind.name())
-        .bind(name)
-        .bind(text)
-        .bind(now_ms)
-        .execute(writing.connection())
-        .await
-        .map_err(Error::Query)?;
-        if made.rows_affected() == 0 {
-            return Ok(Made::IsThere);
+        let made = writing.make_document(account, kind, name, text, most, now_ms).await?;
+        if made == Made::New(()) {
+            writing.commit().await?;
         }
-        if u64::try_from(others).unwrap_or_default() >= most {
-            return Ok(Made::TooMany);
+        Ok(made)
+    }
+
+    /// A new pull-through rule, of a registry that then has `most`, at the most. What was kept of another upstream of this name is forgotten
+    /// with it. Whoever makes a repository takes turns with this ([`Self::add_repository`]): none is hidden by a rule that came meanwhile.
+    pub async fn make_rule(&self, rule: NewRule<'_>, most: u64, now_ms: i64) -> Result<MadeRule, Error> {
+        let NewRule { account, name, path, upstream, document } = rule;
+        let kind = DocumentKind::PullThroughRule;
+        let mut writing = self.write(Scope::Documents(account, kind)).await?;
+        if let Some(path) = path
+            && let Some(hidden) = writing.pushed_below(account, path).await?
+        {
+            return Ok(MadeRule::Hides(hidden));
         }
-        writing.announce_document(kind).await?;
+        match writing.make_document(account, kind, name, document, most, now_ms).await? {
+            Made::New(()) => {}
+            Made::TooMany => return Ok(MadeRule::TooMany),
+            Made::IsThere | Made::NoOwner => return Ok(MadeRule::IsThere),
+        }
+        writing.forget_upstream(upstream).await?;
         writing.commit().await?;
-        Ok(Made::New(()))
+        Ok(MadeRule::New)
     }
 
     /// Changes a document that is there: `change` gets it as it is and says how it is to be, and nobody changes it in between. `None`
@@ -266,6 +284,79 @@ impl Meta {
 }
 
 impl Writing {
+    /// To be committed if it is new.
+    async fn make_document(
+        &mut self,
+        account: AccountId,
+        kind: DocumentKind,
+        name: &str,
+        text: &str,
+        most: u64,
+        now_ms: i64,
+    ) -> Result<Made<()>, Error> {
+        let count =
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM registry_document WHERE account = $1 AND kind = $2 AND name <> $3";
+        let others: i64 = sqlx::query_scalar(count)
+            .bind(account.as_str())
+            .bind(kind.name())
+            .bind(name)
+            .fetch_one(self.connection())
+            .await
+            .map_err(Error::Query)?;
+        let made = sqlx::query(
+            "INSERT INTO registry_document (account, kind, name, document, created_at_ms, updated_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (account, kind, name) DO NOTHING",
+        )
+        .bind(account.as_str())
+        .bind(kind.name())
+        .bind(name)
+        .bind(text)
+        .bind(now_ms)
+        .execute(self.connection())
+        .await
+        .map_err(Error::Query)?;
+        if made.rows_affected() == 0 {
+            return Ok(Made::IsThere);
+        }
+        if u64::try_from(others).unwrap_or_default() >= most {
+            return Ok(Made::TooMany);
+        }
+        self.announce_document(kind).await?;
+        Ok(Made::New(()))
+    }
+
+    /// A repository that was pushed at this path or below.
+    async fn pushed_below(&mut self, account: AccountId, path: &str) -> Result<Option<String>, Error> {
+        // Not LIKE, to which an underscore of the path would be any character.
+        sqlx::query_scalar(
+            "SELECT name FROM repository WHERE account = $1 AND upstream IS NULL AND (name = $2 OR substr(name, 1, $4) = $3) \
+             ORDER BY name LIMIT 1",
+        )
+        .bind(account.as_str())
+        .bind(path)
+        .bind(format!("{path}/"))
+        .bind(i32::try_from(path.chars().count() + 1).unwrap_or(i32::MAX))
+        .fetch_optional(self.connection())
+        .await
+        .map_err(Error::Query)
+    }
+
+    /// Whether a rule has this path for its prefix, or a beginning of it.
+    pub(super) async fn is_below_a_rule(&mut self, name: &QualifiedName) -> Result<bool, Error> {
+        let rule: Option<String> = sqlx::query_scalar(
+            "SELECT name FROM registry_document WHERE account = $1 AND kind = $2 \
+             AND (name = $3 OR name || '/' = substr($4, 1, length(name) + 1)) LIMIT 1",
+        )
+        .bind(name.account.as_str())
+        .bind(DocumentKind::PullThroughRule.name())
+        .bind(name.name.as_str())
+        .bind(name.name.as_str())
+        .fetch_optional(self.connection())
+        .await
+        .map_err(Error::Query)?;
+        Ok(rule.is_some())
+    }
+
     async fn announce_document(&mut self, kind: DocumentKind) -> Result<(), Error> {
         match kind.change() {
             Some(change) => self.announce(change).await,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::meta::scope::Scope;
-use crate::meta::{Change, Error, Meta};
+use crate::meta::{Change, DocumentKind, Error, Meta};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 
 /// A repository's row.
@@ -65,7 +65,7 @@ impl Meta {
         Ok(id.map(RepositoryId))
     }
 
-    /// A new repository. `None` when there is one of this name already.
+    /// A new repository. `None` when there is one of this name already, or when a pull-through rule that came meanwhile would hide it.
     pub async fn add_repository(
         &self,
         name: &QualifiedName,
@@ -73,7 +73,13 @@ impl Meta {
         settings: &RepositorySettings,
         now_ms: i64,
     ) -> Result<Option<RepositoryId>, Error> {
-        let mut writing = self.write(Scope::Rows).await?;
+        let mut writing = match upstream {
+            None => self.write(Scope::Documents(name.account, DocumentKind::PullThroughRule)).await?,
+            Some(_) => self.write(Scope::Rows).await?,
+        };
+        if upstream.is_none() && writing.is_below_a_rule(name).await? {
+            return Ok(None);
+        }
         let id: Option<i64> = sqlx::query_scalar(
             "INSERT INTO repository (account, name, upstream, created_at_ms, mutability, scan_on_push, encryption, policy, resource_tags) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (account, name) DO NOTHING RETURNING id",

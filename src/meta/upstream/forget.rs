@@ -1,6 +1,7 @@
 //! Forgetting what upstreams said, where somebody deletes what was kept of it.
 
 use crate::meta::scope::Scope;
+use crate::meta::database::Writing;
 use crate::meta::{Change, Error, Meta};
 use crate::oci::{Digest, RepositoryName};
 
@@ -49,15 +50,17 @@ impl Meta {
         writing.commit().await
     }
 
+}
+
+impl Writing {
     /// All repositories whose names are below `prefix`: another upstream has the prefix now.
-    pub async fn forget_upstream(&self, prefix: &str) -> Result<(), Error> {
+    pub(in crate::meta) async fn forget_upstream(&mut self, prefix: &str) -> Result<(), Error> {
         // Not LIKE, to which an underscore of the prefix would be any character.
         const BELOW: &str = "substr(name, 1, $2) = $1";
         let below = format!("{prefix}/");
         let length = i32::try_from(below.chars().count()).unwrap_or(i32::MAX);
-        let mut writing = self.write(Scope::Rows).await?;
         // Who adds to one of them takes turns at its row.
-        let lock = format!("SELECT id FROM upstream_repository WHERE {BELOW} ORDER BY id{}", self.for_update());
+        let lock = format!("SELECT id FROM upstream_repository WHERE {BELOW} ORDER BY id{}", self.dialect.for_update());
         let mut statements = vec![lock];
         for table in ["upstream_tag", "upstream_link", "upstream_listing"] {
             statements.push(format!(
@@ -69,11 +72,10 @@ impl Meta {
             sqlx::query(sqlx::AssertSqlSafe(statement))
                 .bind(&below)
                 .bind(length)
-                .execute(writing.connection())
+                .execute(self.connection())
                 .await
                 .map_err(Error::Query)?;
         }
-        writing.announce(Change::Pulled).await?;
-        writing.commit().await
+        self.announce(Change::Pulled).await
     }
 }

@@ -13,8 +13,7 @@ use crate::ecr::{
     Selection, UpdatePullThroughCacheRule, UpdatedPullThroughCacheRule, UpstreamRegistry,
     ValidatedPullThroughCacheRule,
 };
-use crate::meta::{DocumentKind, DocumentRow, Made, RepositoryRow};
-use crate::oci::{QualifiedName, RepositoryName};
+use crate::meta::{DocumentKind, DocumentRow, MadeRule, NewRule};
 use crate::registry::upstreams::{Claim, MAX_RULES, Rule, SecretError, key};
 use crate::upstream::{ErrorKind, Upstream};
 
@@ -22,9 +21,6 @@ const KIND: DocumentKind = DocumentKind::PullThroughRule;
 
 /// What an upstream has to say whether it lets us in.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Repositories that are looked at in one step.
-const STEP: u32 = 1000;
 
 impl Control<'_> {
     pub(super) async fn create_pull_through_cache_rule(
@@ -34,7 +30,7 @@ impl Control<'_> {
         let now_ms = now_ms();
         input.upstream_registry = kind(&input)?;
         let rule = Rule { said: input, created_at_ms: now_ms, updated_at_ms: now_ms };
-        self.check_prefix(&rule).await?;
+        self.check_prefix(&rule)?;
         let address = &rule.said.upstream_registry_url;
         let upstream = self
             .registry
@@ -42,21 +38,24 @@ impl Control<'_> {
             .upstream(self.endpoint.account, &rule, Credential::Anonymous)
             .map_err(|_| Fault::unsupported_upstream_registry(address))?;
         self.check_secret(&rule).await?;
-        if self.meta.document(self.endpoint.account, KIND, rule.key()).await.map_err(failed)?.is_some() {
-            return Err(self.exists(&rule.said.rule.prefix));
-        }
-        // An earlier rule of this prefix may have been for another registry: its tags and its rights to blobs are not this one's.
-        self.meta.forget_upstream(upstream.name.as_str()).await.map_err(failed)?;
-        self.registry.forget_pulled();
+        let prefix = &rule.said.rule.prefix;
         let described = PullThroughCacheRule { updated_at: None, ..self.describe_rule(&rule) };
         let (account, text) = (self.endpoint.account, document(&described)?);
-        let made = self.meta.make_document(account, KIND, rule.key(), &text, u64::from(MAX_RULES), now_ms);
-        match made.await.map_err(failed)? {
-            Made::New(()) => {}
-            Made::TooMany => {
+        // An earlier rule of this prefix may have been for another registry: its tags and its rights to blobs are not this one's.
+        let upstream = upstream.name.as_str();
+        let new = NewRule { account, name: rule.key(), path: prefix.path(), upstream, document: &text };
+        match self.meta.make_rule(new, u64::from(MAX_RULES), now_ms).await.map_err(failed)? {
+            MadeRule::New => self.registry.forget_pulled(),
+            MadeRule::TooMany => {
                 return Err(Fault::limit_exceeded(format!("there are {MAX_RULES} pull through cache rules already")));
             }
-            Made::IsThere | Made::NoOwner => return Err(self.exists(&rule.said.rule.prefix)),
+            MadeRule::IsThere => return Err(self.exists(prefix)),
+            MadeRule::Hides(repository) => {
+                return Err(Fault::validation(format!(
+                    "the repository {repository} was pushed here and would be hidden by a rule for '{prefix}': choose another prefix, \
+                     or delete it first"
+                )));
+            }
         }
         self.registry.sources().read_rules().await.map_err(failed)?;
         Ok(Output::CreatePullThroughCacheRule(described))
@@ -204,11 +203,11 @@ impl Control<'_> {
         Some((upstream, described))
     }
 
-    /// A prefix must not be another upstream's, nor hide what was pushed.
-    async fn check_prefix(&self, rule: &Rule) -> Result<(), Fault> {
+    /// A prefix must not be another upstream's.
+    fn check_prefix(&self, rule: &Rule) -> Result<(), Fault> {
         let prefix = &rule.said.rule.prefix;
         let Some(claim) = self.registry.sources().claim(self.endpoint.account, prefix) else {
-            return self.check_own(prefix).await;
+            return Ok(());
         };
         Err(match claim {
             Claim::Declared => self.exists(prefix),
@@ -225,34 +224,6 @@ impl Control<'_> {
                 Fault::validation(format!("'{prefix}' is where the repositories of the rule ROOT are listed"))
             }
         })
-    }
-
-    async fn check_own(&self, prefix: &Prefix) -> Result<(), Fault> {
-        let Some(path) = prefix.path() else { return Ok(()) };
-        let is_below = |name: &RepositoryName| name.as_str() == path || prefix.rest(name.as_str()).is_some();
-        let hidden = |row: &RepositoryRow| row.upstream.is_none() && is_below(&row.name);
-        // Databases order names each in its own way, but in none does a name come before its own beginning.
-        let mut rows = vec![];
-        if let Ok(name) = path.parse() {
-            rows.extend(
-                self.meta.repository_row(&QualifiedName::new(self.endpoint.account, name)).await.map_err(failed)?,
-            );
-        }
-        let mut last = Some(path.to_owned());
-        while let Some(after) = last {
-            let some = self.meta.repository_rows(self.endpoint.account, Some(&after), STEP).await.map_err(failed)?;
-            last = some.last().filter(|_| some.len() >= STEP as usize).map(|row| row.name.to_string());
-            rows.extend(some);
-            if let Some(row) = rows.iter().find(|row| hidden(row)) {
-                return Err(Fault::validation(format!(
-                    "the repository {} was pushed here and would be hidden by a rule for '{prefix}': choose another prefix, \
-                     or delete it first",
-                    row.name
-                )));
-            }
-            rows.clear();
-        }
-        Ok(())
     }
 
     /// A rule is not made or changed so that it would go without its login.
