@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::ballast;
 use super::error::Error;
 use super::identities;
 use crate::accounts::{self, Accounts};
@@ -35,15 +36,22 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("ENTREPOT_COMMIT")]).set(1);
     let started = Instant::now();
     let data = settings.data.clone();
-    let storage = blocking(move || Storage::open(&data)).await?;
+    let reserve = reserve(settings);
+    if reserve > 0 {
+        ballast::give_up(&settings.data);
+    }
+    let storage = blocking(move || Storage::open_leaving(&data, reserve)).await?;
     let meta = meta(settings).await?;
+    if reserve > 0 {
+        ballast::put_by(&settings.data, reserve);
+    }
     let uses = meta.blob_uses().await?;
     let pushed = settings.data.join("hosted");
     let bucket = match &settings.storage {
         StorageSettings::Local => None,
         StorageSettings::S3(bucket) => Some(Bucket::connect(bucket)?),
     };
-    let pushed = blocking(move || Depot::new(Storage::open(&pushed)?, bucket)).await?;
+    let pushed = blocking(move || Depot::new(Storage::open_leaving(&pushed, reserve)?, bucket)).await?;
     let (has_bucket, shared) = (pushed.bucket().is_some(), shared(&settings.storage, &pushed, &meta));
     let (cache_settings, cache_metrics) = (settings.cache.clone(), metrics.clone());
     let cache =
@@ -77,6 +85,11 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         metrics.clone(),
     );
     Ok(Core { metrics, meta, meter, cache, registry, keyring, authenticator, authorizer, accounts })
+}
+
+/// Bytes of the disk for the database. Another machine's needs none.
+pub(super) fn reserve(settings: &Settings) -> u64 {
+    if settings.meta.url.is_some() { 0 } else { settings.meta.reserve }
 }
 
 pub(super) const fn connections(settings: &Settings) -> Connections {

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
+use super::ballast;
 use super::build::{self, Core};
 use super::error::Error;
 use super::existing::Existing;
@@ -81,10 +82,14 @@ pub(super) fn jobs(settings: &Settings, core: &Core) -> Jobs {
         }
     };
     let uploads = {
-        let hosted = core.registry.hosted().clone();
+        let (hosted, data, reserve) = (core.registry.hosted().clone(), settings.data.clone(), build::reserve(settings));
         move |_, _| {
-            let hosted = hosted.clone();
+            let (hosted, data) = (hosted.clone(), data.clone());
             async move {
+                if reserve > 0 {
+                    let put_by = tokio::task::spawn_blocking(move || ballast::put_by(&data, reserve));
+                    put_by.await.map_err(|error| error.to_string())?;
+                }
                 let gone = hosted.let_go_of_uploads().await.map_err(|error| error.to_string())?;
                 Ok(json!({ "uploads": gone }))
             }

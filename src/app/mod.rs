@@ -2,6 +2,7 @@
 //!
 //! *Never* here: anything that a room above could do by itself.
 
+mod ballast;
 mod build;
 mod changes;
 mod data_folder;

@@ -11,6 +11,7 @@ use rustix::fs::FlockOperation;
 use super::error::Error;
 use super::origin_id::OriginId;
 use super::published::Published;
+use super::reserve::Reserve;
 use super::staged::{Staged, sync_folder};
 use crate::oci::{Algorithm, Digest};
 
@@ -47,6 +48,11 @@ impl Storage {
     /// Makes the folders and takes the lock that keeps a second process out. Staging files that no digest names are
     /// removed.
     pub fn open(data: &Path) -> Result<Self, Error> {
+        Self::open_leaving(data, 0)
+    }
+
+    /// As [`Self::open`]; files that are written take no room when less than `reserve` bytes would be left of the disk.
+    pub fn open_leaving(data: &Path, reserve: u64) -> Result<Self, Error> {
         let blobs = data.join("blobs");
         let staging = data.join("staging");
         for folder in [data, &blobs, &staging] {
@@ -61,7 +67,7 @@ impl Storage {
         }
         // What is in `data` is as durable as its folders are.
         sync_folder(data)?;
-        Ok(Self { blobs: Arc::new(Published::new(blobs)), staging, _lock: lock })
+        Ok(Self { blobs: Arc::new(Published::new(blobs, Reserve::new(reserve))), staging, _lock: lock })
     }
 
     /// A random name that lies in the folder, made at first.

@@ -14,6 +14,7 @@ mod joined;
 mod local;
 mod origin_id;
 mod published;
+mod reserve;
 mod sending;
 mod staged;
 mod writer;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::Error;
+use super::reserve::Reserve;
 use super::staged::sync_folder;
 use crate::oci::Digest;
 
@@ -14,11 +15,12 @@ pub struct Published {
     /// Shards whose entry in their parent this process has made durable. That a shard exists proves nothing: another
     /// process may have made it and died before its parent was synced.
     durable: Mutex<HashSet<PathBuf>>,
+    pub(super) reserve: Reserve,
 }
 
 impl Published {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, durable: Mutex::new(HashSet::new()) }
+    pub(super) fn new(folder: PathBuf, reserve: Reserve) -> Self {
+        Self { folder, durable: Mutex::new(HashSet::new()), reserve }
     }
 
     pub(super) fn folder(&self) -> &Path {

@@ -81,6 +81,7 @@ impl Staged {
     /// byte and the length still says how much has arrived. File systems that cannot allocate are let be.
     pub fn reserve(&mut self, size: u64) -> Result<(), Error> {
         let Some(missing) = size.checked_sub(self.len).filter(|missing| *missing > 0) else { return Ok(()) };
+        self.leave_reserve(size)?;
         match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, self.len, missing) {
             Ok(()) => {
                 self.allocated = self.allocated.max(size);
@@ -91,6 +92,14 @@ impl Staged {
         }
     }
 
+    /// Checks that the file may have this size.
+    fn leave_reserve(&self, size: u64) -> Result<(), Error> {
+        match size.checked_sub(self.allocated).filter(|more| *more > 0) {
+            Some(more) => self.blobs.reserve.check(&self.file, more).map_err(Error::io("write", &self.path)),
+            None => Ok(()),
+        }
+    }
+
     /// Appends.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.write_slices(vec![IoSlice::new(bytes)])
@@ -98,6 +107,8 @@ impl Staged {
 
     /// Appends all of these, in as few system calls as the kernel allows. After an error the length says how much was written.
     pub fn write_slices(&mut self, mut slices: Vec<IoSlice<'_>>) -> Result<(), Error> {
+        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+        self.leave_reserve(self.len.saturating_add(bytes as u64))?;
         let mut rest = slices.as_mut_slice();
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
@@ -110,6 +121,7 @@ impl Staged {
             };
             let written = written.map_err(Error::io("write", &self.path))?;
             self.len += written as u64;
+            self.allocated = self.allocated.max(self.len);
             IoSlice::advance_slices(&mut rest, written);
         }
         Ok(())

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::bound::until_async;
 use crate::bucket::{a_database, in_bucket, prefix, server};
 use crate::edge::{USERS, api, as_user, basic, guarded};
-use crate::proxy::{Proxy, Setup};
+use crate::proxy::{Proxy, Setup, blob};
 use crate::push::{an_image, begin, files, path, push_blob, push_image, push_manifest, tags};
 use crate::upstream::{FakeUpstream, OCI_INDEX, OCI_MANIFEST, noise, sha256};
 
@@ -368,6 +368,54 @@ async fn f02_what_does_not_fit_is_not_kept() {
     assert_eq!(files(&proxy, "staging"), 0);
     proxy.limit_file_size(None);
     push_blob(&proxy, REPO, &noise(2, 8 << 20)).await.assert_status(201);
+}
+
+/// F2: on a disk that is full, room for the database is left: what is there is pulled, tags are pushed, and what upstream sends goes
+/// through. Though somebody else takes the last byte the process starts. When there is room again, all goes on by itself.
+#[tokio::test]
+async fn f02_a_full_disk_leaves_room_for_the_database() {
+    let upstream = FakeUpstream::start().await;
+    let (cold, later) = (noise(3, 400_000), noise(4, 400_000));
+    let (cold_digest, later_digest) = (upstream.blob(REPO, cold.clone()), upstream.blob(REPO, later.clone()));
+    let mut proxy = Setup::of(&upstream).prepare();
+    proxy.on_a_small_disk(64);
+    proxy.start().await;
+    let config = noise(1, 2_000_000);
+    push_blob(&proxy, REPO, &config).await.assert_status(201);
+    let manifest = serde_json::json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST,
+        "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": sha256(&config), "size": config.len() },
+        "layers": [],
+    })
+    .to_string();
+    let push_tag = async |proxy: &Proxy, tag: &str| {
+        let path = format!("/v2/{REPO}/manifests/{tag}");
+        proxy.client().send("PUT", &path, &[("Content-Type", OCI_MANIFEST)], manifest.as_bytes()).await.status
+    };
+    // Pushes do not fill it.
+    push_blob(&proxy, REPO, &noise(2, 62 << 20)).await.assert_status(507);
+    assert_eq!(files(&proxy, "staging"), 0);
+    assert!(proxy.disk().free() > 40 << 20, "{}", proxy.disk().free());
+    // A twentieth is 3.2 MiB.
+    proxy.disk().fill(3 << 20);
+    push_blob(&proxy, REPO, &noise(5, 100_000)).await.assert_status(507);
+    assert_eq!(push_tag(&proxy, "full").await, 201);
+    let own = format!("/v2/{REPO}/blobs/{}", sha256(&config));
+    proxy.get(&own).await.assert_body(&config);
+    proxy.get(&blob(REPO, &cold_digest)).await.assert_body(&cold);
+    assert!(!proxy.is_kept(&cold_digest));
+    // Not a byte is left, and the process dies.
+    proxy.kill().await;
+    proxy.disk().fill(0);
+    proxy.start().await;
+    proxy.get(&own).await.assert_body(&config);
+    proxy.get(&blob(REPO, &cold_digest)).await.assert_body(&cold);
+    push_blob(&proxy, REPO, &noise(5, 100_000)).await.assert_status(507);
+    proxy.disk().clear();
+    push_blob(&proxy, REPO, &noise(5, 100_000)).await.assert_status(201);
+    assert_eq!(push_tag(&proxy, "room").await, 201);
+    proxy.get(&blob(REPO, &later_digest)).await.assert_body(&later);
+    proxy.kept(&later_digest).await;
 }
 
 /// F3: the file of an upload that ended at another replica goes within a minute, not within the grace.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::secrets::SecretOrFile;
 use crate::config::reading::{
-    Key, Optional, PATH, Parts as _, Reader, SECRET, Secret, Section, Written, count, section, settings,
+    Key, Optional, PATH, Parts as _, Reader, SECRET, Secret, Section, Written, count, section, settings, size,
 };
 
 settings! {
@@ -15,6 +15,8 @@ settings! {
         pub read_connections: u32 = READ_CONNECTIONS,
         /// Connections for writing, to PostgreSQL.
         pub write_connections: u32 = WRITE_CONNECTIONS,
+        /// Bytes of the disk that blobs leave to SQLite.
+        pub reserve: u64 = RESERVE,
     }
 }
 
@@ -49,6 +51,14 @@ section! {
         count(1, 1_000),
         "4",
         "Connections to PostgreSQL that write. SQLite has one writer.",
+    );
+    static RESERVE: Key<u64> = Key::usual(
+        "reserve",
+        size(0, 1 << 60),
+        "256MiB",
+        "Room on the disk of `data` that only SQLite may use, at most a twentieth of the file system: where less is \
+         free, pushes are answered with 507, and what upstreams send is passed on and not kept. 0: the disk fills up \
+         to its end.",
     );
 }
 

@@ -8,6 +8,11 @@ use super::Proxy;
 
 impl Proxy {
     pub fn data_path(&self) -> PathBuf {
+        self.disk.as_ref().map_or_else(|| self.data_folder(), super::SmallDisk::path)
+    }
+
+    /// As the process calls it.
+    pub(super) fn data_folder(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 

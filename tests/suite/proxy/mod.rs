@@ -6,9 +6,11 @@
 //! *Never* here: waiting without a bound, or looking into the program's memory.
 
 mod data;
+mod disk;
 mod metrics;
 mod setup;
 
+pub use disk::SmallDisk;
 pub use metrics::Metrics;
 pub use setup::Setup;
 
@@ -35,6 +37,8 @@ pub struct Proxy {
     address: SocketAddr,
     admin: SocketAddr,
     starts: u32,
+    /// A file system of its own for the data.
+    disk: Option<SmallDisk>,
 }
 
 /// Path of a blob of the upstream [`HUB`].
@@ -56,7 +60,7 @@ impl Proxy {
     fn new(setup: Setup) -> Self {
         let (address, admin) = setup.addresses();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { setup, folder, child: None, address, admin, starts: 0 }
+        Self { setup, folder, child: None, address, admin, starts: 0, disk: None }
     }
 
     /// A client of the first listener.
@@ -85,6 +89,15 @@ impl Proxy {
         let answer = self.admin().get("/metrics").await;
         answer.assert_status(200);
         Metrics::parse(&answer.text())
+    }
+
+    /// From the next start on the data is on a file system of so many MiB.
+    pub fn on_a_small_disk(&mut self, mib: u32) {
+        self.disk = Some(SmallDisk::mount(&self.data_folder(), mib));
+    }
+
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("a small disk")
     }
 
     /// Starts the process and waits until it is ready.
@@ -117,7 +130,9 @@ impl Proxy {
         // A full disk is played with a limit of file sizes, of which the kernel tells by a signal that must be ignored.
         let mut command = Command::new("/bin/sh");
         command
-            .args(["-c", r#"trap "" XFSZ; exec "$@""#, "sh", env!("CARGO_BIN_EXE_entrepot"), "serve", "--config"])
+            .args(["-c", r#"trap "" XFSZ; exec "$@""#, "sh"])
+            .args(self.disk.iter().flat_map(SmallDisk::enter))
+            .args([env!("CARGO_BIN_EXE_entrepot"), "serve", "--config"])
             .arg(self.config_path())
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -222,7 +237,7 @@ impl Proxy {
     }
 
     pub fn write_config(&self) {
-        fs::write(self.config_path(), self.setup.text(&self.data_path())).expect("the configuration is written");
+        fs::write(self.config_path(), self.setup.text(&self.data_folder())).expect("the configuration is written");
     }
 
     fn log_path(&self, start: u32) -> PathBuf {
