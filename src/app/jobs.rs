@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::ballast;
 use super::build::{self, Core};
@@ -26,6 +27,11 @@ pub const STOCK: &str = "usage";
 
 /// Lets go of uploads that have ended, or gone on, at another replica.
 pub const UPLOADS: &str = "uploads";
+
+/// Removes what upstreams said long ago.
+pub const TRIM: &str = "trim";
+
+const TRIM_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// For so long the file of such an upload stays.
 const UPLOADS_EVERY: Duration = Duration::from_secs(60);
@@ -95,8 +101,19 @@ pub(super) fn jobs(settings: &Settings, core: &Core) -> Jobs {
             }
         }
     };
+    let trim = {
+        let registry = core.registry.clone();
+        move |_, stop: CancellationToken| {
+            let registry = registry.clone();
+            async move {
+                let rows = registry.trim_upstreams(&stop).await.map_err(|error| error.to_string())?;
+                Ok(json!({ "rows": rows }))
+            }
+        }
+    };
     Jobs::new(vec![
         Job::new(UPLOADS, Some(UPLOADS_EVERY), uploads),
+        Job::new(TRIM, Some(TRIM_EVERY), trim),
         Job::new(RECLAIM, Some(settings.hosted.reclaim_every), reclaim),
         Job::new(PREVIEW, None, preview),
         Job::new(SCRUB, Some(every).filter(|every| *every > Duration::ZERO), scrub),

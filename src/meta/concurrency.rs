@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use super::tests::{account, blob, bring, manifest, name, on_each, own, tag, tagged, untagged};
 use super::*;
 use crate::oci::{Digest, QualifiedName, Reference as Named};
+use crate::storage::OriginId;
 
 /// Rounds of each race.
 const ROUNDS: usize = 40;
@@ -623,6 +624,39 @@ async fn t12_a_rule_or_a_repository_below_it_is_made() {
             let expected = if made { MadeRule::Hides(below.name.to_string()) } else { MadeRule::New };
             assert_eq!(ruled, expected, "round {round}");
             assert_eq!(meta.repository(&below).await.unwrap().is_some(), made);
+        }
+    })
+    .await;
+}
+
+/// T22: what upstream confirms again while old rows are removed is there afterwards, and so is its repository.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn t22_a_trim_takes_nothing_that_was_just_noted() {
+    on_each(async |meta| {
+        let origin = OriginId::of("o");
+        let limits = UpstreamLimits { before_ms: 100, rows: 1000, list_bytes: 0 };
+        for round in 0..ROUNDS * 2 {
+            let (repository, digest) = (name(&format!("u/r{round}")), Digest::of(&round.to_le_bytes()));
+            // In every other round the repository is empty, and may be removed while it is noted in.
+            if round % 2 == 0 {
+                meta.put_right(&repository, &digest, LinkKind::Blob, origin, true, 1).await.unwrap();
+            } else {
+                meta.put_listing(&repository, "tags", &Listing { body: "x".into(), checked_at_ms: 1 }).await.unwrap();
+                meta.trim_upstreams(UpstreamLimits { before_ms: 0, ..limits }).await.unwrap();
+            }
+            let noting = {
+                let (meta, repository) = (meta.clone(), repository.clone());
+                async move { meta.put_right(&repository, &digest, LinkKind::Blob, origin, true, 200).await.unwrap() }
+            };
+            let trimming = |_| {
+                let meta = meta.clone();
+                async move { meta.trim_upstreams(limits).await.map(drop).unwrap() }
+            };
+            let (noted, trimmed) = tokio::join!(tokio::spawn(noting), at_once((0..3).map(trimming)));
+            noted.unwrap();
+            assert_eq!(trimmed.len(), 3);
+            assert!(meta.has_right(&repository, &digest, LinkKind::Blob, origin).await.unwrap(), "round {round}");
+            assert!(meta.has_sent(origin, &digest).await.unwrap(), "round {round}");
         }
     })
     .await;

@@ -37,7 +37,7 @@ pub use hosted::{
 };
 pub use identities::{AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
 pub use registry::{DocumentKind, DocumentRow, MadeRule, NewRule};
-pub use upstream::{Link, LinkKind, Listing, TagRow};
+pub use upstream::{Link, LinkKind, Listing, TagRow, UpstreamLimits};
 pub use usage::BlobUse;
 pub use usage_hours::{StoredRow, UsageCounts, UsageRow};
 pub use usage_sums::{UsageBy, UsageRange, UsageSum};

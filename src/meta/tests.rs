@@ -109,8 +109,8 @@ async fn upstreams_tags_links_and_lists() {
 
         let digest = Digest::of(b"layer");
         let link = |kind, media_type: &str, size| Link { digest, kind, media_type: MediaType::new(media_type), size };
-        meta.put_links(&repository, &[link(LinkKind::Manifest, "m", Some(5))]).await.unwrap();
-        meta.put_links(&repository, &[link(LinkKind::Blob, "", None)]).await.unwrap();
+        meta.put_links(&repository, &[link(LinkKind::Manifest, "m", Some(5))], 1).await.unwrap();
+        meta.put_links(&repository, &[link(LinkKind::Blob, "", None)], 1).await.unwrap();
         assert_eq!(meta.link(&repository, &digest).await.unwrap(), Some(link(LinkKind::Manifest, "m", Some(5))));
         meta.remove_link(&repository, &digest).await.unwrap();
         assert_eq!(meta.link(&repository, &digest).await.unwrap(), None);

@@ -303,6 +303,11 @@ impl Registry {
         }
     }
 
+    /// Removes what upstreams said that is too old or too much. Returns how many rows.
+    pub async fn trim_upstreams(&self, stop: &CancellationToken) -> Result<u64, crate::meta::Error> {
+        self.shared.pull_through.trim(stop).await
+    }
+
     /// Finds out when upstreams work again that failed, until `stop`.
     pub async fn probe_upstreams(&self, stop: CancellationToken) {
         tokio::select! {

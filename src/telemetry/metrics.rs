@@ -97,6 +97,7 @@ metrics! {
     http_connections: IntGauge "entrepot_http_connections" [] "Open client connections.";
     http_ended: IntCounterVec "entrepot_http_ended_total" ["why"] "Connections and streams of clients that were ended: client_limit (http.max_connections_per_client), proxy_header (a listener with proxy_protocol), stalled_stream, idle_http2; requests refused with 503: no_place (http.max_connections), no_memory (http.body_memory).";
     cache_requests: IntCounterVec "entrepot_cache_requests_total" ["type", "upstream", "outcome"] "Requests for content, by how the cache answered.";
+    upstream_rows_trimmed: IntCounterVec "entrepot_upstream_rows_trimmed_total" ["table"] "Rows of what upstreams said that were removed by age or number.";
     cache_requests_waiting: IntGauge "entrepot_cache_requests_waiting" [] "Requests that wait for the first answer to a fetch of a blob.";
     cache_fills_in_flight: IntGauge "entrepot_cache_fills_in_flight" [] "Blobs that are being fetched.";
     cache_fill_seconds: Histogram "entrepot_cache_fill_seconds" [] "Time of finished fills.";

@@ -54,7 +54,7 @@ impl Meta {
 
     /// Adds links, all or none. One that is there already is brought up to date: a manifest stays a manifest, and a known
     /// size is not forgotten. Of several to the same object, a manifest's counts, else the last.
-    pub async fn put_links(&self, repository: &RepositoryName, links: &[Link]) -> Result<(), Error> {
+    pub async fn put_links(&self, repository: &RepositoryName, links: &[Link], now_ms: i64) -> Result<(), Error> {
         let mut unique: BTreeMap<String, &Link> = BTreeMap::new();
         for link in links {
             let kept = unique.entry(link.digest.to_string()).or_insert(link);
@@ -73,17 +73,18 @@ impl Meta {
         let columns =
             [Column::Text("digest"), Column::Text("kind"), Column::Text("media_type"), Column::Number("size")];
         let statement = format!(
-            "INSERT INTO upstream_link (repository_id, digest, kind, media_type, size) \
-             SELECT $1, digest, kind, media_type, size FROM {} AS added WHERE true ORDER BY digest \
+            "INSERT INTO upstream_link (repository_id, digest, kind, media_type, size, noted_at_ms) \
+             SELECT $1, digest, kind, media_type, size, $3 FROM {} AS added WHERE true ORDER BY digest \
              ON CONFLICT (repository_id, digest) DO UPDATE SET \
              kind = CASE WHEN upstream_link.kind = 'manifest' THEN upstream_link.kind ELSE excluded.kind END, \
              media_type = CASE WHEN excluded.media_type = '' THEN upstream_link.media_type ELSE excluded.media_type END, \
-             size = COALESCE(excluded.size, upstream_link.size)",
+             size = COALESCE(excluded.size, upstream_link.size), noted_at_ms = excluded.noted_at_ms",
             self.dialect.table(2, &columns)
         );
         sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(repository_id)
             .bind(values)
+            .bind(now_ms)
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;

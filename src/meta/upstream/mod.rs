@@ -6,10 +6,12 @@ mod listings;
 mod pulled;
 mod rights;
 mod tags;
+mod trim;
 
 pub use links::{Link, LinkKind};
 pub use listings::Listing;
 pub use tags::TagRow;
+pub use trim::UpstreamLimits;
 
 use sqlx::AnyConnection;
 

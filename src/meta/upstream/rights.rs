@@ -73,26 +73,33 @@ impl Meta {
         kind: LinkKind,
         origin: OriginId,
         sent: bool,
+        now_ms: i64,
     ) -> Result<(), Error> {
         let mut writing = self.write(Scope::Rows).await?;
         let repository_id = repository_id(writing.connection(), repository).await?;
         sqlx::query(
-            "INSERT INTO upstream_right (repository_id, digest, kind, origin) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            "INSERT INTO upstream_right (repository_id, digest, kind, origin, noted_at_ms) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (repository_id, digest, kind, origin) DO UPDATE SET noted_at_ms = excluded.noted_at_ms",
         )
         .bind(repository_id)
         .bind(digest.to_string())
         .bind(kind.as_str())
         .bind(origin.to_string())
+        .bind(now_ms)
         .execute(writing.connection())
         .await
         .map_err(Error::Query)?;
         if sent {
-            sqlx::query("INSERT INTO upstream_sent (digest, origin) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind(digest.to_string())
-                .bind(origin.to_string())
-                .execute(writing.connection())
-                .await
-                .map_err(Error::Query)?;
+            sqlx::query(
+                "INSERT INTO upstream_sent (digest, origin, noted_at_ms) VALUES ($1, $2, $3) \
+                 ON CONFLICT (digest, origin) DO UPDATE SET noted_at_ms = excluded.noted_at_ms",
+            )
+            .bind(digest.to_string())
+            .bind(origin.to_string())
+            .bind(now_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
         }
         writing.commit().await
     }

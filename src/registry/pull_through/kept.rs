@@ -79,7 +79,7 @@ impl Kept {
 
     pub(super) async fn add_links(&self, repository: &Repository, links: Vec<Link>) {
         let (meta, repository) = (self.meta.on_behalf_of(repository.asker), &repository.local);
-        if let Err(error) = meta.put_links(repository, &links).await {
+        if let Err(error) = meta.put_links(repository, &links, now_ms()).await {
             tracing::warn!(%error, %repository, "links cannot be written; upstream will be asked again after a restart");
         }
         for link in links {

@@ -43,6 +43,9 @@ pub(super) enum Entries {
     Referrers(Bytes),
 }
 
+/// A longer list lasts until the next start, or until others need its room in memory.
+const MAX_WRITTEN_BYTES: usize = 4 << 20;
+
 /// Of the allocation of a tag's text.
 const TAG_OVERHEAD_BYTES: usize = 16;
 
@@ -192,7 +195,9 @@ impl Question for ListQuestion {
         };
         let listing = Listing { body: value.body(), checked_at_ms: now_ms() };
         let meta = self.kept.meta.on_behalf_of(self.repository.asker);
-        if let Err(error) = meta.put_listing(&self.repository.local, &self.list.name(), &listing).await {
+        if listing.body.len() <= MAX_WRITTEN_BYTES
+            && let Err(error) = meta.put_listing(&self.repository.local, &self.list.name(), &listing).await
+        {
             tracing::warn!(%error, repository = %self.repository.local, "a list cannot be written");
         }
         // A signature may be on its way: an empty list is not believed for long (C84).

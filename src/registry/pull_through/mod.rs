@@ -11,6 +11,7 @@ mod perishable;
 mod refresher;
 mod rights;
 mod single_flight;
+mod trim;
 
 use std::sync::Arc;
 

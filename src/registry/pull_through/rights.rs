@@ -6,7 +6,7 @@
 
 use super::Repository;
 use crate::cache::Claim;
-use crate::meta::{LinkKind, Meta};
+use crate::meta::{LinkKind, Meta, now_ms};
 use crate::oci::{Digest, RepositoryName};
 use crate::storage::OriginId;
 
@@ -101,7 +101,7 @@ impl Rights {
     async fn put(&self, repository: &Repository, kind: LinkKind, digest: Digest, sent: bool) {
         let origin = repository.upstream.origin();
         let meta = self.meta.on_behalf_of(repository.asker);
-        if let Err(error) = meta.put_right(&repository.local, &digest, kind, origin, sent).await {
+        if let Err(error) = meta.put_right(&repository.local, &digest, kind, origin, sent, now_ms()).await {
             tracing::warn!(%error, repository = %repository.local, "rights cannot be written; upstream is asked again after a restart");
         }
     }
