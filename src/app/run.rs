@@ -41,6 +41,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let _logs = Logs::start(&settings.telemetry);
     let places = open_files::raise(settings.http.max_connections, settings.listen.len());
     let readiness = Readiness::default();
+    memory::set_up();
     data_folder::prepare(&settings)?;
     let core = build::core(&settings).await?;
     identities::declare(&settings, &core.meta, &core.keyring).await?;

@@ -215,7 +215,8 @@ impl Filler {
     async fn begin(&mut self, told: Option<u64>) -> Result<Option<Begun>, Error> {
         let digest = self.fill.digest;
         // Whoever waits holds no file. What an earlier process had fetched all of needs no place.
-        let may_be_whole = told.is_some_and(|told| self.disk.left_over_bytes(&digest, self.origin) == Some(on_disk(told)));
+        let may_be_whole =
+            told.is_some_and(|told| self.disk.left_over_bytes(&digest, self.origin) == Some(on_disk(told)));
         let place = if may_be_whole { None } else { Some(self.place().await?) };
         let (disk, origin) = (self.disk.clone(), self.origin);
         let (staged, reservation) = match blocking(move || disk.stage(&digest, origin)).await {

@@ -23,15 +23,8 @@ pub struct BlobReader {
 }
 
 enum State {
-    Whole {
-        size: u64,
-        _pin: Option<Arc<Pin>>,
-    },
-    Growing {
-        reading: Reading,
-        progress: watch::Receiver<Progress>,
-        change: Option<Change>,
-    },
+    Whole { size: u64, _pin: Option<Arc<Pin>> },
+    Growing { reading: Reading, progress: watch::Receiver<Progress>, change: Option<Change> },
 }
 
 /// Resolves when the fill has gone on; hands the receiver back.

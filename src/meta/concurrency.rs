@@ -4,13 +4,17 @@
 //! and no two acknowledged changes contradict each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
+use tokio::sync::Semaphore;
 
+use super::scope::Scope;
 use super::tests::{account, blob, bring, manifest, name, on_each, own, tag, tagged, untagged};
 use super::*;
 use crate::oci::{Digest, QualifiedName, Reference as Named};
 use crate::storage::OriginId;
+use crate::turns::Asker;
 
 /// Rounds of each race.
 const ROUNDS: usize = 40;
@@ -540,7 +544,9 @@ async fn t17_reads_do_not_wait_for_writers() {
         let writers = if meta.is_shared() { i64::from(Connections::default().writes) } else { 1 };
         let mut writing = Vec::new();
         for id in 0..writers {
-            writing.push(meta.write(scope::Scope::Repository(RepositoryId::for_tests(id))).await.unwrap());
+            // One asker alone is left without the last.
+            let meta = meta.on_behalf_of(Asker::work(&id.to_string()));
+            writing.push(meta.write(Scope::Repository(RepositoryId::for_tests(id))).await.unwrap());
         }
         assert!(meta.manifest(repository, &Named::Tag(tag("x"))).await.unwrap().is_some());
         let refused = manifest("{1}", vec![blob("missing")]);
@@ -634,15 +640,14 @@ async fn t12_a_rule_or_a_repository_below_it_is_made() {
 async fn t22_a_trim_takes_nothing_that_was_just_noted() {
     on_each(async |meta| {
         let origin = OriginId::of("o");
-        let limits = UpstreamLimits { before_ms: 100, rows: 1000, list_bytes: 0 };
+        let limits = UpstreamLimits { before_ms: 100, rows: 1000, list_bytes: 1000 };
         for round in 0..ROUNDS * 2 {
             let (repository, digest) = (name(&format!("u/r{round}")), Digest::of(&round.to_le_bytes()));
-            // In every other round the repository is empty, and may be removed while it is noted in.
+            // In every other round nothing else is left of the repository, which may be removed while something is noted of it.
             if round % 2 == 0 {
                 meta.put_right(&repository, &digest, LinkKind::Blob, origin, true, 1).await.unwrap();
             } else {
                 meta.put_listing(&repository, "tags", &Listing { body: "x".into(), checked_at_ms: 1 }).await.unwrap();
-                meta.trim_upstreams(UpstreamLimits { before_ms: 0, ..limits }).await.unwrap();
             }
             let noting = {
                 let (meta, repository) = (meta.clone(), repository.clone());
@@ -658,6 +663,51 @@ async fn t22_a_trim_takes_nothing_that_was_just_noted() {
             assert!(meta.has_right(&repository, &digest, LinkKind::Blob, origin).await.unwrap(), "round {round}");
             assert!(meta.has_sent(origin, &digest).await.unwrap(), "round {round}");
         }
+    })
+    .await;
+}
+
+/// However many writes of one client wait, somebody else's waits for one of them; with several connections, for none.
+#[tokio::test]
+async fn a_flood_of_writes_delays_others_by_one() {
+    on_each(async |meta| {
+        let handle = |name| meta.on_behalf_of(Asker::work(name));
+        let held = handle("flood").write(Scope::Rows).await.unwrap();
+        let (order, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Semaphore::new(0)));
+        let write = |name: &'static str| {
+            let (meta, order, gate) = (handle(name), order.clone(), gate.clone());
+            tokio::spawn(async move {
+                let writing = meta.write(Scope::Rows).await.unwrap();
+                order.lock().unwrap().push(name);
+                drop(gate.acquire().await.unwrap());
+                writing.commit().await.unwrap();
+            })
+        };
+        let mut writes: Vec<_> = (0..100).map(|_| write("flood")).collect();
+        // As many as may run do so, and the others have come to wait.
+        let running = if meta.is_shared() { 2 } else { 0 };
+        while order.lock().unwrap().len() < running {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(order.lock().unwrap().len(), running, "a place is left for others");
+        writes.push(write("honest"));
+        tokio::task::yield_now().await;
+        // Where a place was left, it has that; it only has to connect.
+        while meta.is_shared() && order.lock().unwrap().len() == running && !writes.iter().any(|one| one.is_finished())
+        {
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+        gate.add_permits(1000);
+        for ended in join_all(writes).await {
+            ended.unwrap();
+        }
+        let order = order.lock().unwrap();
+        let turn = order.iter().position(|name| *name == "honest");
+        assert!(turn.is_some_and(|turn| turn <= running + 1), "{turn:?}");
     })
     .await;
 }

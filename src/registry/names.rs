@@ -175,7 +175,13 @@ impl Names {
             Some(prefix) => format!("{prefix}/{named}").parse().map_err(|_| NameError::NoRepository(whole.clone()))?,
             None => named,
         };
-        Ok(Repository { upstream: upstream.clone(), remote, local, own: QualifiedName::new(self.account, own), asker: Asker::work("questions") })
+        Ok(Repository {
+            upstream: upstream.clone(),
+            remote,
+            local,
+            own: QualifiedName::new(self.account, own),
+            asker: Asker::work("questions"),
+        })
     }
 }
 

@@ -23,11 +23,15 @@ impl Reserve {
             return Ok(());
         }
         let state = rustix::fs::fstatvfs(file)?;
-        let (free, all) = (state.f_bavail.saturating_mul(state.f_frsize), state.f_blocks.saturating_mul(state.f_frsize));
+        let (free, all) =
+            (state.f_bavail.saturating_mul(state.f_frsize), state.f_blocks.saturating_mul(state.f_frsize));
         if leaves(self.bytes, free, all, more) {
             return Ok(());
         }
-        Err(io::Error::new(io::ErrorKind::StorageFull, "what is left of the disk is kept for the database (`meta.reserve`)"))
+        Err(io::Error::new(
+            io::ErrorKind::StorageFull,
+            "what is left of the disk is kept for the database (`meta.reserve`)",
+        ))
     }
 }
 

@@ -65,9 +65,10 @@ section! {
         "body_memory",
         size(1 << 20, 1 << 40),
         "128MiB",
-        "Bytes of answers in memory that clients have not taken yet, over all listeners. From half of it on, files are \
-         read in small pieces, and clients that have taken nothing for 10 s are given up. Beyond it, answers of more \
-         than 64 KiB that are made in memory get 503. Blobs that leave by `sendfile` take none.",
+        "Bytes of answers in memory that clients have not taken yet, over all listeners. A client that holds more \
+         than is left, so from half of it on if it is alone, is sent files in small pieces and given up when it has taken \
+         nothing for 10 s. Beyond it, or beyond three quarters for one client, answers of more than 64 KiB that are made \
+         in memory get 503. Blobs that leave by `sendfile` take none.",
     );
     static HEADER_TIMEOUT: Key<Duration> =
         Key::usual("header_timeout", TIMEOUT, "15s", "Time for a request's head, and for a TLS handshake.");

@@ -199,9 +199,10 @@ mod tests {
         let bytes = Bytes::from(vec![1; 100_000]);
         let key = (bytes.as_ptr() as usize, bytes.len());
         let answers = || HELD.lock().unwrap().get(&key).map(|sent| sent.answers);
-        let client = Some(Asker::work("a client"));
+        let asker = Asker::work("a client");
+        let client = Some(asker);
         let (one, two) = (hold(bytes.clone(), client).unwrap(), hold(bytes.clone(), None).unwrap());
-        assert_eq!(CLIENTS.lock().unwrap().get(&client.unwrap()), Some(&100_000));
+        assert_eq!(CLIENTS.lock().unwrap().get(&asker), Some(&100_000));
         assert!(one == bytes && two == bytes);
         assert_eq!(answers(), Some(2));
         let part = one.slice(10..20);
@@ -209,7 +210,7 @@ mod tests {
         assert_eq!(answers(), Some(1), "a part of it has not left");
         drop(part);
         assert_eq!(answers(), None);
-        assert_eq!(CLIENTS.lock().unwrap().get(&client.unwrap()), None);
+        assert_eq!(CLIENTS.lock().unwrap().get(&asker), None);
         // Small ones are not counted at all.
         let small = Bytes::from(vec![1; 1000]);
         let held = hold(small.clone(), client).unwrap();

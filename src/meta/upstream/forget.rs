@@ -1,7 +1,7 @@
 //! Forgetting what upstreams said, where somebody deletes what was kept of it.
 
-use crate::meta::scope::Scope;
 use crate::meta::database::Writing;
+use crate::meta::scope::Scope;
 use crate::meta::{Change, Error, Meta};
 use crate::oci::{Digest, RepositoryName};
 
@@ -49,7 +49,6 @@ impl Meta {
         writing.announce(Change::Pulled).await?;
         writing.commit().await
     }
-
 }
 
 impl Writing {

@@ -37,12 +37,7 @@ struct Table {
 const TABLES: [Table; 5] = [
     Table {
         name: "upstream_right",
-        keys: &[
-            Column::Number("repository_id"),
-            Column::Text("digest"),
-            Column::Text("kind"),
-            Column::Text("origin"),
-        ],
+        keys: &[Column::Number("repository_id"), Column::Text("digest"), Column::Text("kind"), Column::Text("origin")],
         at: "noted_at_ms",
         has_digest: true,
     },

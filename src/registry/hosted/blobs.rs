@@ -63,7 +63,7 @@ impl Hosted {
 
     /// What notes that the bucket does not have the blob any more, so that clients push it again. What they see of it meanwhile has no end.
     fn when_lost(&self, digest: Digest, claim: Claim) -> impl Fn() + Send + Sync + use<> {
-        let (meta, tasks) = (self.inner.meta.clone(), self.inner.tasks.clone());
+        let (meta, tasks) = (self.meta.clone(), self.inner.tasks.clone());
         move || {
             let meta = meta.clone();
             tasks.spawn(async move {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::PullThrough;
 use super::Repository;
 use super::freshness::Rules;
 use super::kept::Kept;
 use super::perishable::{Confirmed, Question};
+use super::{MAX_LISTS_KIB, PullThrough};
 use crate::action::{Page, RequestedName};
 use crate::config::OnNotFound;
 use crate::meta::{Listing, now_ms};
@@ -170,9 +170,10 @@ impl Question for ListQuestion {
         self.upstream().settings().on_not_found == OnNotFound::Keep
     }
 
-    /// KiB.
+    /// KiB. The longest count for half of the limit, so that they are kept at all.
     fn weight(entries: &Entries) -> u32 {
-        u32::try_from(entries.bytes().div_ceil(1024)).unwrap_or(u32::MAX).max(1)
+        let most = u32::try_from(MAX_LISTS_KIB / 2).unwrap_or(u32::MAX);
+        u32::try_from(entries.bytes().div_ceil(1024)).unwrap_or(most).clamp(1, most)
     }
 
     async fn recall(&self) -> Option<Confirmed<Entries>> {
@@ -283,6 +284,15 @@ fn filter(index: &Bytes, artifact_type: &str) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_count_by_their_size() {
+        let tags: Arc<[Tag]> = (0..1000).map(|n| format!("v{n:0>20}").parse().unwrap()).collect();
+        let kib = ListQuestion::weight(&Entries::Tags(tags));
+        assert!((36..=80).contains(&kib), "{kib}");
+        let referrers = |bytes| ListQuestion::weight(&Entries::Referrers(Bytes::from(vec![b'x'; bytes])));
+        assert_eq!([referrers(0), referrers(10_000), referrers(60 << 20)], [1, 10, 16 << 10]);
+    }
 
     #[test]
     fn filter_by_artifact_type() {

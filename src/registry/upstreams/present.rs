@@ -270,7 +270,13 @@ impl Upstreams {
             Some(account) => RepositoryName::under(account.as_str(), &own.name),
             None => own.name.clone(),
         };
-        Some(Repository { upstream: known, remote: own.name.clone(), local, own: own.clone(), asker: Asker::work("questions") })
+        Some(Repository {
+            upstream: known,
+            remote: own.name.clone(),
+            local,
+            own: own.clone(),
+            asker: Asker::work("questions"),
+        })
     }
 
     fn put_in_place(&self, known: &Known) {

@@ -56,7 +56,7 @@ impl SmallDisk {
     }
 
     pub fn free(&self) -> u64 {
-        let state = rustix::fs::statvfs(&self.path()).expect("the file system's state");
+        let state = rustix::fs::statvfs(self.path()).expect("the file system's state");
         state.f_bavail * state.f_frsize
     }
 }

@@ -290,7 +290,13 @@ section! {
         "Time for asking again when a cached answer could be served instead.",
     );
     static MAX_FETCHES: Key<usize> =
-        Key::usual("max_fetches", count(1, 10_000), "32", "Blob fetches at once; further ones wait.");
+        Key::usual(
+            "max_fetches",
+            count(1, 10_000),
+            "32",
+            "Blob fetches at once; further ones wait. Clients take turns, and one holds three quarters of the places at \
+             the most.",
+        );
     static QUEUE_TIMEOUT: Key<Duration> = Key::usual(
         "queue_timeout",
         TIMEOUT,
