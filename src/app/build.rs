@@ -84,6 +84,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         meta.clone(),
         metrics.clone(),
     );
+    registry.note_origins().await?;
     Ok(Core { metrics, meta, meter, cache, registry, keyring, authenticator, authorizer, accounts })
 }
 

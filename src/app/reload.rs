@@ -20,6 +20,9 @@ pub(super) async fn follow(
         let result = match watch.next().await {
             Ok(new) => match apply(&new, watch.changed_files(), core, certificates) {
                 Ok(()) => {
+                    if let Err(error) = core.registry.note_origins().await {
+                        tracing::error!(%error, "it was not noted where upstreams are; those that moved may still be answered for as before");
+                    }
                     let later = started.needs_restart(&new);
                     if later.is_empty() {
                         tracing::info!("the configuration was read again and applied");

@@ -65,7 +65,7 @@ pub(super) struct Writing {
 }
 
 /// In order, and never changed once released.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "pull through", include_str!("migrations/0001_pull_through.sql")),
     (2, "hosted", include_str!("migrations/0002_hosted.sql")),
     (3, "identities", include_str!("migrations/0003_identities.sql")),
@@ -73,6 +73,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "rights", include_str!("migrations/0005_rights.sql")),
     (6, "uploads", include_str!("migrations/0006_uploads.sql")),
     (7, "noted", include_str!("migrations/0007_noted.sql")),
+    (10, "origins", include_str!("migrations/0010_origins.sql")),
 ];
 
 /// How long a statement waits for another's write, and how long one waits for a connection.

@@ -20,7 +20,7 @@ use crate::action::{Action, Want};
 use crate::auth::Who;
 use crate::cache::BlobCache;
 use crate::config::{AccountSettings, HostedSettings};
-use crate::meta::{Meta, RepositoryRow};
+use crate::meta::{self, Meta, RepositoryRow};
 use crate::oci::{AcceptSet, Digest, QualifiedName, Reference};
 use crate::policy::{About, OciRequest, Permit, Viewer};
 use crate::storage::Depot;
@@ -306,6 +306,23 @@ impl Registry {
     /// Removes what upstreams said that is too old or too much. Returns how many rows.
     pub async fn trim_upstreams(&self, stop: &CancellationToken) -> Result<u64, crate::meta::Error> {
         self.shared.pull_through.trim(stop).await
+    }
+
+    /// Forgets what upstreams of the configuration said that have other URLs than when they were last asked. An offline one is nowhere: what
+    /// is kept of it is what it said where it was.
+    pub async fn note_origins(&self) -> Result<(), meta::Error> {
+        let declared = self.upstreams();
+        let online =
+            declared.iter().filter(|upstream| !upstream.settings().offline && upstream.settings().rule.is_none());
+        let origins: Vec<_> = online.map(|upstream| (upstream.name().to_string(), upstream.origin())).collect();
+        for name in self.meta().note_origins(&origins).await? {
+            tracing::warn!(
+                upstream = name,
+                "this upstream has other URLs than before: what tags and lists it told is forgotten"
+            );
+            self.shared.pull_through.forget_all();
+        }
+        Ok(())
     }
 
     /// Finds out when upstreams work again that failed, until `stop`.

@@ -60,6 +60,10 @@ pub enum NameError {
     UnknownRegistry(AccountId),
     #[error("{0} names an upstream but no repository of it")]
     NoRepository(RepositoryName),
+    #[error(
+        "{name} is a name of upstream {owner} here, so {upstream} is not asked for it; a repository of {upstream} of that name cannot be had"
+    )]
+    Nested { name: RepositoryName, owner: String, upstream: String },
 }
 
 /// What names mean in the registry of one account.
@@ -70,6 +74,8 @@ pub struct Names {
     /// By path prefix; `longest_prefix` is the most components that one has.
     by_prefix: HashMap<String, Arc<Upstream>>,
     longest_prefix: usize,
+    /// Those whose name is below another's.
+    nested: Vec<Arc<Upstream>>,
     default: Option<Arc<Upstream>>,
 }
 
@@ -90,7 +96,12 @@ impl Names {
         }
         let longest_prefix = by_prefix.keys().map(|prefix| prefix.split('/').count()).max().unwrap_or_default();
         let default = upstreams.iter().find(|upstream| upstream.settings().default != DefaultFor::None).cloned();
-        Self { account, upstreams, by_host, by_prefix, longest_prefix, default }
+        let is_below = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
+        let names = |upstream: &Upstream| upstream.name().as_str().to_owned();
+        let outer: Vec<String> = upstreams.iter().map(|upstream| names(upstream)).collect();
+        let is_nested = |upstream: &&Arc<Upstream>| outer.iter().any(|outer| is_below(upstream.name().as_str(), outer));
+        let nested = upstreams.iter().filter(is_nested).cloned().collect();
+        Self { account, upstreams, by_host, by_prefix, longest_prefix, nested, default }
     }
 
     pub fn upstreams(&self) -> &[Arc<Upstream>] {
@@ -169,6 +180,10 @@ impl Names {
         };
         let named: RepositoryName = named.unwrap_or_else(|_| whole.clone());
         let local = RepositoryName::under(upstream.name().as_str(), &named);
+        if let Some(owner) = self.nested.iter().find(|other| is_taken(other, upstream, &local)) {
+            let (owner, upstream) = (owner.name().to_string(), upstream.name().to_string());
+            return Err(NameError::Nested { name: local, owner, upstream });
+        }
         let own = RepositoryName::under(settings.known_as(), &named);
         let remote = match &settings.repository_prefix {
             // What would be too long with the prefix cannot be there.
@@ -183,6 +198,13 @@ impl Names {
             asker: Asker::work("questions"),
         })
     }
+}
+
+/// Whether `name`, of a repository of `upstream`, is one of a repository of `other`, whose name is the longer one: what is kept by the name
+/// would be both's.
+fn is_taken(other: &Upstream, upstream: &Upstream, name: &RepositoryName) -> bool {
+    let (longer, shorter) = (other.name().as_str(), upstream.name().as_str());
+    longer.len() > shorter.len() && name.as_str().strip_prefix(longer).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Docker Hub's `library/nginx`, as dockerd asks its mirrors for `nginx`.
@@ -230,6 +252,7 @@ mod tests {
         url = ["https://registry.team.example:8443"]
         [[upstream]]
         name = "team"
+        ns = ["team.example"]
         url = ["https://other.team.example"]
     "#;
 
@@ -283,6 +306,8 @@ mod tests {
             ("a", None, Some("[::1]"), "own a, or docker.io library/a"),
             ("team/mirror/a/b", None, None, "team/mirror a/b"),
             ("team/mirrors/a", None, None, "team mirrors/a"),
+            ("mirrors/a", Some("team.example"), None, "team mirrors/a"),
+            ("mirror", Some("team.example"), None, "team mirror"),
             ("team/a", None, None, "team a"),
         ] {
             assert_eq!(
@@ -300,6 +325,10 @@ mod tests {
             );
         }
         assert!(matches!(resolve(&names, "docker.io", None, None), Err(NameError::NoRepository(_))));
+        // By the names that things are kept by, this would be a repository of both.
+        for (namespace, host) in [(Some("team.example"), None), (None, Some("team.example"))] {
+            assert!(matches!(resolve(&names, "mirror/a", namespace, host), Err(NameError::Nested { .. })));
+        }
     }
 
     /// Nothing of one's own, and nothing of a registry that is not configured, is asked of the default upstream.

@@ -115,7 +115,8 @@ fn answer_to(error: &Error) -> (StatusCode, ErrorCode, Option<Duration>) {
             NameError::UnknownNamespace(_)
             | NameError::UnknownRegistry(_)
             | NameError::Unknown(_)
-            | NameError::NoRepository(_),
+            | NameError::NoRepository(_)
+            | NameError::Nested { .. },
         ) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown, None),
         Error::Unknown(object) | Error::NotOurs { object, .. } => (StatusCode::NOT_FOUND, unknown(object), None),
         Error::ReadOnly { .. } | Error::Leftover { .. } => {

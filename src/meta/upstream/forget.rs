@@ -4,6 +4,7 @@ use crate::meta::database::Writing;
 use crate::meta::scope::Scope;
 use crate::meta::{Change, Error, Meta};
 use crate::oci::{Digest, RepositoryName};
+use crate::storage::OriginId;
 
 const ID: &str = "(SELECT id FROM upstream_repository WHERE name = $1)";
 
@@ -48,6 +49,32 @@ impl Meta {
             .map_err(Error::Query)?;
         writing.announce(Change::Pulled).await?;
         writing.commit().await
+    }
+
+    /// Notes where upstreams are, each by its name, and forgets what those said that were elsewhere before. Returns their names.
+    pub async fn note_origins(&self, upstreams: &[(String, OriginId)]) -> Result<Vec<String>, Error> {
+        const NOTE: &str = "INSERT INTO upstream_origin (name, origin) VALUES ($1, $2) \
+                            ON CONFLICT (name) DO UPDATE SET origin = excluded.origin";
+        let mut moved = Vec::new();
+        let mut writing = self.write(Scope::Rows).await?;
+        for (name, origin) in upstreams {
+            let known: Option<String> = sqlx::query_scalar("SELECT origin FROM upstream_origin WHERE name = $1")
+                .bind(name)
+                .fetch_optional(writing.connection())
+                .await
+                .map_err(Error::Query)?;
+            let origin = origin.to_string();
+            if known.as_ref() == Some(&origin) {
+                continue;
+            }
+            sqlx::query(NOTE).bind(name).bind(&origin).execute(writing.connection()).await.map_err(Error::Query)?;
+            if known.is_some() {
+                writing.forget_upstream(name).await?;
+                moved.push(name.clone());
+            }
+        }
+        writing.commit().await?;
+        Ok(moved)
     }
 }
 

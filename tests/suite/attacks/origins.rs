@@ -483,3 +483,38 @@ async fn t18_a_fetch_that_nobody_waits_for_gives_up_its_turn() {
     // Whoever asks again is served.
     proxy.get(&crate::proxy::blob(REPO, &abandoned[3])).await.assert_body(&noise(4, LEN));
 }
+
+/// What an upstream said where it was before is no answer of the one that has its name now.
+#[tokio::test]
+async fn d12_another_registry_under_the_name_answers_for_itself() {
+    for restarted in [false, true] {
+        let (old, new) = (FakeUpstream::start().await, FakeUpstream::start().await);
+        let image = old.image(REPO, "latest", 1, &[10]);
+        old.image(REPO, "only-there", 1, &[10]);
+        let other = new.image(REPO, "latest", 2, &[10]);
+        // The new one has the old one's manifest as well, as any registry may that was filled from the same builds.
+        new.image(REPO, "old", 1, &[10]);
+        let mut setup = Setup::new();
+        setup.add("good", &old.url());
+        let mut proxy = setup.start().await;
+        let latest = manifest("good", REPO, "latest");
+        let tags = format!("/v2/good/{REPO}/tags/list");
+        proxy.get(&latest).await.assert_body(&image.manifest.bytes);
+        assert!(proxy.get(&tags).await.text().contains("only-there"));
+        proxy.setup.upstreams.clear();
+        proxy.setup.add("good", &new.url());
+        if restarted {
+            proxy.write_config();
+            proxy.restart().await;
+        } else {
+            proxy.reload().await;
+        }
+        proxy.get(&latest).await.assert_body(&other.manifest.bytes);
+        assert_eq!(proxy.head(&latest).await.header("docker-content-digest"), Some(other.manifest.digest.as_str()));
+        assert!(!proxy.get(&tags).await.text().contains("only-there"), "restarted: {restarted}");
+        // The same URLs again are the same upstream.
+        proxy.restart().await;
+        new.refuse();
+        proxy.get(&latest).await.assert_body(&other.manifest.bytes);
+    }
+}
