@@ -1,6 +1,6 @@
 //! What is announced, here or by other replicas, passed on to whoever remembers it.
 //!
-//! Pull-through rules are not among it: reading them takes time, and the registry follows them by itself.
+//! Pull-through rules and jobs are not among it: reading them takes time, and the registry and the queue follow them by themselves.
 
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,8 @@ impl Memories {
             Change::Policies => self.authorizer.policies_changed(),
             Change::Exclusions => self.registry.hosted().exclusions_changed(),
             Change::Pulled => self.registry.forget_pulled(),
-            Change::Rules => return,
+            // They are followed where they are used.
+            Change::Rules | Change::Jobs => return,
         }
         tracing::debug!(kind = change.name(), "what was remembered of these was forgotten: a change was announced");
         self.metrics.announced_changes.with_label_values(&[change.name()]).inc();

@@ -22,6 +22,8 @@ pub enum Change {
     Exclusions,
     /// What was kept of repositories of upstreams, where somebody deleted it.
     Pulled,
+    /// Jobs that can be taken.
+    Jobs,
 }
 
 /// How often things of each kind changed, in the order of [`Change::ALL`].
@@ -39,7 +41,8 @@ pub struct Changes {
 }
 
 impl Change {
-    pub const ALL: [Self; 5] = [Self::Principals, Self::Policies, Self::Rules, Self::Exclusions, Self::Pulled];
+    pub const ALL: [Self; 6] =
+        [Self::Principals, Self::Policies, Self::Rules, Self::Exclusions, Self::Pulled, Self::Jobs];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,6 +51,7 @@ impl Change {
             Self::Rules => "rules",
             Self::Exclusions => "exclusions",
             Self::Pulled => "pulled",
+            Self::Jobs => "jobs",
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
@@ -708,6 +709,173 @@ async fn a_flood_of_writes_delays_others_by_one() {
         let order = order.lock().unwrap();
         let turn = order.iter().position(|name| *name == "honest");
         assert!(turn.is_some_and(|turn| turn <= running + 1), "{turn:?}");
+    })
+    .await;
+}
+
+const QUEUE: &str = "race";
+
+fn taking(lease: Duration) -> Taking<'static> {
+    Taking { queue: QUEUE, lanes: &[("/", 3)], lease, max_attempts: u32::MAX, by: "me" }
+}
+
+fn done() -> Ending<'static> {
+    Ending::Done { result: "{}", next: &[] }
+}
+
+/// Many workers take jobs while others enqueue: each job is done once, and nobody takes one under another's live lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_job_is_taken_by_two() {
+    on_each(async |meta| {
+        let jobs = 400;
+        let enqueue = |writer: usize| {
+            let meta = meta.clone();
+            async move {
+                for n in (writer..jobs).step_by(WRITERS) {
+                    meta.enqueue(&[NewJob::new(QUEUE, n.to_string())]).await.unwrap();
+                }
+            }
+        };
+        let work = |_: usize| {
+            let meta = meta.clone();
+            async move {
+                let mut taken = Vec::new();
+                let mut idle = 0;
+                while idle < 200 {
+                    let some = meta.take(&taking(Duration::from_secs(600))).await.unwrap();
+                    idle = if some.is_empty() { idle + 1 } else { 0 };
+                    if some.is_empty() {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    for job in some {
+                        taken.push(job.key.clone());
+                        assert!(meta.end_job(job.lease, &done(), &JobProgress::default()).await.unwrap());
+                    }
+                }
+                taken
+            }
+        };
+        let enqueueing: Vec<_> = (0..WRITERS).map(enqueue).collect();
+        let enqueueing = tokio::spawn(at_once(enqueueing));
+        let taken = at_once((0..WRITERS).map(work)).await;
+        enqueueing.await.unwrap();
+        let mut all: Vec<_> = taken.into_iter().flatten().collect();
+        all.sort();
+        let whole = all.len();
+        all.dedup();
+        assert_eq!((whole, all.len()), (jobs, jobs));
+        assert_eq!(meta.jobs(&JobFilter::default(), None, 10).await.unwrap(), []);
+    })
+    .await;
+}
+
+/// Leases that end at once: many hold the same job in turn, and one ending counts for each lease that was the last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_holders_the_last_one_ends_a_job() {
+    on_each(async |meta| {
+        for round in 0..ROUNDS {
+            meta.enqueue(&[NewJob::new(QUEUE, round.to_string())]).await.unwrap();
+            let hold = |_: usize| {
+                let meta = meta.clone();
+                async move {
+                    let job = meta.take(&taking(Duration::ZERO)).await.unwrap().pop();
+                    tokio::task::yield_now().await;
+                    match job {
+                        Some(job) => meta.end_job(job.lease, &done(), &JobProgress::default()).await.unwrap(),
+                        None => false,
+                    }
+                }
+            };
+            let ended = at_once((0..WRITERS).map(hold)).await;
+            let mut ends = ended.into_iter().filter(|ended| *ended).count();
+            // The last holder may have been one whose lease had ended when another took it, and that one another.
+            while let Some(job) = meta.take(&taking(Duration::ZERO)).await.unwrap().pop() {
+                ends += usize::from(meta.end_job(job.lease, &done(), &JobProgress::default()).await.unwrap());
+            }
+            assert_eq!(ends, 1, "round {round}");
+        }
+    })
+    .await;
+}
+
+/// A fact is written with its job, again and again, while workers do that job: each fact is seen by a run that begins after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_fact_is_enqueued_in_vain() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    on_each(async |meta| {
+        let (written, runs) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let fact = |_: usize| {
+            let (meta, written) = (meta.clone(), written.clone());
+            async move {
+                for _ in 0..ROUNDS {
+                    // The fact is a number that only grows, written in the transaction that enqueues.
+                    let mut writing = meta.write(scope::Scope::Principals(account())).await.unwrap();
+                    let next = written.load(Ordering::SeqCst) + 1;
+                    let put = "INSERT INTO registry_document (account, kind, name, document, created_at_ms, updated_at_ms) \
+                               VALUES ('000000000000', 'fact', 'x', $1, 1, 1) \
+                               ON CONFLICT (account, kind, name) DO UPDATE SET document = excluded.document";
+                    let put = sqlx::query(put).bind(next.to_string()).execute(writing.connection()).await;
+                    put.unwrap();
+                    writing.enqueue(&[NewJob::new(QUEUE, "one")]).await.unwrap();
+                    written.store(next, Ordering::SeqCst);
+                    writing.commit().await.unwrap();
+                }
+            }
+        };
+        let seen = Arc::new(AtomicU64::new(0));
+        let stop = tokio_util::sync::CancellationToken::new();
+        let work = |_: usize| {
+            let (meta, seen, runs, stop) = (meta.clone(), seen.clone(), runs.clone(), stop.clone());
+            async move {
+                while !stop.is_cancelled() {
+                    for job in meta.take(&taking(Duration::from_secs(600))).await.unwrap() {
+                        let now: String = sqlx::query_scalar("SELECT document FROM registry_document WHERE kind = 'fact'")
+                            .fetch_one(&meta.pool)
+                            .await
+                            .unwrap();
+                        tokio::task::yield_now().await;
+                        seen.fetch_max(now.parse().unwrap(), Ordering::SeqCst);
+                        runs.fetch_add(1, Ordering::SeqCst);
+                        assert!(meta.end_job(job.lease, &done(), &JobProgress::default()).await.unwrap());
+                    }
+                }
+            }
+        };
+        let working: Vec<_> = (0..2).map(work).collect();
+        let working = tokio::spawn(at_once(working));
+        at_once((0..WRITERS).map(fact)).await;
+        let facts = (WRITERS * ROUNDS) as u64;
+        while !meta.jobs(&JobFilter::default(), None, 10).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stop.cancel();
+        working.await.unwrap();
+        assert_eq!(seen.load(Ordering::SeqCst), facts, "the last fact was seen");
+        assert!(runs.load(Ordering::SeqCst) <= facts, "{runs:?} runs for {facts} facts");
+    })
+    .await;
+}
+
+/// Enqueues of one key at once are one job, and those of several keys in any order wait for nobody in a circle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn coalescing_under_races() {
+    on_each(async |meta| {
+        for round in 0..ROUNDS {
+            let enqueue = |writer: usize| {
+                let meta = meta.clone();
+                async move {
+                    let mut jobs: Vec<_> = (0..20).map(|n| NewJob::new(QUEUE, format!("{round} {n}"))).collect();
+                    jobs.rotate_left(writer);
+                    if writer.is_multiple_of(2) {
+                        jobs.reverse();
+                    }
+                    meta.enqueue(&jobs).await.unwrap();
+                }
+            };
+            at_once((0..WRITERS).map(enqueue)).await;
+        }
+        let jobs = meta.jobs(&JobFilter::default(), None, 10_000).await.unwrap();
+        assert_eq!(jobs.len(), ROUNDS * 20);
     })
     .await;
 }

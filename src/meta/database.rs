@@ -65,7 +65,7 @@ pub(super) struct Writing {
 }
 
 /// In order, and never changed once released.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "pull through", include_str!("migrations/0001_pull_through.sql")),
     (2, "hosted", include_str!("migrations/0002_hosted.sql")),
     (3, "identities", include_str!("migrations/0003_identities.sql")),
@@ -74,6 +74,7 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
     (6, "uploads", include_str!("migrations/0006_uploads.sql")),
     (7, "noted", include_str!("migrations/0007_noted.sql")),
     (10, "origins", include_str!("migrations/0010_origins.sql")),
+    (11, "jobs", include_str!("migrations/0011_jobs.sql")),
 ];
 
 /// How long a statement waits for another's write, and how long one waits for a connection.
@@ -166,7 +167,12 @@ impl Meta {
     }
 
     #[cfg(test)]
-    pub(super) async fn execute(&self, statement: String) -> Result<(), Error> {
+    pub(crate) fn url_for_tests(&self) -> reqwest::Url {
+        self.pool.connect_options().database_url.clone()
+    }
+
+    #[cfg(test)]
+    pub(crate) async fn execute(&self, statement: String) -> Result<(), Error> {
         self.writes.execute(sqlx::AssertSqlSafe(statement)).await.map(|_| ()).map_err(Error::Query)
     }
 

@@ -9,9 +9,11 @@ pub enum Error {
     #[error("the database was made by a newer version of entrepot, or its schema was changed by hand: {0}")]
     Migrate(#[source] sqlx::migrate::MigrateError),
     #[error("the database failed: {0}")]
-    Query(#[source] sqlx::Error),
+    Query(#[from] sqlx::Error),
     #[error("the database is busy: another write takes too long")]
     Busy,
+    #[error("a {what} has {bytes} bytes; it may have {limit}")]
+    TooLong { what: &'static str, bytes: usize, limit: usize },
     #[error("the database holds {what} that cannot be read: {text:?}")]
     Malformed { what: &'static str, text: String },
 }

@@ -1,5 +1,5 @@
 //! Durable small facts in SQL: what was pushed here and who refers to what, what upstreams said when they were last asked,
-//! when blobs were used, and who used how much.
+//! when blobs were used, who used how much, and what is to be done (`jobs/`).
 //!
 //! SQLite inside the process by default, in WAL mode: one file that opens at once after a crash and that `sqlite3` can read;
 //! PostgreSQL where several replicas share a registry. Both understand the same statements, and every statement of the program is
@@ -15,6 +15,7 @@ mod database;
 mod error;
 mod hosted;
 mod identities;
+mod jobs;
 mod listener;
 mod registry;
 mod repositories;
@@ -36,11 +37,17 @@ pub use hosted::{
     RepositorySettings, StoredBlobRow, TagMove, TagWrites, Unlinked, UploadLimits, UploadRow,
 };
 pub use identities::{AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
+pub use jobs::{
+    Ending, JobFilter, JobId, JobLease, JobProgress, JobRow, JobState, Lane, MAX_LANES, MAX_PAYLOAD_BYTES, NewJob,
+    QueueCount, ScheduleRow, Scheduled, TakenJob, Taking, Urgency, When,
+};
 pub use registry::{DocumentKind, DocumentRow, MadeRule, NewRule};
 pub use upstream::{Link, LinkKind, Listing, TagRow, UpstreamLimits};
 pub use usage::BlobUse;
 pub use usage_hours::{StoredRow, UsageCounts, UsageRow};
 pub use usage_sums::{UsageBy, UsageRange, UsageSum};
+
+use database::twice;
 
 #[cfg(test)]
 mod concurrency;
