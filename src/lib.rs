@@ -37,7 +37,7 @@ pub mod accounts;
 
 pub mod registry;
 
-mod jobs;
+pub mod jobs;
 
 pub mod http;
 

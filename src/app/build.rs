@@ -25,6 +25,8 @@ pub(super) struct Core {
     pub(super) meter: Meter,
     pub(super) cache: BlobCache,
     pub(super) registry: Registry,
+    /// This replica's name.
+    pub(super) replica: String,
     pub(super) keyring: Arc<Keyring>,
     pub(super) authenticator: Authenticator,
     pub(super) authorizer: Authorizer,
@@ -52,6 +54,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         StorageSettings::S3(bucket) => Some(Bucket::connect(bucket)?),
     };
     let pushed = blocking(move || Depot::new(Storage::open_leaving(&pushed, reserve)?, bucket)).await?;
+    let replica = pushed.holder().to_owned();
     let (has_bucket, shared) = (pushed.bucket().is_some(), shared(&settings.storage, &pushed, &meta));
     let (cache_settings, cache_metrics) = (settings.cache.clone(), metrics.clone());
     let cache =
@@ -85,7 +88,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         metrics.clone(),
     );
     registry.note_origins().await?;
-    Ok(Core { metrics, meta, meter, cache, registry, keyring, authenticator, authorizer, accounts })
+    Ok(Core { metrics, meta, meter, cache, registry, replica, keyring, authenticator, authorizer, accounts })
 }
 
 /// Bytes of the disk for the database. Another machine's needs none.

@@ -12,6 +12,7 @@ mod identities;
 mod jobs;
 mod memory;
 mod open_files;
+mod queue;
 mod reload;
 mod run;
 mod usage;
@@ -19,7 +20,8 @@ mod users;
 
 pub use error::Error;
 pub use existing::{Existing, place};
-pub use jobs::{PREVIEW, RECLAIM, SCRUB, STOCK, run_job};
+pub use jobs::{PREVIEW, RECLAIM, SCRUB, SCRUB_CACHE, run_jobs};
+pub use queue::JobQueue;
 pub use run::run;
 pub use usage::usage;
 pub use users::{Question, Users};

@@ -15,18 +15,11 @@ use super::identities;
 use super::memory;
 use super::open_files;
 use super::reload;
-use super::usage;
-use crate::cache::BlobCache;
 use crate::config::{self, Access, HttpSettings, Settings, Watch};
 use crate::http::{
     Bound, Changes, Door, Front, Gate, KnownHosts, Ops, Readiness, Service, Serving, TlsListener, TrustedProxies, Usage,
 };
-use crate::meta::Meta;
-use crate::registry::Hosted;
 use crate::telemetry::Logs;
-
-/// Time between writes of when blobs were used, and how much.
-pub(super) const FLUSH_EVERY: Duration = Duration::from_secs(30);
 
 /// Connections at once on each admin listener.
 const OPERATORS: usize = 256;
@@ -106,12 +99,9 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let (registry, stopped) = (core.registry.clone(), stop.clone());
     background.spawn(async move { registry.probe_upstreams(stopped).await });
     background.spawn(changes::follow(&core, stop.clone()));
-    background.spawn(flush_uses(core.cache.clone(), core.meta.clone(), stop.clone()));
     background.spawn(memory::give_back(stop.clone()));
-    background.spawn(flush_pulls(core.registry.hosted().clone(), stop.clone()));
-    background.spawn(usage::follow(core.meter.clone(), core.meta.clone(), jobs.clone(), stop.clone()));
-    let clock = jobs.clone();
-    background.spawn(async move { clock.follow_the_clock().await });
+    let working = jobs.clone();
+    background.spawn(async move { working.work().await });
     readiness.set_ready();
     tell_supervisor(&[sd_notify::NotifyState::Ready]);
     say_hello(&settings);
@@ -154,24 +144,6 @@ async fn wait(watch: Watch, settings: &Settings, core: &Core, certificates: &[Tl
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => trigger.fire(),
-        }
-    }
-}
-
-async fn flush_uses(cache: BlobCache, meta: Meta, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(FLUSH_EVERY) => cache.flush_uses(&meta, SystemTime::now()).await,
-        }
-    }
-}
-
-async fn flush_pulls(hosted: Hosted, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(FLUSH_EVERY) => hosted.flush_pulls().await,
         }
     }
 }

@@ -20,6 +20,7 @@ use super::filler::{Filler, Found};
 use super::flights::{Boarding, Flights, Landing};
 use super::memory::Memory;
 use super::origin::Origin;
+use super::scrub::{CacheScrubPosition, CacheScrubbed};
 use super::shared::Shared;
 use super::supply::Supply;
 use crate::config::CacheSettings;
@@ -292,32 +293,53 @@ impl BlobCache {
     }
 
     /// Reads everything that is kept on disk again, slowly, and forgets what is no longer what it was: it is fetched again when
-    /// it is needed. Returns how many blobs were read and how many were damaged. `advance` is told of each blob.
+    /// it is needed. Blobs are read in order, those up to `position.last` were. `advance` is told of each blob, `keep` of the position, from
+    /// which another round may go on. One that cannot be read is counted and told, and the round goes on.
     pub async fn scrub(
         &self,
         bytes_per_second: u64,
+        position: CacheScrubPosition,
         advance: impl Fn(u64),
+        keep: impl Fn(&CacheScrubPosition),
         stop: &CancellationToken,
-    ) -> Result<(u64, u64), storage::Error> {
-        let (mut checked, mut damaged) = (0, 0);
+    ) -> CacheScrubbed {
+        let CacheScrubPosition { last, so_far: mut scrubbed } = position;
+        let last: Option<Digest> = last.and_then(|text| text.parse().ok());
         let mut pace = Pace::new(bytes_per_second);
-        for digest in self.inner.disk.digests() {
+        let mut digests = self.inner.disk.digests();
+        digests.sort_unstable();
+        digests.retain(|digest| last.is_none_or(|last| *digest > last));
+        for digest in digests {
             if stop.is_cancelled() {
                 break;
             }
-            let disk = self.inner.disk.clone();
-            let Some((file, id)) = run_blocking(move || disk.peek(&digest)).await? else { continue };
-            if check_file(file, &digest, &mut pace).await? == Condition::Damaged {
-                damaged += 1;
-                self.inner.metrics.scrub_damaged.inc();
-                tracing::error!(%digest, "a cached blob is damaged; it will be fetched again");
-                let disk = self.inner.disk.clone();
-                run_blocking(move || disk.forget_file(&digest, id)).await;
+            match self.scrub_blob(&digest, &mut pace).await {
+                Ok(None) => continue,
+                Ok(Some(is_damaged)) => scrubbed.damaged += u64::from(is_damaged),
+                Err(error) => {
+                    scrubbed.failed += 1;
+                    tracing::warn!(%error, %digest, "a cached blob could not be read again");
+                }
             }
-            checked += 1;
+            scrubbed.blobs += 1;
             advance(1);
+            keep(&CacheScrubPosition { last: Some(digest.to_string()), so_far: scrubbed });
         }
-        Ok((checked, damaged))
+        scrubbed
+    }
+
+    /// Whether it was damaged; `None` if it is not there any more.
+    async fn scrub_blob(&self, digest: &Digest, pace: &mut Pace) -> Result<Option<bool>, storage::Error> {
+        let (disk, digest) = (self.inner.disk.clone(), *digest);
+        let Some((file, id)) = run_blocking(move || disk.peek(&digest)).await? else { return Ok(None) };
+        if check_file(file, &digest, pace).await? != Condition::Damaged {
+            return Ok(Some(false));
+        }
+        self.inner.metrics.scrub_damaged.inc();
+        tracing::error!(%digest, "a cached blob is damaged; it will be fetched again");
+        let disk = self.inner.disk.clone();
+        run_blocking(move || disk.forget_file(&digest, id)).await;
+        Ok(Some(true))
     }
 
     /// Keeps what upstreams sent within its limit in the bucket. Returns how many blobs were let go of.

@@ -21,6 +21,7 @@ mod origin;
 mod pass_through;
 mod reader;
 mod room;
+mod scrub;
 mod shared;
 mod supply;
 
@@ -32,6 +33,7 @@ pub(crate) use flights::{Boarding, Flights};
 pub use origin::Origin;
 pub use pass_through::ByteStream;
 pub use reader::{BlobReader, Visible};
+pub use scrub::{CacheScrubPosition, CacheScrubbed};
 pub use shared::Shared;
 
 /// Bytes at the end of a blob that nobody gets before the whole is verified.

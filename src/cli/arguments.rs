@@ -10,9 +10,12 @@ use reqwest::Url;
 use super::demo::Demo;
 use super::failure::USAGE;
 use super::iam::{Iam, Policy};
+use super::jobs::Jobs;
 use super::transfer::{Export, Import};
 use super::usage::Usage;
 use crate::config::Source;
+
+pub use super::output::{Format, Output};
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ENTREPOT_COMMIT"), ")");
 
@@ -66,6 +69,11 @@ pub(super) enum Command {
     },
     /// Read everything that is kept again, to find what the disk has changed
     Scrub(Maintenance),
+    /// Work that waits, runs or could not be done
+    Jobs {
+        #[command(subcommand)]
+        command: Jobs,
+    },
     /// Who used how much: requests and bytes by repository, principal or hour
     Usage(Usage),
     /// Users, their keys and their policies
@@ -194,19 +202,6 @@ pub struct Maintenance {
     pub output: Output,
 }
 
-#[derive(Clone, Copy, Debug, Args)]
-pub struct Output {
-    /// For people or for programs
-    #[arg(long = "output", short = 'o', value_enum, default_value = "text", value_name = "FORMAT")]
-    pub format: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Text,
-    Json,
-}
-
 /// Arguments, or the code to exit with because help, version or an error has been printed.
 pub enum Parsed {
     Arguments(Arguments),
@@ -259,6 +254,11 @@ mod tests {
             "entrepot completions zsh",
             "entrepot gc --dry-run -o json",
             "entrepot scrub",
+            "entrepot jobs ls --queue gc --state dead --after 7 --limit 5 -o json",
+            "entrepot jobs show 7",
+            "entrepot jobs retry 7",
+            "entrepot jobs retry --dead gc",
+            "entrepot jobs drop 7",
             "entrepot usage",
             "entrepot usage --since 7d --until 2026-01-31 --by hour --repository team/* -o json",
             "entrepot iam list -o json",
@@ -284,6 +284,12 @@ mod tests {
             "entrepot client-config docker --root / --if-free --remove",
             "entrepot healthcheck --timeout 3",
             "entrepot serve --output json",
+            "entrepot jobs",
+            "entrepot jobs ls --state gone",
+            "entrepot jobs ls --limit 0",
+            "entrepot jobs retry",
+            "entrepot jobs retry 7 --dead gc",
+            "entrepot jobs drop",
             "entrepot usage --by day",
             "entrepot iam create-user ci --account 1",
             "entrepot policy explain --action ecr:PutImage",

@@ -4,72 +4,92 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use reqwest::{Client, Method};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::arguments::{Format, Maintenance};
 use super::failure::Failure;
 use super::healthcheck::reachable;
 use super::{existing, output};
-use crate::app::{self, PREVIEW, RECLAIM, SCRUB};
+use crate::app::{self, Existing, PREVIEW, RECLAIM, SCRUB, SCRUB_CACHE};
+use crate::cache::CacheScrubbed;
 use crate::config::{Settings, Source};
+use crate::registry::{Reclaimed, Scrubbed};
 
 /// Time between two looks at how far it is.
 const EVERY: Duration = Duration::from_millis(300);
 
 pub(super) async fn gc(source: &Source, dry_run: bool, wanted: &Maintenance) -> Result<String, Failure> {
-    let result = run(source, if dry_run { PREVIEW } else { RECLAIM }, wanted).await?;
+    let [result] = run(source, [if dry_run { PREVIEW } else { RECLAIM }], wanted).await?;
     if wanted.output.format == Format::Json {
         return output::json(&result);
     }
-    let count = |name: &str| result.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let Reclaimed { blobs, bytes, uploads, failed, .. } = typed(result)?;
     let what = if dry_run { "could be removed" } else { "removed" };
-    let (blobs, bytes, uploads, failed) = (count("blobs"), count("bytes"), count("uploads"), count("failed"));
     let trouble = if failed > 0 { format!("; {failed} could not be removed, the log says why") } else { String::new() };
     Ok(format!("{what}: {blobs} blobs of {bytes} bytes, {uploads} uploads{trouble}"))
 }
 
 pub(super) async fn scrub(source: &Source, wanted: &Maintenance) -> Result<String, Failure> {
-    let result = run(source, SCRUB, wanted).await?;
-    let count = |path: &str| result.pointer(path).and_then(Value::as_u64).unwrap_or_default();
-    let (damaged, missing) = (count("/pushed/damaged"), count("/pushed/missing"));
+    let [pushed, cached] = run(source, [SCRUB, SCRUB_CACHE], wanted).await?;
+    let result = json!({ "pushed": pushed, "cached": cached });
+    let (pushed, cached): (Scrubbed, CacheScrubbed) = (typed(pushed)?, typed(cached)?);
     let text = match wanted.output.format {
         Format::Json => output::json(&result)?,
         Format::Text => {
             let mut text = format!(
-                "pushed: {} blobs read again, {damaged} damaged, {missing} missing; {} orphans removed\n\
+                "pushed: {} blobs read again, {} damaged, {} missing; {} orphans removed\n\
                  cached: {} blobs read again, {} damaged and forgotten",
-                count("/pushed/blobs"),
-                count("/pushed/orphans_removed"),
-                count("/cached/blobs"),
-                count("/cached/damaged"),
+                pushed.blobs, pushed.damaged, pushed.missing, pushed.orphans_removed, cached.blobs, cached.damaged,
             );
-            for digest in result.pointer("/pushed/named").and_then(Value::as_array).into_iter().flatten() {
-                text += &format!("\npush again: {}", digest.as_str().unwrap_or_default());
+            let failed = pushed.failed + cached.failed;
+            if failed > 0 {
+                text += &format!("\n{failed} could not be read or removed; the log says why");
+            }
+            for digest in &pushed.named {
+                text += &format!("\npush again: {digest}");
             }
             text
         }
     };
-    if damaged + missing > 0 {
+    let lost = pushed.damaged + pushed.missing;
+    if lost > 0 {
         // What was pushed here cannot be had from elsewhere.
         output::print(&text)?;
-        return Err(Failure::Runtime(format!(
-            "{} pushed blobs are lost until they are pushed again",
-            damaged + missing
-        )));
+        return Err(Failure::Runtime(format!("{lost} pushed blobs are lost until they are pushed again")));
     }
     Ok(text)
 }
 
-async fn run(source: &Source, job: &str, wanted: &Maintenance) -> Result<Value, Failure> {
+fn typed<T: DeserializeOwned>(result: Value) -> Result<T, Failure> {
+    serde_json::from_value(result).map_err(|error| {
+        Failure::Runtime(format!("the service is of another version, and what it tells cannot be read: {error}"))
+    })
+}
+
+/// Runs jobs one after the other, by the service if there is one.
+async fn run<const N: usize>(source: &Source, jobs: [&str; N], wanted: &Maintenance) -> Result<[Value; N], Failure> {
     let settings = existing::settings(source)?;
-    match by_the_service(&settings, job, wanted).await? {
-        Some(result) => Ok(result),
-        None => {
-            let registry = existing::find(settings, source)?;
-            let outcome = app::run_job(&registry, job).await.map_err(|error| Failure::Runtime(error.to_string()))?;
-            outcome.map_err(Failure::Runtime)
+    let mut results = [const { Value::Null }; N];
+    for (job, result) in jobs.iter().zip(&mut results) {
+        match by_the_service(&settings, job, wanted).await? {
+            Some(told) => *result = told,
+            None => return without_service(existing::find(settings, source)?, jobs).await,
         }
     }
+    Ok(results)
+}
+
+async fn without_service<const N: usize>(registry: Existing, jobs: [&str; N]) -> Result<[Value; N], Failure> {
+    let states = app::run_jobs(&registry, &jobs).await.map_err(|error| Failure::Runtime(error.to_string()))?;
+    let mut results = [const { Value::Null }; N];
+    for (state, result) in states.into_iter().zip(&mut results) {
+        if let Some(error) = state.error {
+            return Err(Failure::Runtime(error));
+        }
+        *result = state.result.unwrap_or_default();
+    }
+    Ok(results)
 }
 
 /// `None` when nobody serves.

@@ -21,6 +21,7 @@ mod config_show;
 mod existing;
 mod healthcheck;
 mod iam;
+mod jobs;
 mod maintenance;
 mod serve;
 mod usage;

@@ -2,9 +2,23 @@
 
 use std::io::{self, Write};
 
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::failure::Failure;
+
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Output {
+    /// For people or for programs
+    #[arg(long = "output", short = 'o', value_enum, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
 
 /// Writes to standard output. A reader that has gone away (`| head`) is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {

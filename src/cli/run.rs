@@ -7,7 +7,7 @@ use super::arguments::{Arguments, Command, ConfigCommand};
 use super::failure::Failure;
 use super::{
     client_config, completions, config_check, config_init, config_reference, config_schema, config_show, demo,
-    healthcheck, iam, maintenance, output, serve, transfer, usage,
+    healthcheck, iam, jobs, maintenance, output, serve, transfer, usage,
 };
 
 /// Runs what was typed, writes what came of it, and says how to exit.
@@ -41,6 +41,7 @@ async fn dispatch(arguments: Arguments) -> Result<String, Failure> {
         Command::Healthcheck(healthcheck) => healthcheck::run(&source, &healthcheck).await,
         Command::Gc { dry_run, maintenance } => maintenance::gc(&source, dry_run, &maintenance).await,
         Command::Scrub(wanted) => maintenance::scrub(&source, &wanted).await,
+        Command::Jobs { command } => jobs::run(&source, command).await,
         Command::Usage(wanted) => usage::usage(&source, wanted).await,
         Command::Iam { command } => iam::iam(&source, command).await,
         Command::Policy { command } => iam::policy(&source, command).await,

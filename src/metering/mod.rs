@@ -18,4 +18,4 @@ pub use hour::Hour;
 pub use meter::{Fetched, Meter, Whose};
 pub use question::{Question, QuestionError, Wanted};
 pub use report::{Line, Report, report};
-pub use stock::Stock;
+pub use stock::{Stock, StockPosition};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::hour::Hour;
@@ -16,13 +16,25 @@ const PAGE_REPOSITORIES: u32 = 200;
 const BATCH_ROWS: u32 = 1000;
 
 /// What was found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Stock {
     pub repositories: u64,
     /// What they hold.
     pub bytes: u64,
     /// Rows of old hours that were removed.
     pub removed: u64,
+}
+
+/// Where a round is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StockPosition {
+    /// Another hour has a stock of its own.
+    hour_ms: i64,
+    /// The last repository that was looked at.
+    account: String,
+    repository: String,
+    so_far: Stock,
 }
 
 impl Meter {
@@ -36,22 +48,43 @@ impl Meter {
         Ok(found.is_some())
     }
 
-    /// Writes what was counted and what repositories hold now, and removes what is too old. Ends early at `stop`.
-    pub async fn take_stock(&self, meta: &Meta, now: SystemTime, stop: &CancellationToken) -> Result<Stock, Error> {
+    /// Writes what was counted and what repositories hold now, and removes what is too old. `keep` is told of the position, from which
+    /// another round of the same hour may go on. Ends early at `stop`.
+    pub async fn take_stock(
+        &self,
+        meta: &Meta,
+        now: SystemTime,
+        position: StockPosition,
+        keep: impl Fn(&StockPosition),
+        stop: &CancellationToken,
+    ) -> Result<Stock, Error> {
         self.flush(meta).await;
         let Some(inner) = self.inner() else { return Ok(Stock::default()) };
         let hour = Hour::of(now);
-        let mut stock = Stock::default();
-        let mut last: Option<StoredRow> = None;
-        loop {
+        let mut position = match position.hour_ms == hour.ms() {
+            true => position,
+            false => StockPosition { hour_ms: hour.ms(), ..StockPosition::default() },
+        };
+        let mut stock = position.so_far;
+        let mut last = position.account.parse().ok().map(|account| StoredRow {
+            account,
+            repository: position.repository.clone(),
+            bytes: 0,
+        });
+        while !stop.is_cancelled() {
             let rows = meta.stored_now(last.as_ref(), PAGE_REPOSITORIES).await?;
             stock.repositories += rows.len() as u64;
             stock.bytes += rows.iter().map(|row| row.bytes).sum::<u64>();
             meta.put_stored(hour.ms(), &rows).await?;
-            if rows.len() < PAGE_REPOSITORIES as usize || stop.is_cancelled() {
+            if rows.len() < PAGE_REPOSITORIES as usize {
                 break;
             }
             last = rows.into_iter().next_back();
+            if let Some(last) = &last {
+                (position.account, position.repository) = (last.account.to_string(), last.repository.clone());
+                position.so_far = stock;
+                keep(&position);
+            }
         }
         inner.metrics.metered_stored_bytes.set(i64::try_from(stock.bytes).unwrap_or(i64::MAX));
         while inner.keep > Duration::ZERO && !stop.is_cancelled() {
@@ -96,11 +129,21 @@ mod tests {
         }
         assert!(!meter.has_stock(&meta, now).await.unwrap());
         let stop = CancellationToken::new();
-        let stock = meter.take_stock(&meta, now, &stop).await.unwrap();
+        let kept = std::cell::RefCell::new(StockPosition::default());
+        let keep = |position: &StockPosition| *kept.borrow_mut() = position.clone();
+        let stock = meter.take_stock(&meta, now, StockPosition::default(), keep, &stop).await.unwrap();
         assert_eq!(stock, Stock { repositories: u64::from(PAGE_REPOSITORIES) + 1, bytes: 0, removed: 2 });
         assert!(meter.has_stock(&meta, now).await.unwrap());
+        // A round that ended early goes on where it was, in the same hour.
+        let first = kept.borrow().clone();
+        assert_eq!(first.so_far.repositories, u64::from(PAGE_REPOSITORIES));
+        let stock = meter.take_stock(&meta, now, first.clone(), |_| {}, &stop).await.unwrap();
+        assert_eq!(stock.repositories, u64::from(PAGE_REPOSITORIES) + 1);
+        let later = now + Duration::from_secs(3_600);
+        let stock = meter.take_stock(&meta, later, first, keep, &stop).await.unwrap();
+        assert_eq!(stock.repositories, u64::from(PAGE_REPOSITORIES) + 1, "another hour begins at the first");
         stop.cancel();
-        let stock = meter.take_stock(&meta, now, &stop).await.unwrap();
-        assert_eq!(stock.repositories, u64::from(PAGE_REPOSITORIES), "it ends early");
+        let stock = meter.take_stock(&meta, now, StockPosition::default(), |_| {}, &stop).await.unwrap();
+        assert_eq!(stock, Stock::default(), "it ends early");
     }
 }

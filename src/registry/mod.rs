@@ -26,7 +26,7 @@ pub use answer::{Answer, Body, Staleness, UploadState};
 pub use control::{Endpoint, no_registry};
 pub use dispatch::{Made, Registry};
 pub use error::{Error, Object};
-pub use hosted::{Hosted, Reclaimed, Scrubbed};
+pub use hosted::{Hosted, ReclaimPosition, Reclaimed, ScrubPosition, Scrubbed};
 pub use incoming::{BrokenOff, Incoming};
 pub use located::{Located, Meant};
 pub use names::{NameError, Names, Repository};

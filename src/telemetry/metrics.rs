@@ -7,7 +7,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// How a request for content was answered.
@@ -83,6 +84,7 @@ macro_rules! metrics {
     (@make IntCounter $name:literal [] $help:literal) => { IntCounter::new($name, $help)? };
     (@make IntGauge $name:literal [] $help:literal) => { IntGauge::new($name, $help)? };
     (@make Histogram $name:literal [] $help:literal) => { Histogram::with_opts(HistogramOpts::new($name, $help).buckets(SECONDS.to_vec()))? };
+    (@make HistogramVec $name:literal [$($label:literal),*] $help:literal) => { HistogramVec::new(HistogramOpts::new($name, $help).buckets(SECONDS.to_vec()), &[$($label),*])? };
     (@make IntCounterVec $name:literal [$($label:literal),*] $help:literal) => { IntCounterVec::new(Opts::new($name, $help), &[$($label),*])? };
     (@make IntGaugeVec $name:literal [$($label:literal),*] $help:literal) => { IntGaugeVec::new(Opts::new($name, $help), &[$($label),*])? };
 }
@@ -121,7 +123,12 @@ metrics! {
     upstream_fetches_waiting: IntGaugeVec "entrepot_upstream_fetches_waiting" ["upstream"] "Fetches that wait for a place below max_fetches.";
     upstream_rate_limit: IntGaugeVec "entrepot_upstream_rate_limit" ["upstream"] "Pulls that upstream allows in its window.";
     upstream_rate_limit_remaining: IntGaugeVec "entrepot_upstream_rate_limit_remaining" ["upstream"] "Pulls left in that window.";
-    announced_changes: IntCounterVec "entrepot_announced_changes_total" ["kind"] "Announced changes that memory was cleared for: principals, policies, rules, exclusions; a new connection to PostgreSQL counts as one of each.";
+    announced_changes: IntCounterVec "entrepot_announced_changes_total" ["kind"] "Announced changes that memory was cleared for: principals, policies, exclusions, pulled; a new connection to PostgreSQL counts as one of each.";
+    jobs: IntGaugeVec "entrepot_jobs" ["queue"] "Jobs that wait or run; those of queues that this version does not know are unknown.";
+    jobs_dead: IntGaugeVec "entrepot_jobs_dead" ["queue"] "Jobs whose tries have come to an end: entrepot jobs ls --state dead.";
+    jobs_oldest_seconds: IntGaugeVec "entrepot_jobs_oldest_seconds" ["queue"] "How long the job that is due longest has waited for a replica to take it.";
+    jobs_runs: IntCounterVec "entrepot_jobs_runs_total" ["queue", "result"] "Runs of jobs by this process: done, failed (and tried again), dead, cut_off (by the end of the process), lost (the lease ended, or it was dropped).";
+    jobs_run_seconds: HistogramVec "entrepot_jobs_run_seconds" ["queue"] "Time of runs.";
     metered_bytes: IntCounterVec "entrepot_metered_bytes_total" ["direction"] "Body bytes that counted for a repository: received, sent, fetched from an upstream.";
     metered_stored_bytes: IntGauge "entrepot_metered_stored_bytes" [] "Bytes that repositories of one's own held when it was last looked at, shared blobs counted for each.";
     metering_writes: IntCounterVec "entrepot_metering_writes_total" ["result"] "Writes of counts to the database: written, failed (and kept).";

@@ -1,9 +1,11 @@
 //! What operators and orchestrators ask: `/metrics`, `/livez`, `/readyz`, `/startupz`, `/jobs`, and `/usage`, on listeners of their own.
 //!
-//! Nothing here waits for an upstream, a disk or a database: a job is started, and its state is told. Only `/usage` asks the database,
-//! two at once and for seconds at most, so that the others are answered whatever the database does. *Never* here: anything else that
+//! Nothing here waits for an upstream or a disk: a job is asked for, and its state is told. Only `/usage` and `/jobs` ask the database, a few
+//! at once and for seconds at most, so that the others are answered whatever the database does. *Never* here: anything else that
 //! changes something.
 
+mod asking;
+mod jobs;
 mod usage;
 
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use http::header::{CONTENT_TYPE, HOST};
 use http::{Method, Request, Response, StatusCode};
 
+use self::jobs::Board;
 use super::browsers;
 use super::origin::{self, KnownHosts};
 use super::transport::ResponseBody;
@@ -48,7 +51,7 @@ impl Readiness {
 pub struct Ops {
     metrics: Metrics,
     cache: BlobCache,
-    jobs: Jobs,
+    board: Board,
     usage: Usage,
     readiness: Readiness,
     hosts: KnownHosts,
@@ -63,7 +66,7 @@ impl Ops {
         readiness: Readiness,
         hosts: KnownHosts,
     ) -> Self {
-        Self { metrics, cache, jobs, usage, readiness, hosts }
+        Self { metrics, cache, board: Board::new(jobs), usage, readiness, hosts }
     }
 
     /// `is_local`: only this machine reaches the listener.
@@ -79,8 +82,10 @@ impl Ops {
         {
             return text(StatusCode::FORBIDDEN, message + "\n");
         }
-        if let Some(name) = request.uri().path().strip_prefix("/jobs/") {
-            return self.job(request.method(), name);
+        if let Some(rest) = request.uri().path().strip_prefix("/jobs")
+            && (rest.is_empty() || rest.starts_with('/'))
+        {
+            return self.board.answer(request.method(), rest, request.uri().query().unwrap_or_default()).await;
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -95,7 +100,6 @@ impl Ops {
             "/startupz" if self.readiness.state() == STARTING => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             "/startupz" => text(StatusCode::OK, "ok\n"),
             "/usage" => self.usage.tell(request.uri().query().unwrap_or_default()).await,
-            "/jobs" => json(StatusCode::OK, &self.jobs.states()),
             "/metrics" => {
                 self.cache.observe();
                 let mut response = Response::new(ResponseBody::uncounted(self.metrics.render().into()));
@@ -108,8 +112,8 @@ impl Ops {
         }
     }
 
-    /// A web page must neither start jobs nor read who uses what. Whether the process is well is told to anyone, since orchestrators ask by
-    /// whatever name they have.
+    /// A web page must neither start or drop jobs nor read who uses what. Whether the process is well is told to anyone, since
+    /// orchestrators ask by whatever name they have.
     fn check_site<B>(&self, request: &Request<B>, is_local: bool) -> Result<(), String> {
         let host = request.uri().authority().map(|authority| authority.as_str());
         let host = host.or_else(|| request.headers().get(HOST)?.to_str().ok());
@@ -119,19 +123,6 @@ impl Ops {
             false => Ok(()),
         });
         checked.map_err(|failure| failure.message)
-    }
-
-    /// GET tells how far a job is, POST starts it.
-    fn job(&self, method: &Method, name: &str) -> Response<ResponseBody> {
-        let (status, state) = match *method {
-            Method::GET | Method::HEAD => (StatusCode::OK, self.jobs.state(name)),
-            Method::POST => (StatusCode::ACCEPTED, self.jobs.start(name)),
-            _ => return text(StatusCode::METHOD_NOT_ALLOWED, "only GET, HEAD and POST\n"),
-        };
-        match state {
-            Some(state) => json(status, &state),
-            None => text(StatusCode::NOT_FOUND, "there is no such job; /jobs lists them\n"),
-        }
     }
 }
 

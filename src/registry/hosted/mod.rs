@@ -43,9 +43,9 @@ pub(super) use self::mutability::{of_repository, stored};
 pub(super) use self::pulled::PulledManifest;
 pub(super) use self::pulls::MAX_EXCLUSIONS;
 pub use self::quota::Exceeded;
-pub use self::reclaim::Reclaimed;
+pub use self::reclaim::{ReclaimPosition, Reclaimed};
 pub(super) use self::referrers::no_referrers;
-pub use self::scrub::Scrubbed;
+pub use self::scrub::{ScrubPosition, Scrubbed};
 
 /// Cheap to clone.
 #[derive(Clone)]
