@@ -25,6 +25,7 @@ mod facts;
 mod failures;
 mod fill;
 mod iam;
+mod jobs;
 mod kills;
 mod lifecycle;
 mod manifests;

@@ -648,7 +648,7 @@ async fn killed_while_pushing() {
     assert_image(&proxy, REPO, "last", &image).await;
 }
 
-fn run(proxy: &Proxy, arguments: &[&str]) -> (bool, Value, String) {
+pub fn run(proxy: &Proxy, arguments: &[&str]) -> (bool, Value, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"))
         .args(arguments)
         .args(["--output", "json", "--config"])
