@@ -65,6 +65,7 @@ impl Error {
             Self::Session(NotGiven::Nobody) => Code::AccessDenied,
             Self::Session(NotGiven::Principal(_)) => Code::ValidationError,
             Self::ShortPassword(_) | Self::Enrolment(EnrolmentError::Password(_)) => Code::PasswordPolicyViolation,
+            Self::Enrolment(EnrolmentError::Busy) => Code::Throttling,
             Self::Session(NotGiven::Token(_) | NotGiven::Meta(_)) | Self::Enrolment(_) | Self::Meta(_) => {
                 tracing::error!(error = %self, "an operation of IAM or STS could not be carried out");
                 return Fault::server();

@@ -1,12 +1,15 @@
 //! Making users and roles, and giving them keys and passwords.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::proof::{
     AccessKey, AccessKeyKind, Keyring, NoRandomness, PasswordCost, PasswordError, Purpose, SealedError, hash_password,
     seal,
 };
+use super::turns::{Pair, Turns};
 use crate::config::{RoleSettings, UserSettings};
 use crate::meta::{
     self, AccessKeyRow, Made, Meta, NamedPolicy, NewPrincipal, PasswordNow, PrincipalId, PrincipalKind, PrincipalRow,
@@ -14,6 +17,11 @@ use crate::meta::{
 };
 use crate::oci::AccountId;
 use crate::storage::joined;
+
+const HASHED_AT_ONCE: usize = 2;
+
+/// How long one waits for a turn.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// Principals of one step.
 const STEP: u32 = 200;
@@ -28,6 +36,8 @@ pub enum EnrolmentError {
     Randomness(#[from] NoRandomness),
     #[error("the password cannot be kept: {0}")]
     Password(#[from] PasswordError),
+    #[error("too many passwords are being set: try again")]
+    Busy,
 }
 
 /// Cheap to clone.
@@ -37,11 +47,13 @@ pub struct Enrolment {
     keyring: Arc<Keyring>,
     /// The registry's.
     account: AccountId,
+    /// As at checking passwords: each takes 19 MiB and a core for a moment.
+    turns: Turns,
 }
 
 impl Enrolment {
     pub fn new(meta: Meta, keyring: Arc<Keyring>, account: AccountId) -> Self {
-        Self { meta, keyring, account }
+        Self { meta, keyring, account, turns: Turns::new(HASHED_AT_ONCE) }
     }
 
     /// Makes the database say of users and roles in the configuration what the configuration says, and forget those that left it.
@@ -68,7 +80,7 @@ impl Enrolment {
                 self.put_access_key(id, key, secret.expose()).await?;
             }
             let password = match &user.password {
-                Some(password) => Some(hash(password.expose()).await?),
+                Some(password) => Some(self.hash(id, password.expose()).await?),
                 None => None,
             };
             self.meta.put_password(id, password.as_deref(), PasswordNow::IsOrIsNot).await?;
@@ -167,7 +179,7 @@ impl Enrolment {
         password: &str,
         now: PasswordNow,
     ) -> Result<bool, EnrolmentError> {
-        let hash = hash(password).await?;
+        let hash = self.hash(principal, password).await?;
         Ok(self.meta.put_password(principal, Some(&hash), now).await?)
     }
 
@@ -191,11 +203,49 @@ impl Enrolment {
         let sealed = seal(&self.keyring, Purpose::AccessKeySecrets, id.as_bytes(), secret.as_bytes())?;
         Ok(AccessKeyRow { id: id.to_owned(), principal, sealed, created_at_ms: now_ms() })
     }
+
+    /// The principals whose passwords these become take turns.
+    async fn hash(&self, principal: PrincipalId, password: &str) -> Result<String, EnrolmentError> {
+        let of = Pair { source: IpAddr::from(Ipv4Addr::UNSPECIFIED).into(), user: principal.number().unsigned_abs() };
+        let Ok(Ok(turn)) = tokio::time::timeout(WAIT, self.turns.next(of, true)).await else {
+            return Err(EnrolmentError::Busy);
+        };
+        let password = password.to_owned();
+        let hashed = tokio::task::spawn_blocking(move || {
+            let hashed = hash_password(&password, PasswordCost::default());
+            drop(turn);
+            hashed
+        });
+        Ok(joined(hashed.await).await?)
+    }
 }
 
-/// It takes a core for a moment.
-async fn hash(password: &str) -> Result<String, EnrolmentError> {
-    let password = password.to_owned();
-    let hashed = tokio::task::spawn_blocking(move || hash_password(&password, PasswordCost::default()));
-    Ok(joined(hashed.await).await?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn g25_new_passwords_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
+        let keyring = Arc::new(Keyring::generate().unwrap());
+        let account: AccountId = "000000000000".parse().unwrap();
+        let enrolment = Enrolment::new(meta, keyring, account);
+        let id = enrolment.put(account, PrincipalKind::User, "ann", false).await.unwrap();
+        assert_eq!(enrolment.turns.free(), HASHED_AT_ONCE);
+        let of = Pair { source: IpAddr::from(Ipv4Addr::UNSPECIFIED).into(), user: 0 };
+        let (one, two) = (enrolment.turns.next(of, true).await.unwrap(), enrolment.turns.next(of, true).await.unwrap());
+        // Nobody hashes while all turns are taken, however long that is: as long as the work takes twice.
+        let (ours, password) = (enrolment.clone(), "a password");
+        let waits = tokio::spawn(async move { ours.hash(id, password).await });
+        for _ in 0..2 {
+            let hashed = tokio::task::spawn_blocking(move || hash_password(password, PasswordCost::default()));
+            hashed.await.unwrap().unwrap();
+        }
+        assert!(!waits.is_finished());
+        drop(one);
+        assert!(waits.await.unwrap().is_ok());
+        drop(two);
+        assert_eq!(enrolment.turns.free(), HASHED_AT_ONCE);
+    }
 }
