@@ -77,6 +77,8 @@ pub enum Missing {
     Session,
     /// In the trust policy of the role.
     Trust,
+    /// None: the policies take too long to be compared.
+    Patience,
 }
 
 impl Decision<'_> {
@@ -150,6 +152,9 @@ impl fmt::Display for Missing {
             }
             Self::Boundary => "the permissions boundary does not allow it; widen the boundary",
             Self::Session => "the session policy does not allow it; assume the role with a wider one",
+            Self::Patience => {
+                "the policies that apply have too many wildcards to be compared with this request; write fewer and shorter patterns"
+            }
             Self::Trust => "the role's trust policy does not let the asker in; name them in its Principal",
         })
     }

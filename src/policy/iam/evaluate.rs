@@ -25,6 +25,7 @@ use super::grantee_set::Named;
 use super::principal::PrincipalKind;
 use super::question::Question;
 use super::statement::{Effect, Miss, Statement};
+use super::work;
 
 /// All policies that apply to a question.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,27 +69,32 @@ pub(super) enum Heard<'a> {
     NotAsked,
 }
 
+/// Nothing is allowed that is not decided: what was not compared may have been a Deny.
+pub(super) const TOO_MUCH: Decision<'static> = Decision::NotAllowed { missing: Missing::Patience };
+
 /// In lower case.
 const IDENTITY_ONLY: &str = "ecr:getauthorizationtoken";
 const REGISTRY_V1: [&str; 3] = ["ecr:batchimportupstreamimage", "ecr:createrepository", "ecr:replicateimage"];
 
 pub fn decide<'a>(policies: &Policies<'a>, question: &Question<'_>) -> Decision<'a> {
-    count(policies, question).decision(policies, question)
+    count(policies, question).map_or(TOO_MUCH, |tally| tally.decision(policies, question))
 }
 
 /// May the asker assume the role that the question is about? What its trust policy allows to anybody is worth nothing without an Allow of
 /// the asker's own, even within an account: whoever writes trust policies gives no rights by that alone.
 pub fn decide_assumption<'a>(policies: &Policies<'a>, question: &Question<'_>) -> Decision<'a> {
-    count(policies, question).assumption(policies)
+    count(policies, question).map_or(TOO_MUCH, |tally| tally.assumption(policies))
 }
 
-fn count<'a>(policies: &Policies<'a>, question: &Question<'_>) -> Tally<'a> {
+fn count<'a>(policies: &Policies<'a>, question: &Question<'_>) -> Option<Tally<'a>> {
     let mut tally = Tally::default();
-    let _ = hear(policies, question, |citation, statement, heard| {
-        tally.count(citation, statement, heard);
-        if tally.denied.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    tally
+    let _ = work::bounded(|| {
+        hear(policies, question, |citation, statement, heard| {
+            tally.count(citation, statement, heard);
+            if tally.denied.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    })?;
+    Some(tally)
 }
 
 /// Asks every statement that applies, in a fixed order, until `tell` has heard enough.

@@ -8,10 +8,11 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use super::decision::{Citation, Decision};
-use super::evaluate::{Heard, Policies, Tally, hear};
+use super::evaluate::{Heard, Policies, TOO_MUCH, Tally, hear};
 use super::grantee_set::Named;
 use super::question::Question;
 use super::statement::{Effect, Miss};
+use super::work;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation<'a> {
@@ -51,13 +52,16 @@ pub enum Outcome {
 pub fn explain<'a>(policies: &Policies<'a>, question: &Question<'_>) -> Explanation<'a> {
     let mut tally = Tally::default();
     let mut statements = Vec::new();
-    let _ = hear(policies, question, |citation, statement, heard| {
-        tally.count(citation, statement, heard);
-        let outcome = Outcome::of(heard, question);
-        statements.push(Examined { statement: citation, effect: statement.effect(), outcome });
-        ControlFlow::Continue(())
+    let whole = work::bounded(|| {
+        hear(policies, question, |citation, statement, heard| {
+            tally.count(citation, statement, heard);
+            let outcome = Outcome::of(heard, question);
+            statements.push(Examined { statement: citation, effect: statement.effect(), outcome });
+            ControlFlow::Continue(())
+        })
     });
-    Explanation { decision: tally.decision(policies, question), statements }
+    let decision = if whole.is_some() { tally.decision(policies, question) } else { TOO_MUCH };
+    Explanation { decision, statements }
 }
 
 impl Outcome {

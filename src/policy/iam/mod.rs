@@ -27,6 +27,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod variables;
+mod work;
 
 pub use context::{Context, Value};
 pub use decision::{Citation, Decision, Grant, Missing, Source};

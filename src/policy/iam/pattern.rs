@@ -2,7 +2,9 @@
 //!
 //! A pattern is kept as bytes in which two values that never occur in UTF-8 stand for the wildcards, so that a literal star (written
 //! `${*}`) needs no escape. Matching remembers only the last star: it never recurses, and it costs at most the length of the pattern
-//! times the length of the text, both of which are bounded.
+//! times the length of the text. What the patterns of one decision cost together is bounded ([`work`]).
+
+use super::work;
 
 const ANY: u8 = 0xFF;
 const ONE: u8 = 0xFE;
@@ -66,6 +68,9 @@ pub(super) fn glob(code: &[u8], text: &str) -> bool {
     let (mut at, mut reached) = (0, 0);
     let mut last_star: Option<(usize, usize)> = None;
     loop {
+        if !work::step() {
+            return false;
+        }
         match (code.get(at), text.get(reached)) {
             (Some(&ANY), _) => {
                 at += 1;

@@ -269,3 +269,36 @@ fn presets() {
         assert_eq!(ManagedPolicy::named(preset.name()), Some(preset));
     }
 }
+
+/// Patterns that are slow to compare end in a refusal, not in a decision that somebody waits for; many that are not do not.
+#[test]
+fn g10_a_decision_costs_so_much_at_the_most() {
+    let who = asker("arn:aws:iam::111122223333:user/ann");
+    let agent = "a".repeat(512);
+    let seen = Context::new().with("aws:UserAgent", agent.as_str());
+    let all = document(Kind::Identity, r#"{"Effect": "Allow", "Action": "*", "Resource": "*"}"#);
+    let all = IdentityPolicy { name: "all", document: &all };
+    for pattern in [format!("*{}b", "a".repeat(250)), format!("*{}b", "a?".repeat(125))] {
+        let patterns = vec![format!("{pattern:?}"); 38].join(",");
+        for effect in ["Allow", "Deny"] {
+            let slow = document(
+                Kind::Identity,
+                &format!(
+                    r#"{{"Effect": "{effect}", "Action": "*", "Resource": "*", "Condition": {{"StringLike": {{"aws:UserAgent": [{patterns}]}}}}}}"#
+                ),
+            );
+            let identity = [IdentityPolicy { name: "slow", document: &slow }, all];
+            let policies = Policies { identity: &identity, ..Policies::default() };
+            assert_eq!(ask(&policies, &who, "ecr:PutImage", REPOSITORY, &seen), "no patience");
+            assert_eq!(ask(&policies, &who, "ecr:PutImage", REPOSITORY, &Context::new()), "allowed");
+        }
+    }
+    // As much as twenty policies of a user hold.
+    let arns: Vec<_> = (0..180).map(|n| format!(r#""arn:aws:ecr:*:111122223333:repository/team-{n}/*""#)).collect();
+    let large =
+        document(Kind::Identity, &format!(r#"{{"Effect": "Deny", "Action": "*", "Resource": [{}]}}"#, arns.join(",")));
+    let mut identity = vec![IdentityPolicy { name: "large", document: &large }; 20];
+    identity.push(all);
+    let policies = Policies { identity: &identity, ..Policies::default() };
+    assert_eq!(ask(&policies, &who, "ecr:PutImage", REPOSITORY, &seen), "allowed");
+}
