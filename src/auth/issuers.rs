@@ -61,7 +61,8 @@ impl Issuers {
     pub(super) fn new(settings: &[OidcSettings], account: &AccountId) -> Result<Self, OidcError> {
         let mut by_name: HashMap<String, Issuer> = HashMap::new();
         for rule in settings {
-            let claim_rule = claim_rule(rule, account)?;
+            let is_shared = settings.iter().any(|other| other.role == rule.role && other.issuer != rule.issuer);
+            let claim_rule = ClaimRule { is_shared, ..claim_rule(rule, account)? };
             let issuer = match by_name.remove(&rule.issuer) {
                 Some(issuer) => issuer,
                 None => Issuer::new(rule)?,
@@ -187,5 +188,6 @@ fn claim_rule(settings: &OidcSettings, account: &AccountId) -> Result<ClaimRule,
         claims,
         role_arn: format!("arn:aws:iam::{account}:role/{}", settings.role),
         session_name,
+        is_shared: false,
     })
 }

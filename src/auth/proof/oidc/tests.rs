@@ -233,6 +233,27 @@ fn rule(patterns: &[(&str, &str)]) -> ClaimRule {
             .collect(),
         role_arn: "arn:aws:iam::123456789012:role/ci".into(),
         session_name: ClaimPath::parse("sub").unwrap(),
+        is_shared: false,
+    }
+}
+
+/// What two issuers call the same is another session in a role that both give.
+#[test]
+fn g13_sessions_of_two_issuers_are_not_one() {
+    let name = |issuer: &str, subject: &str| {
+        let mut token = verify(&ISSUED.token("EdDSA", Some("ed"), &with("sub", json!(subject)))).unwrap();
+        issuer.clone_into(&mut token.issuer);
+        let rule = ClaimRule { issuer: issuer.into(), is_shared: true, ..rule(&[]) };
+        ClaimRule::first_match([&rule], &token).map(|assumed| assumed.session_name)
+    };
+    for subject in ["repo:x", "plain"] {
+        let names = ["https://a", "https://b"].map(|issuer| name(issuer, subject).unwrap());
+        assert_ne!(names[0], names[1]);
+        assert!(names.iter().all(|name| name.starts_with(if subject == "plain" {
+            "plain-https"
+        } else {
+            "repo-x-https"
+        })));
     }
 }
 
