@@ -19,7 +19,8 @@ impl Asked for IamRequest {
             Operation::AssumeRole { .. } => On::Assumed(subject),
             _ => On::Principal(subject),
         };
-        vec![Need::new(self.name.iam_action(), on).said(self.operation.context())]
+        let actions = std::iter::once(self.name.iam_action()).chain(tagging(&self.operation));
+        actions.map(|action| Need::new(action, on).said(self.operation.context())).collect()
     }
 
     fn is_write(&self) -> bool {
@@ -28,5 +29,14 @@ impl Asked for IamRequest {
 
     fn change(&self) -> Option<(&str, Option<On<'_>>)> {
         self.is_write().then_some((self.name.iam_action(), self.subject.as_ref().map(On::Principal)))
+    }
+}
+
+/// The right of its own that giving tags to a new user or role needs: policies look at them.
+fn tagging(operation: &Operation) -> Option<&'static str> {
+    match operation {
+        Operation::CreateUser { tags, .. } if !tags.is_empty() => Some("iam:TagUser"),
+        Operation::CreateRole { tags, .. } if !tags.is_empty() => Some("iam:TagRole"),
+        _ => None,
     }
 }
