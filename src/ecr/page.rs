@@ -94,7 +94,9 @@ impl NextToken {
         let content: Content = serde_json::from_slice(&json).map_err(|_| NextTokenError)?;
         let ours = content.v == VERSION
             && PageKind::from_word(&content.kind) == Some(kind)
-            && content.sum == sum(kind, &content.key);
+            && content.sum == sum(kind, &content.key)
+            // PostgreSQL takes no NUL, and no key has a control character.
+            && !content.key.chars().any(char::is_control);
         if ours { Ok(content.key) } else { Err(NextTokenError) }
     }
 
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn opens_what_it_sealed() {
         for kind in PageKind::ALL {
-            for key in ["", "library/nginx", "ä\"\\\0", &"k".repeat(600)] {
+            for key in ["", "library/nginx", "ä\"\\", &"k".repeat(600)] {
                 let token = NextToken::seal(*kind, key);
                 assert_eq!(NextToken::open(*kind, token.as_str()).as_deref(), Ok(key));
             }

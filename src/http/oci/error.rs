@@ -47,7 +47,7 @@ impl From<RouteError> for Failure {
             RouteError::BadTag(_) => (StatusCode::BAD_REQUEST, ErrorCode::TagInvalid),
             RouteError::Upload(_) => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
             RouteError::ContentRange(_) => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
-            RouteError::PageSize(_) => (StatusCode::BAD_REQUEST, ErrorCode::PaginationNumberInvalid),
+            RouteError::PageSize(_) | RouteError::Control(_) => (StatusCode::BAD_REQUEST, ErrorCode::PaginationNumberInvalid),
         };
         Self::new(status, code, error.to_string())
     }

@@ -32,6 +32,8 @@ pub enum RouteError {
     ContentRange(String),
     #[error("n is a number of entries, not {0:?}")]
     PageSize(String),
+    #[error("{0} has control characters in it, which nothing here has in its name")]
+    Control(&'static str),
 }
 
 /// `host` is the host that the client came to.
@@ -80,7 +82,7 @@ pub fn route(request: &Parts, host: Option<&str>) -> Result<Action, RouteError> 
         }
         (Endpoint::Blob(digest), Some(want), _) => Action::ReadBlob { name, digest: digest.parse()?, want },
         (Endpoint::Referrers(digest), Some(_), _) => {
-            let artifact_type = parameter(request, "artifactType");
+            let artifact_type = text(request, "artifactType")?;
             Action::ListReferrers { name, subject: digest.parse()?, artifact_type, page: page(request)? }
         }
         (Endpoint::Manifest(text), None, &Method::PUT) => {
@@ -192,7 +194,15 @@ fn page(request: &Parts) -> Result<Page, RouteError> {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| RouteError::PageSize(text.chars().take(40).collect()))?),
     };
-    Ok(Page { n, last: parameter(request, "last") })
+    Ok(Page { n, last: text(request, "last")? })
+}
+
+/// A parameter that names are compared with.
+fn text(request: &Parts, name: &'static str) -> Result<Option<String>, RouteError> {
+    match parameter(request, name) {
+        Some(text) if text.chars().any(char::is_control) => Err(RouteError::Control(name)),
+        text => Ok(text),
+    }
 }
 
 fn parameter(request: &Parts, name: &str) -> Option<String> {

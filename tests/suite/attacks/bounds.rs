@@ -280,3 +280,19 @@ async fn ten_thousand_idle_connections() {
     drop(idle);
     crate::bound::until_async("all are gone", async || open().await < 100.0).await;
 }
+
+/// PostgreSQL takes no NUL in a text: what is no name is refused before it is asked for.
+#[tokio::test]
+async fn g16_markers_with_control_characters_are_refused() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = crate::proxy::Proxy::of(&upstream).await;
+    let digest = crate::upstream::sha256(b"x");
+    for path in [
+        "/v2/_catalog?last=%00".to_owned(),
+        "/v2/_catalog?last=a%1f".to_owned(),
+        "/v2/team/app/tags/list?last=%00".to_owned(),
+        format!("/v2/team/app/referrers/{digest}?artifactType=%00"),
+    ] {
+        proxy.get(&path).await.assert_error(400, "PAGINATION_NUMBER_INVALID");
+    }
+}
