@@ -2,15 +2,16 @@
 //!
 //! Browsers send requests to any address for whichever page is open, also to this machine's own listeners, where reaching them is all the
 //! right that is needed. They tell the page's site in `Origin`, except for what a page merely shows; so a request with the `Origin` of
-//! another site is refused, on every listener. A page can also have its own name lead to this machine (DNS rebinding): then the site is
-//! right and the name of the host is not, so listeners that only this machine reaches take only names that are known. Addresses, and
-//! names that nobody can have in the public DNS, are no such names.
+//! another site is refused, on every listener. For what a page shows they tell in `Sec-Fetch-Site` whether it is of this site, where this
+//! is the machine itself or speaks TLS. A page can also have its own name lead here (DNS rebinding): then the site is right and the name of
+//! the host is not, so requests with an origin, and all to listeners that only this machine reaches, are taken only by names that are
+//! known. Addresses, and names that nobody can have in the public DNS, are no such names.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::ORIGIN;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::oci::Failure;
 use crate::oci::ErrorCode;
@@ -21,6 +22,8 @@ pub struct KnownHosts(Arc<[String]>);
 
 /// Top-level domains that no public DNS has (RFC 2606, RFC 6761, and ICANN's reservation of `internal`).
 const PRIVATE_DOMAINS: [&str; 3] = ["localhost", "internal", "test"];
+
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// Characters of an origin or a host that are told.
 const MAX_TOLD_CHARS: usize = 100;
@@ -43,7 +46,9 @@ pub fn check_origin(headers: &HeaderMap, host: Option<&str>, known: &KnownHosts)
         let usual = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
         let site = site.to_ascii_lowercase();
         let bare = |name: &str| name.strip_suffix(usual).unwrap_or(name).to_owned();
-        host.is_some_and(|host| bare(&host.to_ascii_lowercase()) == bare(&site)) || known.has(&site)
+        // Another port of a known host is another site.
+        let is_known = |site: String| known.0.contains(&site);
+        host.is_some_and(|host| bare(&host.to_ascii_lowercase()) == bare(&site)) || is_known(bare(&site))
     };
     let foreign = headers.get_all(ORIGIN).iter().find(|origin| !origin.to_str().is_ok_and(is_own));
     match foreign {
@@ -52,6 +57,17 @@ pub fn check_origin(headers: &HeaderMap, host: Option<&str>, known: &KnownHosts)
             "the request is of a web page of another site ({}) and was refused: only pages of this registry may send requests to it",
             told(&String::from_utf8_lossy(origin.as_bytes()))
         ))),
+    }
+}
+
+/// Refuses what another site's page shows, or leads to, as a browser says.
+pub fn check_shown(headers: &HeaderMap) -> Result<(), Failure> {
+    let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    match site {
+        None | Some(b"same-origin" | b"none") => Ok(()),
+        Some(_) => Err(refused(
+            "the request is of a web page of another site and was refused: open the address by itself".to_owned(),
+        )),
     }
 }
 
@@ -122,6 +138,9 @@ mod tests {
             // Behind a proxy that does not tell the host.
             ("entrepot:5000", &["https://registry.example"], true),
             ("entrepot:5000", &["https://registry.example.evil.example"], false),
+            ("entrepot:5000", &["https://registry.example:443"], true),
+            ("entrepot:5000", &["https://registry.example:8443"], false),
+            ("registry.example", &["http://registry.example:8080"], false),
         ] {
             let mut headers = HeaderMap::new();
             for origin in origins {
@@ -130,6 +149,17 @@ mod tests {
             assert_eq!(check_origin(&headers, Some(host), &known).is_ok(), is_right, "{host} {origins:?}");
             assert_eq!(check_origin(&headers, None, &KnownHosts::default()).is_ok(), origins.is_empty());
         }
+    }
+
+    #[test]
+    fn g23_what_pages_of_other_sites_show() {
+        for (site, is_right) in
+            [("none", true), ("same-origin", true), ("cross-site", false), ("same-site", false), ("", false)]
+        {
+            let headers = HeaderMap::from_iter([(SEC_FETCH_SITE.parse().unwrap(), site.parse().unwrap())]);
+            assert_eq!(check_shown(&headers).is_ok(), is_right, "{site}");
+        }
+        assert!(check_shown(&HeaderMap::new()).is_ok());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use http::header::{AUTHORIZATION, ORIGIN};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use tracing::Instrument;
@@ -82,7 +83,14 @@ impl Service {
     fn check_site(&self, request: &Parts, address: &Address) -> Result<(), Failure> {
         let host = address.host.as_deref();
         origin::check_origin(&request.headers, host, &self.hosts)?;
-        if !self.is_local || !self.gate.door().open {
+        let is_open = self.gate.door().open;
+        if is_open {
+            origin::check_shown(&request.headers)?;
+        }
+        // Such a page shows no credential. No client but a browser has an origin, whatever the listener is bound to.
+        let is_page = request.headers.contains_key(ORIGIN);
+        let is_page = is_page && (is_open || !request.headers.contains_key(AUTHORIZATION));
+        if !is_page && !(is_open && self.is_local) {
             return Ok(());
         }
         let front = self.gate.front();

@@ -50,3 +50,30 @@ async fn t25_nothing_that_is_served_is_a_page() {
         assert_no_page(&proxy.admin().get(path).await);
     }
 }
+
+/// A page that has its own name lead here is of "this" site by its origin: no client of a registry has one, whatever address is bound.
+#[tokio::test]
+async fn g17_pages_come_by_no_name_that_may_be_led_here() {
+    let upstream = FakeUpstream::start().await;
+    let mut setup = crate::proxy::Setup::of(&upstream);
+    setup.http.texts("hosts", &["registry.example"]);
+    let open = setup.start().await;
+    let closed = guarded(&upstream).await;
+    for (proxy, right) in [(&open, 200), (&closed, 401)] {
+        let ask = async |host: &str, headers: &[(&str, &str)]| {
+            proxy.client().as_host(host).request("GET", "/v2/", headers).await.status
+        };
+        assert_eq!(ask("evil.example:5000", &[("Origin", "http://evil.example:5000")]).await, 403);
+        assert_eq!(ask("evil.example:5000", &[("Origin", "http://other.example")]).await, 403);
+        assert_eq!(ask("localhost:5000", &[("Origin", "http://localhost:5000")]).await, right);
+    }
+    let known = [("Origin", "https://registry.example")];
+    assert_eq!(open.client().as_host("registry.example").request("GET", "/v2/", &known).await.status, 200);
+    let port = [("Origin", "http://registry.example:8080")];
+    assert_eq!(open.client().as_host("registry.example").request("GET", "/v2/", &port).await.status, 403);
+    // What a page of another site shows is not fetched for it.
+    for (site, status) in [("cross-site", 403), ("same-site", 403), ("none", 200), ("same-origin", 200)] {
+        let headers = [("Sec-Fetch-Site", site)];
+        assert_eq!(open.client().request("GET", "/v2/", &headers).await.status, status, "{site}");
+    }
+}
