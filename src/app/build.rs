@@ -9,7 +9,7 @@ use super::identities;
 use crate::accounts::{self, Accounts};
 use crate::auth::{Authenticator, Certificates, Enrolment, Keyring};
 use crate::cache::{BlobCache, Shared};
-use crate::config::{Settings, StorageSettings, TelemetrySettings, UpstreamSettings};
+use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::meta::{Connections, Meta};
 use crate::metering::Meter;
 use crate::policy::Authorizer;
@@ -78,15 +78,8 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let upstreams = Upstreams::new(registries, declared, settings.data.join("secrets"), meta.clone(), metrics.clone());
     let upstreams = upstreams.metered_by(meter.clone()).ruled_by(settings.rules.clone());
     upstreams.read_rules().await?;
-    let registry = Registry::new(
-        upstreams,
-        cache.clone(),
-        pushed,
-        settings.hosted.clone(),
-        &settings.accounts,
-        meta.clone(),
-        metrics.clone(),
-    );
+    let registry =
+        Registry::new(upstreams, cache.clone(), pushed, settings, meta.clone(), keyring.clone(), metrics.clone());
     registry.note_origins().await?;
     Ok(Core { metrics, meta, meter, cache, registry, replica, keyring, authenticator, authorizer, accounts })
 }
@@ -108,10 +101,12 @@ pub(super) async fn meta(settings: &Settings) -> Result<Meta, Error> {
     })
 }
 
-pub(super) fn audit(settings: &TelemetrySettings) -> Result<Audit, Error> {
-    match &settings.audit {
-        Some(path) => Audit::to_file(path).map_err(|source| Error::Audit { path: path.clone(), source }),
-        None => Ok(Audit::to_log(settings.format)),
+pub(super) fn audit(settings: &Settings, metrics: &Metrics) -> Result<Audit, Error> {
+    match &settings.telemetry.audit {
+        Some(path) => Audit::to_file(path, &settings.data, metrics.clone())
+            .map_err(|source| Error::Audit { path: path.clone(), source }),
+        None => Audit::to_log(settings.telemetry.format, metrics.clone())
+            .map_err(|source| Error::Audit { path: "standard error".into(), source }),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::config::{Access, CertificateGives, Settings};
 use crate::iam::ManagedPolicy;
 use crate::meta::Meta;
 use crate::policy::{Document, Kind};
+use crate::telemetry::{Audit, Caller};
 
 /// Bytes of a policy of a user (IAM allows 6,144 characters without spaces for a managed one).
 const MAX_POLICY_BYTES: usize = 64 << 10;
@@ -33,7 +34,12 @@ pub(super) async fn keyring(settings: &Settings) -> Result<Arc<Keyring>, Error> 
 
 /// Writes the configuration's users into the database. Where listeners want to know who asks and there is nobody, a first user is
 /// made, whose key is written to a file: a log would keep it for everyone who can read logs.
-pub(super) async fn declare(settings: &Settings, meta: &Meta, keyring: &Arc<Keyring>) -> Result<(), Error> {
+pub(super) async fn declare(
+    settings: &Settings,
+    meta: &Meta,
+    keyring: &Arc<Keyring>,
+    audit: &Audit,
+) -> Result<(), Error> {
     let users = settings.users.iter().map(|user| (user.name.as_str(), user.policies.as_slice()));
     let roles = settings.roles.iter().map(|role| (role.name.as_str(), role.policies.as_slice()));
     for (of, policies) in users.chain(roles).chain(settings.ruled_roles()) {
@@ -59,6 +65,13 @@ pub(super) async fn declare(settings: &Settings, meta: &Meta, keyring: &Arc<Keyr
         write_credentials(&path, &key, &settings.auth.region)
             .map_err(|source| Error::FirstUser { path: path.clone(), source })?;
         tell(&path);
+        let (request_id, source, principal) = ("start".to_owned(), "local".to_owned(), "entrepot".to_owned());
+        let caller = Caller { request_id, source, principal, means: "start" };
+        let arn = format!("arn:aws:iam::{}:user/{FIRST_USER}", settings.auth.account);
+        let because = Arc::from("nobody was there who may log in");
+        let mut entry = audit.allowed(caller, "iam:CreateUser", arn, &because);
+        entry.says(&format!("policy {}, access key {}", ManagedPolicy::Administrator.name(), key.id));
+        entry.done();
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::config::{self, Access, HttpSettings, Settings, Watch};
 use crate::http::{
     Bound, Changes, Door, Front, Gate, KnownHosts, Ops, Readiness, Service, Serving, TlsListener, TrustedProxies, Usage,
 };
-use crate::telemetry::Logs;
+use crate::telemetry::{Audit, Logs};
 
 /// Connections at once on each admin listener.
 const OPERATORS: usize = 256;
@@ -37,7 +37,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     memory::set_up();
     data_folder::prepare(&settings)?;
     let core = build::core(&settings).await?;
-    identities::declare(&settings, &core.meta, &core.keyring).await?;
+    let audit = build::audit(&settings, &core.metrics)?;
+    identities::declare(&settings, &core.meta, &core.keyring, &audit).await?;
 
     let with_places = |max_connections| HttpSettings { max_connections, ..settings.http.clone() };
     let serving = Serving::new(with_places(places), core.metrics.clone());
@@ -45,7 +46,6 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let stop = CancellationToken::new();
     let background = TaskTracker::new();
 
-    let audit = build::audit(&settings.telemetry)?;
     let changes = Changes::default();
     let proxies = TrustedProxies::new(&settings.http.trusted_proxies);
     let hosts = known_hosts(&settings);
@@ -106,7 +106,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     tell_supervisor(&[sd_notify::NotifyState::Ready]);
     say_hello(&settings);
 
-    wait(watch, &settings, &core, &certificates).await?;
+    wait(watch, &settings, &core, &certificates, &audit).await?;
 
     tracing::info!("stopping: what is in flight is finished first");
     tell_supervisor(&[sd_notify::NotifyState::Stopping]);
@@ -131,7 +131,13 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
 }
 
 /// Follows the configuration until a signal says to stop.
-async fn wait(watch: Watch, settings: &Settings, core: &Core, certificates: &[TlsListener]) -> Result<(), Error> {
+async fn wait(
+    watch: Watch,
+    settings: &Settings,
+    core: &Core,
+    certificates: &[TlsListener],
+    audit: &Audit,
+) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
@@ -143,7 +149,10 @@ async fn wait(watch: Watch, settings: &Settings, core: &Core, certificates: &[Tl
             never = &mut following => match never {},
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => trigger.fire(),
+            _ = hangup.recv() => {
+                audit.reopen();
+                trigger.fire();
+            }
         }
     }
 }

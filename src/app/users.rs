@@ -13,10 +13,11 @@ use super::existing::Existing;
 use crate::accounts::Accounts;
 use crate::auth::{Directory, Enrolment, Identity, Known, Means};
 use crate::config::Settings;
+use crate::ecr::repository_arn;
 use crate::meta::{DocumentKind, Meta};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::policy::{About, Authorizer, Circumstances, Need, On};
-use crate::telemetry::{Caller, Entry};
+use crate::telemetry::{Caller, Entry, Metrics};
 
 /// Opened for one command.
 pub struct Users {
@@ -67,7 +68,7 @@ impl Users {
             means: "command",
         };
         let because = Arc::from("an operator's command");
-        Ok(build::audit(&self.settings.telemetry)?.allowed(caller, action, resource, &because))
+        Ok(build::audit(&self.settings, &Metrics::new()?)?.allowed(caller, action, resource, &because))
     }
 
     pub async fn list(&self) -> Result<Value, Error> {
@@ -88,8 +89,22 @@ impl Users {
 
     /// The policy that the registry had, if it had one. A service that runs beside this sees it within seconds.
     pub async fn delete_registry_policy(&self, registry: AccountId) -> Result<Option<String>, Error> {
+        let record = self.record("ecr:DeleteRegistryPolicy", format!("registry {registry}"))?;
         let removed = self.meta.remove_document(registry, DocumentKind::RegistryPolicy, "").await?;
+        ended(record, removed.is_some());
         Ok(removed.map(|row| row.document))
+    }
+
+    /// The policy that the repository had, if there is one with a policy.
+    pub async fn delete_repository_policy(&self, name: &QualifiedName) -> Result<Option<String>, Error> {
+        let arn = repository_arn(&self.settings.auth.region, &name.account, &name.name).to_string();
+        let record = self.record("ecr:DeleteRepositoryPolicy", arn)?;
+        let removed = match self.meta.repository_row(name).await? {
+            Some(row) => self.meta.remove_repository_policy(row.id).await?,
+            None => None,
+        };
+        ended(record, removed.is_some());
+        Ok(removed)
     }
 
     /// Which statement decides, and what became of the others.
@@ -116,6 +131,11 @@ impl Users {
         let need = Need::new(&question.action, on).tagged(question.tag.as_deref());
         Ok(authorizer.explain(&identity, &need, &circumstances).await?)
     }
+}
+
+/// Ends the record of a policy that was to be removed.
+fn ended(record: Entry, was_there: bool) {
+    if was_there { record.done() } else { record.failed("NoPolicy") }
 }
 
 /// The system's user who runs the command.

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::certificates::Certificates;
 use super::directory::{Directory, Known};
-use super::identity::{Identity, Means};
+use super::identity::{Identity, Means, Who};
 use super::issuers::{Issuers, OidcError};
 use super::passwords::Passwords;
 use super::proof::{
@@ -36,6 +36,8 @@ pub(super) struct Inner {
     certificates: Certificates,
     /// ID tokens that were wrong, each of which is written down.
     pub(super) wrong_id_tokens: Attempts<AttemptSource>,
+    /// Credentials that were not believed, each of which is written down.
+    doubted: Attempts<AttemptSource>,
     /// Who showed this header a moment ago. Whatever is revoked is over when that moment is, or when the change was announced.
     recent: Recent<Identity>,
     pub(super) passwords: Passwords,
@@ -89,6 +91,7 @@ impl Authenticator {
             certificates,
             meta,
             wrong_id_tokens: Attempts::new(limit),
+            doubted: Attempts::new(AttemptLimit::default()),
             recent: Recent::new(MAX_RECENT, RECENT),
             passwords,
             unproven: Unproven::new(),
@@ -176,7 +179,7 @@ impl Authenticator {
             let known = self.current(&session.principal).await?;
             let known = known.map(|known| Identity::known(known, Means::Session));
             let leased = known.map(|identity| identity.leased(session.expires_at, session.principal.lenders()));
-            return Ok(leased.ok_or(Refusal::InvalidSessionToken));
+            return Ok(leased.map(|identity| identity.issued(session.issued_at)).ok_or(Refusal::InvalidSessionToken));
         }
         let Some(key) = self.inner.meta.access_key(id).await? else { return Ok(Err(Refusal::UnknownAccessKey)) };
         let secret = open(&self.inner.keyring, Purpose::AccessKeySecrets, id.as_bytes(), &key.sealed);
@@ -205,6 +208,16 @@ impl Authenticator {
         let (password, ends) = issue_authorization_token(&self.inner.keyring, &principal, now, lifetime).ok()?;
         let pair = format!("{AUTHORIZATION_TOKEN_USER}:{password}");
         Some((base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair), ends))
+    }
+
+    /// Whether one more credential of this address that is not believed gets a record.
+    pub fn is_told_of_doubt(&self, source: IpAddr) -> bool {
+        let (source, now) = (AttemptSource::from(source), Instant::now());
+        let is_told = self.inner.doubted.check(source, now).is_ok();
+        if is_told {
+            self.inner.doubted.failed(source, now);
+        }
+        is_told
     }
 
     /// Users, keys or roles are others now.
@@ -252,7 +265,7 @@ impl Authenticator {
         let claims = self.inner.service.verify(&self.inner.keyring, token, now()).map_err(wrong)?;
         let mut identity = match &claims.principal {
             None => Identity::anonymous(),
-            Some(principal) => self.known(principal, Means::BearerToken, claims.exp).await?,
+            Some(principal) => self.known(principal, Means::BearerToken, claims.exp).await?.issued(claims.iat),
         };
         identity.means = Means::BearerToken;
         identity.access = Some(claims.access.into());
@@ -279,7 +292,8 @@ impl Authenticator {
 
     async fn by_refresh_token(&self, token: &str) -> Result<Identity, Refused> {
         let opened = self.inner.service.open_refresh_token(&self.inner.keyring, token, now()).map_err(wrong)?;
-        self.known(&opened.value, Means::RefreshToken, opened.expires_at).await
+        let identity = self.known(&opened.value, Means::RefreshToken, opened.expires_at).await?;
+        Ok(identity.issued(opened.issued_at))
     }
 
     async fn by_basic(
@@ -303,7 +317,8 @@ impl Authenticator {
 
     async fn by_authorization_token(&self, token: &str) -> Result<Identity, Refused> {
         let opened = open_authorization_token(&self.inner.keyring, token, now()).map_err(wrong)?;
-        self.known(&opened.value, Means::AuthorizationToken, opened.expires_at).await
+        let identity = self.known(&opened.value, Means::AuthorizationToken, opened.expires_at).await?;
+        Ok(identity.issued(opened.issued_at))
     }
 
     async fn known(&self, principal: &Principal, means: Means, ends: UnixTime) -> Result<Identity, Refused> {
@@ -315,19 +330,43 @@ impl Authenticator {
 
     /// The principal of a token, if the token is of its present epoch and those who lent it are as they were.
     async fn current(&self, principal: &Principal) -> Result<Option<Arc<Known>>, meta::Error> {
-        for (lender, epoch) in principal.lenders() {
+        self.unrevoked(principal.id(), principal.epoch(), principal.lenders()).await
+    }
+
+    async fn unrevoked(
+        &self,
+        arn: &str,
+        epoch: u64,
+        lenders: &[(String, u64)],
+    ) -> Result<Option<Arc<Known>>, meta::Error> {
+        for (lender, epoch) in lenders {
             let known = self.inner.directory.by_arn(lender).await?;
             if known.is_none_or(|known| known.row().epoch != *epoch) {
                 return Ok(None);
             }
         }
-        let known = self.inner.directory.by_arn(principal.id()).await?;
-        Ok(known.filter(|known| known.row().epoch == principal.epoch()))
+        let known = self.inner.directory.by_arn(arn).await?;
+        Ok(known.filter(|known| known.row().epoch == epoch))
+    }
+
+    /// The caller of a request that took its time, as they are now; `None` when they were revoked meanwhile, or are no more. A token that
+    /// only ended meanwhile goes on being good for what was begun with it.
+    pub async fn renewed(&self, identity: &Identity) -> Result<Option<Identity>, meta::Error> {
+        let Who::Known(known) = &identity.who else { return Ok(Some(identity.clone())) };
+        let lenders = identity.lease.as_ref().map_or(&[][..], |lease| &lease.lenders);
+        let found = self.unrevoked(known.arn(), known.row().epoch, lenders).await?;
+        let same = found.filter(|found| found.row().id == known.row().id);
+        Ok(same.map(|known| Identity { who: Who::Known(known), ..identity.clone() }))
     }
 }
 
 pub(super) fn now() -> UnixTime {
     SystemTime::now().into()
+}
+
+/// The user whom an `Authorization` header of Basic names.
+pub fn tried_name(authorization: &str) -> Option<String> {
+    BasicCredentials::parse(authorization).ok().map(|basic| basic.username.clone())
 }
 
 fn no_session(error: &TokenError) -> Refusal {

@@ -1,5 +1,6 @@
 //! Who a request comes from.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub struct Identity {
     pub access: Option<Arc<[Access]>>,
     /// Where it was proven by something that ends. Nothing that is given for it outlasts it.
     pub lease: Option<Arc<Lease>>,
+    /// When the token or the session was given that was shown.
+    pub issued_at: Option<UnixTime>,
 }
 
 /// How long a credential is good for, and by whose grace.
@@ -52,20 +55,24 @@ pub enum Means {
 
 impl Identity {
     pub const fn open(push: bool) -> Self {
-        Self { who: Who::Open { push }, means: Means::Nothing, access: None, lease: None }
+        Self { who: Who::Open { push }, means: Means::Nothing, access: None, lease: None, issued_at: None }
     }
 
     pub const fn anonymous() -> Self {
-        Self { who: Who::Anonymous, means: Means::Nothing, access: None, lease: None }
+        Self { who: Who::Anonymous, means: Means::Nothing, access: None, lease: None, issued_at: None }
     }
 
     pub const fn known(known: Arc<Known>, means: Means) -> Self {
-        Self { who: Who::Known(known), means, access: None, lease: None }
+        Self { who: Who::Known(known), means, access: None, lease: None, issued_at: None }
     }
 
     pub(super) fn leased(mut self, ends: UnixTime, lenders: &[(String, u64)]) -> Self {
         self.lease = Some(Arc::new(Lease { ends, lenders: lenders.to_vec() }));
         self
+    }
+
+    pub(super) fn issued(self, at: UnixTime) -> Self {
+        Self { issued_at: Some(at), ..self }
     }
 
     /// As tokens carry it; `None` for nobody.
@@ -78,6 +85,14 @@ impl Identity {
     /// No later than the credential itself.
     pub(super) fn no_longer_than(&self, lifetime: Duration, now: UnixTime) -> Duration {
         self.lease.as_ref().map_or(lifetime, |lease| lifetime.min(lease.ends.since(now)))
+    }
+
+    /// The user, or the role whichever of its sessions it is: whoever may assume it names these as they like.
+    pub fn client(&self) -> Cow<'_, str> {
+        match &self.who {
+            Who::Known(known) => known.role().map_or_else(|| known.arn().into(), |(role, _)| role.into()),
+            Who::Open { .. } | Who::Anonymous => self.name().into(),
+        }
     }
 
     /// How it is called in histories and logs.

@@ -23,7 +23,7 @@ mod tests;
 mod turns;
 mod unproven;
 
-pub use authenticator::{Authenticator, Refused};
+pub use authenticator::{Authenticator, Refused, tried_name};
 pub use certificates::{CertificateRuleError, Certificates};
 pub use directory::{Directory, Known};
 pub use enrolment::{Enrolment, EnrolmentError};
@@ -33,7 +33,7 @@ pub use key_file::{KeyFileError, load_keyring};
 pub use proof::{
     Access, AccessAction, AccessKey, AccessKeyKind, AssumedRole, CertificateError, CertificateNames, Claim, Grant,
     Keyring, NoRandomness, PasswordCost, PasswordError, Purpose, Refusal, ResourceType, SealedError, SignatureRules,
-    Signer, TokenRequest, TokenRequestError, TokenResponse, TooManyAttempts, UnixTime, hash_password, seal,
+    Signer, TokenRequest, TokenRequestError, TokenResponse, TooManyAttempts, UnixTime, hash_password, open, seal,
 };
 pub use recent::Recent;
 pub use sessions::{NotGiven, Session};

@@ -16,7 +16,7 @@ use crate::app::{Question, Users};
 use crate::config::{PRESETS, Source};
 use crate::iam::{Entity, EntityName, ManagedPolicy, PolicyName};
 use crate::meta::{PrincipalRow, RoleColumns};
-use crate::oci::{AccountId, RepositoryName};
+use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::telemetry::Entry;
 
 #[derive(Debug, Subcommand)]
@@ -102,6 +102,15 @@ impl User {
 pub enum Policy {
     /// Tell which statement decides whether somebody may do something
     Explain(Explain),
+    /// Remove a repository's policy, which may keep everybody out, and print it
+    DeleteRepository {
+        /// Such as team/app
+        #[arg(value_name = "NAME")]
+        repository: RepositoryName,
+        /// The account of the registry, `auth.account` unless it is given
+        #[arg(long, value_name = "ACCOUNT")]
+        registry: Option<AccountId>,
+    },
     /// Remove a registry's policy, which may keep everybody out, and print it
     DeleteRegistry {
         /// The account of the registry, `auth.account` unless it is given
@@ -229,6 +238,12 @@ pub(super) async fn policy(source: &Source, command: Policy) -> Result<String, F
             let registry = registry.unwrap_or(users.account());
             let removed = users.delete_registry_policy(registry).await.map_err(runtime)?;
             return removed.ok_or_else(|| Failure::Runtime(format!("the registry {registry} has no policy")));
+        }
+        Policy::DeleteRepository { repository, registry } => {
+            let name = QualifiedName::new(registry.unwrap_or(users.account()), repository);
+            let removed = users.delete_repository_policy(&name).await.map_err(runtime)?;
+            let none = || format!("the registry {} has no repository {} with a policy", name.account, name.name);
+            return removed.ok_or_else(|| Failure::Runtime(none()));
         }
     };
     let question = Question {

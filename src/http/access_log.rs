@@ -147,10 +147,15 @@ impl Drop for Record {
             first_byte_ms = self.first_byte.map(milliseconds),
             total_ms = milliseconds(self.started.elapsed()),
             user_agent = self.user_agent.as_ref().and_then(|value| value.to_str().ok()).map(|text| tracing::field::display(Cut(text))),
-            error = self.error.as_deref(),
+            error = self.error.as_deref().map(|error| tracing::field::display(Cut(first_line(error)))),
             trace_id = self.trace.trace_id(),
         );
     }
+}
+
+/// Of a refusal; what follows is for its client alone, such as what it should have signed.
+fn first_line(error: &str) -> &str {
+    error.lines().next().unwrap_or_default()
 }
 
 fn milliseconds(duration: Duration) -> f64 {

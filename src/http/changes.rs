@@ -22,20 +22,24 @@ pub enum Fault {
 
 impl Changes {
     /// An operation with a record runs in a task of its own, to which the record belongs: neither is cut off when the client leaves.
-    /// Without a record it is no change, and ends with its client.
+    /// Without a record it is no change, and ends with its client. `outcome` is what the record says of one that was carried out.
     pub async fn carry_out<T, E>(
         &self,
         entry: Option<Entry>,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
         fault: fn(&E) -> Fault,
+        outcome: fn(&T) -> Option<String>,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: Send + 'static,
     {
-        let Some(entry) = entry else { return work.await };
+        let Some(mut entry) = entry else { return work.await };
         let work = async move {
             let done = work.await;
+            if let Some(detail) = done.as_ref().ok().and_then(outcome) {
+                entry.says(&detail);
+            }
             match done.as_ref().map_err(fault) {
                 Ok(_) => entry.done(),
                 Err(Fault::Failed(name)) => entry.failed(&name),

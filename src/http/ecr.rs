@@ -11,9 +11,10 @@ use super::aws::{Answered, TARGET};
 use super::changes;
 use super::gate::{Admitted, Gate, Visit};
 use super::metered::Metered;
-use crate::auth::{Authenticator, Claim, Identity, NotRead, Refusal, SignatureRules, Who};
+use crate::auth::{Authenticator, Claim, Identity, Means, NotRead, Refusal, SignatureRules, Who};
 use crate::ecr::{
-    AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, Operation, OperationName, Output, Timestamp,
+    AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, ImageIdentifier, Operation, OperationName,
+    Output, Timestamp,
 };
 use crate::oci::AccountId;
 use crate::policy::{Denied, EcrRequest};
@@ -46,13 +47,22 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     let Visit { parts: request, address, .. } = visit;
     let target = request.headers.get(TARGET).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let claim = Claim::parse(&SignatureRules::ECR, &request.method, &request.uri, &request.headers);
-    let claim = claim.map_err(|refusal| unsigned(&refusal))?;
+    let claim = claim.map_err(|refusal| {
+        if !matches!(refusal, Refusal::Missing) {
+            gate.not_believed(visit, "unknown", Means::Signature, &refusal.to_string());
+        }
+        unsigned(&refusal)
+    })?;
+    let doubt = |refusal: Refusal| {
+        gate.not_believed(visit, claim.access_key_id(), Means::Signature, &refusal.to_string());
+        unsigned(&refusal)
+    };
     let limit = OperationName::of_target(target)?.max_body_bytes() as u64;
     let length = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     // Held until the request is answered: what comes of the body is about as large.
     let room = match gate.authenticator().room(&claim, length.map_or(limit, |length: u64| length.min(limit))).await {
         Ok(room) => room,
-        Err(NotRead::Refused(refusal)) => return Err(unsigned(&refusal)),
+        Err(NotRead::Refused(refusal)) => return Err(doubt(refusal)),
         Err(NotRead::NoRoom) => return Err(Fault::throttling()),
         Err(NotRead::Unavailable(error)) => {
             tracing::error!(%error, "cannot authenticate: the database failed");
@@ -67,7 +77,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     let hash: [u8; 32] = Sha256::digest(&body).into();
     let identity = match gate.authenticator().identify_signed(&claim, &hash).await {
         Ok(Ok(identity)) => identity,
-        Ok(Err(refusal)) => return Err(unsigned(&refusal)),
+        Ok(Err(refusal)) => return Err(doubt(refusal)),
         Err(error) => {
             tracing::error!(%error, "cannot authenticate: the database failed");
             return Err(Fault::server());
@@ -90,7 +100,11 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
             return Err(no_registry(operation, other));
         }
         let endpoints: Vec<Endpoint> = ids.iter().map(|id| endpoint(*id)).collect();
-        return authorization_token(permit.identity(), gate.authenticator(), &endpoints);
+        let given = authorization_token(permit.identity(), gate.authenticator(), &endpoints)?;
+        let (identity, action) = (permit.identity(), operation.iam_action());
+        let caller = gate.caller(visit, identity.name(), identity.means);
+        gate.audit().allowed(caller, action, identity.name().to_owned(), permit.because()).done();
+        return Ok(given);
     }
     let endpoint = endpoint(account);
     let (registry, authorizer) = (registry.clone(), gate.authorizer().clone());
@@ -98,7 +112,21 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
         let _room = room;
         registry.operate(permit, &endpoint, &authorizer).await
     };
-    gate.changes().carry_out(entry, work, fault_of).await
+    gate.changes().carry_out(entry, work, fault_of, outcome).await
+}
+
+/// What images it was about, for the record.
+fn outcome(output: &Output) -> Option<String> {
+    let digest = |id: &ImageIdentifier| id.digest.as_ref().map(ToString::to_string);
+    match output {
+        Output::PutImage(put) => digest(&put.image.image_id),
+        Output::BatchDeleteImage(deleted) => {
+            let mut digests: Vec<_> = deleted.image_ids.iter().filter_map(digest).collect();
+            digests.dedup();
+            Some(if digests.is_empty() { "nothing was deleted".to_owned() } else { digests.join(", ") })
+        }
+        _ => None,
+    }
 }
 
 fn fault_of(fault: &Fault) -> changes::Fault {

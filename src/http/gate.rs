@@ -10,7 +10,7 @@ use super::address::{Address, Front};
 use super::challenge::{challenge, scope};
 use super::changes::Changes;
 use crate::action::Action;
-use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who};
+use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who, tried_name};
 use crate::policy::{Asked, Authorizer, Circumstances, Denied, On, Permit};
 use crate::registry::{Located, Meant};
 use crate::telemetry::{Audit, Caller, Entry};
@@ -103,6 +103,8 @@ impl Gate {
         let identity = match identified {
             Ok(identity) => identity,
             Err(Refused::Wrong(message)) => {
+                let (tried, means) = authorization(parts).ok().flatten().map_or_else(unknown, tried);
+                self.not_believed(visit, &tried, means, &message);
                 let challenge = self.challenge(visit, meant, Some("invalid_token"));
                 return Err(Stopped::Challenged { challenge, message });
             }
@@ -162,25 +164,40 @@ impl Gate {
         identity: Identity,
         asked: A,
     ) -> Result<Admitted<A>, Denied> {
-        let shown = identity.clone();
+        let (shown, detail) = (identity.clone(), asked.detail());
         let caller = || self.caller(visit, shown.name(), shown.means);
         let circumstances = self.circumstances(visit);
         match self.authorizer.authorize(identity, asked, &circumstances).await {
             Ok(permit) => {
                 let entry = permit.asked().change().map(|(action, on)| {
                     let resource = on.map_or_else(|| shown.name().to_owned(), |on| self.authorizer.arn(on));
-                    self.audit.allowed(caller(), action, resource, permit.because())
+                    let mut entry = self.audit.allowed(caller(), action, resource, permit.because());
+                    if let Some(detail) = &detail {
+                        entry.says(detail);
+                    }
+                    entry
                 });
                 Ok(Admitted { permit, entry })
             }
             Err(denied) => {
                 if let Denied::Policy { action, resource, why, .. } = &denied
-                    && !matches!(shown.who, Who::Anonymous)
+                    // A client that shows nothing is sent for a login.
+                    && (!matches!(shown.who, Who::Anonymous) || shown.means != Means::Nothing)
                 {
-                    self.audit.denied(caller(), action, resource.clone(), why);
+                    self.audit.denied_with(caller(), action, resource.clone(), why, detail.as_deref());
                 }
                 Err(denied)
             }
+        }
+    }
+
+    /// Writes that a credential was not believed, and whose name was tried with it. Of one address there is a record of so many in a while: a
+    /// client could fill the file with them.
+    pub fn not_believed(&self, visit: Visit<'_>, tried: &str, means: Means, why: &str) {
+        if self.authenticator.is_told_of_doubt(visit.address.source) {
+            let tried: String = tried.chars().filter(|c| !c.is_control()).take(MAX_TRIED_CHARS).collect();
+            let why = why.lines().next().unwrap_or_default();
+            self.audit.denied(self.caller(visit, &tried, means), "entrepot:LogIn", "*".to_owned(), why);
         }
     }
 
@@ -219,6 +236,21 @@ impl Gate {
 
     pub const fn changes(&self) -> &Changes {
         &self.changes
+    }
+}
+
+/// Of a name that somebody tried to log in by.
+const MAX_TRIED_CHARS: usize = 64;
+
+fn unknown() -> (String, Means) {
+    ("unknown".to_owned(), Means::Nothing)
+}
+
+/// Whose name the header shows, whether or not it is right.
+fn tried(authorization: &str) -> (String, Means) {
+    match tried_name(authorization) {
+        Some(name) => (name, Means::Password),
+        None => ("unknown".to_owned(), Means::BearerToken),
     }
 }
 

@@ -73,7 +73,7 @@ impl Asked<'_> {
         })?;
         let api = self.api.clone();
         let work = async move { api.operate(permit).await };
-        Ok((name, self.gate.changes().carry_out(entry, work, fault_of).await?))
+        Ok((name, self.gate.changes().carry_out(entry, work, fault_of, outcome).await?))
     }
 
     /// Nobody signs this; the token in it says who it is.
@@ -101,8 +101,11 @@ impl Asked<'_> {
         let mut entry = audit.allowed(caller(&believed.role_arn), action, resource, &because);
         let done = self.api.assume_role_with_web_identity(&believed, &role, seconds).await;
         match &done {
-            Ok((_, arn)) => {
+            Ok((output, arn)) => {
                 entry.is_by(arn);
+                if let Some(detail) = outcome(output) {
+                    entry.says(&detail);
+                }
                 entry.done();
             }
             Err(fault) if fault.code() == Code::AccessDenied => entry.refused(fault.code().name(), &fault.to_string()),
@@ -117,9 +120,15 @@ impl Asked<'_> {
             Service::Sts => &SignatureRules::STS,
         };
         let Parts { method, uri, headers, .. } = self.visit.parts;
-        let claim = Claim::parse(rules, method, uri, headers).map_err(|refusal| unsigned(&refusal))?;
+        let doubt = |tried: &str, refusal: Refusal| {
+            if !matches!(refusal, Refusal::Missing) {
+                self.gate.not_believed(self.visit, tried, Means::Signature, &refusal.to_string());
+            }
+            unsigned(&refusal)
+        };
+        let claim = Claim::parse(rules, method, uri, headers).map_err(|refusal| doubt("unknown", refusal))?;
         match self.gate.authenticator().identify_signed(&claim, hash).await {
-            Ok(identity) => identity.map_err(|refusal| unsigned(&refusal)),
+            Ok(identity) => identity.map_err(|refusal| doubt(claim.access_key_id(), refusal)),
             Err(error) => {
                 tracing::error!(%error, "cannot authenticate: the database failed");
                 Err(Fault::server())
@@ -131,6 +140,16 @@ impl Asked<'_> {
         let status = StatusCode::from_u16(fault.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
         (status, fault.to_xml(service, self.visit.request_id), Some(fault.to_string()))
     }
+}
+
+/// The key that was given, for the record.
+fn outcome(output: &Output) -> Option<String> {
+    let id = match output {
+        Output::NewAccessKey(key, _) => &key.id,
+        Output::AssumedRole { credentials, .. } | Output::SessionToken(credentials) => &credentials.access_key_id,
+        _ => return None,
+    };
+    Some(format!("access key {id}"))
 }
 
 fn fault_of(fault: &Fault) -> changes::Fault {

@@ -20,6 +20,7 @@ mod origin;
 mod protocol;
 mod request_body;
 mod service;
+mod standing;
 mod transport;
 
 pub use address::Front;

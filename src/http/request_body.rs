@@ -22,8 +22,10 @@ pub(super) fn incoming(body: hyper::body::Incoming, stall_timeout: Duration, rec
                     // Trailers say nothing here.
                     Err(_) => continue,
                 },
-                Ok(Some(Err(error))) => Some((Err(BrokenOff(error.to_string())), None)),
-                Err(_) => Some((Err(BrokenOff(format!("nothing came for {} s", stall_timeout.as_secs()))), None)),
+                Ok(Some(Err(error))) => Some((Err(BrokenOff::Client(error.to_string())), None)),
+                Err(_) => {
+                    Some((Err(BrokenOff::Client(format!("nothing came for {} s", stall_timeout.as_secs()))), None))
+                }
             };
         }
     }))

@@ -20,11 +20,12 @@ use super::oci::{self, Conditions, Failure};
 use super::origin::{self, KnownHosts};
 use super::protocol::Protocol;
 use super::request_body;
+use super::standing::Standing;
 use super::transport::{FileRegions, NoPlace, ResponseBody};
 use crate::accounts;
 use crate::auth::Identity;
 use crate::metering::Meter;
-use crate::registry::{Answer, Error, Incoming, Located, Made, Meant, Registry};
+use crate::registry::{Answer, Body, Error, Incoming, Located, Made, Meant, Registry};
 use crate::telemetry::{Entry, Metrics};
 use crate::turns::Asker;
 
@@ -90,7 +91,8 @@ impl Service {
         // Such a page shows no credential. No client but a browser has an origin, whatever the listener is bound to.
         let is_page = request.headers.contains_key(ORIGIN);
         let is_page = is_page && (is_open || !request.headers.contains_key(AUTHORIZATION));
-        if !is_page && !(is_open && self.is_local) {
+        let is_checked = is_page || is_open && self.is_local;
+        if !is_checked {
             return Ok(());
         }
         let front = self.gate.front();
@@ -155,7 +157,7 @@ impl Service {
                 return Ok((Admitted { permit, entry }, None));
             }
             let record = self.gate.record_of_making(visit, &permit);
-            match self.gate.changes().carry_out(record, self.registry.make(&permit), oci::fault).await {
+            match self.gate.changes().carry_out(record, self.registry.make(&permit), oci::fault, |_| None).await {
                 Ok(made) => return Ok((Admitted { permit, entry }, Some(made))),
                 Err(error) => {
                     entry.into_iter().for_each(Entry::withdraw);
@@ -181,10 +183,15 @@ impl Service {
         let identity = self.gate.identify(visit, &meant).await?;
         let (Admitted { permit, entry }, made) = self.admit(visit, identity, &meant).await?;
         record.metered().is_permitted(permit.asked(), permit.identity());
-        let body = if brings { body(record.metered().receives()) } else { Incoming::empty() };
+        let body = if brings {
+            let standing = Standing::of(&self.gate, visit, &permit, entry.as_ref());
+            body(record.metered().receives()).confirmed_by(standing.confirm())
+        } else {
+            Incoming::empty()
+        };
         let (registry, redirect) = (self.registry.clone(), self.redirect);
         let work = async move { registry.answer(permit, made, body, redirect).await };
-        let answer = self.gate.changes().carry_out(entry, work, oci::fault).await?;
+        let answer = self.gate.changes().carry_out(entry, work, oci::fault, outcome).await?;
         note(record, &answer);
         let conditions = Conditions::read(&visit.parts.headers, visit.parts.version);
         let regions = visit.parts.extensions.get::<FileRegions>();
@@ -194,6 +201,14 @@ impl Service {
 
 /// Times that a request is decided about again because the repository that it would make came to be.
 const MAX_DECISIONS: usize = 4;
+
+/// What a push made, for its record.
+fn outcome(answer: &Answer) -> Option<String> {
+    match &answer.body {
+        Body::ManifestPushed { digest, .. } => Some(digest.to_string()),
+        _ => None,
+    }
+}
 
 fn note(record: &mut Record, answer: &Answer) {
     let upstream = answer.upstream.as_ref().map(|upstream| upstream.name().clone());

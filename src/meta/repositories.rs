@@ -15,24 +15,4 @@ impl Meta {
             .await
             .map_err(Error::Query)
     }
-
-    /// The number of one, of either kind.
-    pub async fn repository_number(&self, account: AccountId, name: &str) -> Result<Option<i64>, Error> {
-        sqlx::query_scalar("SELECT id FROM repository WHERE account = $1 AND name = $2")
-            .bind(account.as_str())
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(Error::Query)
-    }
-
-    /// The name of the one of this number.
-    pub async fn repository_name(&self, account: AccountId, number: i64) -> Result<Option<String>, Error> {
-        sqlx::query_scalar("SELECT name FROM repository WHERE account = $1 AND id = $2")
-            .bind(account.as_str())
-            .bind(number)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(Error::Query)
-    }
 }

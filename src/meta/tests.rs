@@ -423,7 +423,7 @@ async fn short_parts() {
 }
 
 async fn begin(meta: &Meta, row: &UploadRow, now_ms: i64) {
-    let limits = UploadLimits { of_repository: 100, of_client: 100 };
+    let limits = UploadLimits { of_repository: 100, of_client_there: 100, of_client: 100 };
     assert_eq!(meta.begin_upload(row, "me", limits, now_ms).await.unwrap(), Begun::Begun);
 }
 
@@ -436,7 +436,7 @@ async fn t08_uploads_under_way_are_limited() {
             let (meta, repository) = (meta.clone(), if at.is_multiple_of(2) { a } else { b });
             let (algorithm, holder) = ("sha256".to_owned(), "here".to_owned());
             let row = UploadRow { id: format!("{at}"), repository, algorithm, holder, bytes: 0, digest: None };
-            let limits = UploadLimits { of_repository: 5, of_client: 8 };
+            let limits = UploadLimits { of_repository: 5, of_client_there: 5, of_client: 8 };
             tokio::spawn(async move { meta.begin_upload(&row, "me", limits, 1).await.unwrap() })
         };
         let told = futures_util::future::join_all((0..30).map(begin)).await;

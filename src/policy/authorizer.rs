@@ -1,11 +1,12 @@
 //! Asks the policies that apply: which those are is the library's to know, which rights an operation needs that of `needs`.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use super::circumstances::{Circumstances, surroundings};
 use super::denied::Denied;
 use super::iam::{
-    Context, Decision, Document, DocumentError, IdentityPolicy, Kind, Policies, Principal, Question, decide,
+    Context, Decision, Document, DocumentError, IdentityPolicy, Kind, Moment, Policies, Question, Source, decide,
     decide_assumption, explain,
 };
 use super::library::{Facts, Library, MAX_DOCUMENT_BYTES, MAX_REMEMBERED, REMEMBERED, RegistryFacts};
@@ -18,11 +19,16 @@ use crate::config::{AuthSettings, RepositorySettings};
 use crate::ecr::repository_arn;
 use crate::iam::ManagedPolicy;
 use crate::meta::{self, Meta};
-use crate::oci::QualifiedName;
 use crate::turns::Asker;
 
 /// What mends a registry policy that locks everybody out.
-const REGISTRY_POLICY: [&str; 3] = ["ecr:GetRegistryPolicy", "ecr:PutRegistryPolicy", "ecr:DeleteRegistryPolicy"];
+const REGISTRY_POLICY: [&str; 3] = [GET_REGISTRY_POLICY, "ecr:PutRegistryPolicy", "ecr:DeleteRegistryPolicy"];
+
+/// What mends such a policy of a repository. Deleting the repository is not among it: whoever may take the policy away may do so first.
+const REPOSITORY_POLICY: [&str; 3] = [GET_REPOSITORY_POLICY, "ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy"];
+
+const GET_REGISTRY_POLICY: &str = "ecr:GetRegistryPolicy";
+const GET_REPOSITORY_POLICY: &str = "ecr:GetRepositoryPolicy";
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -140,14 +146,22 @@ impl Authorizer {
         self.inner.library.changed();
     }
 
-    /// Whether a repository's new policy, by itself, denies this to somebody.
-    pub fn would_be_denied(&self, known: &Known, action: &str, repository: &QualifiedName, policy: &Document) -> bool {
-        let Ok(principal) = Principal::from_arn(known.arn()) else { return false };
-        let about = About { repository: repository.clone(), upstream: None, exists: true };
-        let (resource, context) = (self.arn(On::Repository(&about)), Context::new());
-        let question = Question::new(&principal, action, &resource, repository.account, &context);
+    /// Whether a repository's new policy, by itself, denies this to somebody in the same circumstances.
+    pub(super) async fn would_be_denied(
+        &self,
+        known: &Known,
+        action: &str,
+        about: &About,
+        policy: &Document,
+        circumstances: &Circumstances,
+    ) -> Result<bool, meta::Error> {
+        let library = &self.inner.library;
+        let (rights, facts) = (library.rights(known).await?, library.facts(&about.repository).await?);
+        let need = Need::new(action, On::Repository(about));
+        let (context, resource) = (context(&need, &facts, circumstances), self.arn(need.on));
+        let question = Question::new(&rights.principal, action, &resource, about.repository.account, &context);
         let policies = Policies { repository: Some(policy), ..Policies::default() };
-        matches!(decide(&policies, &question), Decision::Denied { .. })
+        Ok(matches!(decide(&policies, &question), Decision::Denied { .. }))
     }
 
     /// The statement that decides, and what became of the others: for people.
@@ -187,8 +201,12 @@ impl Authorizer {
         circumstances: &Circumstances,
     ) -> Result<Arc<str>, Denied> {
         let changes = self.inner.library.changes();
-        let same =
-            (changes, identity.name(), need, circumstances.source, circumstances.secure, &circumstances.user_agent);
+        let row = match &identity.who {
+            Who::Known(known) => Some((known.row().id, &known.row().tags)),
+            Who::Open { .. } | Who::Anonymous => None,
+        };
+        let Circumstances { source, secure, user_agent, .. } = circumstances;
+        let same = (changes, identity.name(), row, identity.issued_at, need, source, secure, user_agent);
         if let Some(because) = self.inner.allowed.get(&same) {
             return Ok(because);
         }
@@ -216,10 +234,11 @@ impl Authorizer {
                 On::Assumed(_) => decide_assumption(policies, question),
                 On::Registry(_) | On::Repository(_) | On::Principal(_) => decide(policies, question),
             };
-            decided = Some((decision.is_allowed(), decision.to_string()));
+            let told = if decision.is_allowed() { String::new() } else { told(policies, question, &decision) };
+            decided = Some((decision.is_allowed(), decision.to_string(), told));
         })
         .await?;
-        let (is_allowed, why) = decided.unwrap_or_default();
+        let (is_allowed, why, told) = decided.unwrap_or_default();
         if is_allowed {
             return Ok(why.into());
         }
@@ -227,7 +246,7 @@ impl Authorizer {
             Who::Known(known) => Some(known.arn().to_owned()),
             Who::Open { .. } | Who::Anonymous => None,
         };
-        Err(Denied::Policy { principal, action: action.to_owned(), resource: self.arn(need.on), why })
+        Err(Denied::Policy { principal, action: action.to_owned(), resource: self.arn(need.on), why, told })
     }
 
     async fn consult(
@@ -261,20 +280,24 @@ impl Authorizer {
                 subject.account
             }
         };
-        let context = context(need, &facts, circumstances);
+        let mut context = context(need, &facts, circumstances);
+        if let Some(issued_at) = identity.issued_at {
+            let seconds = u64::try_from(issued_at.seconds()).unwrap_or_default();
+            context.add("aws:TokenIssueTime", Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
+        }
         let resource = self.arn(need.on);
         let question = Question::new(&rights.principal, action, &resource, account, &context);
         let identities: Vec<IdentityPolicy<'_>> =
             rights.policies.iter().map(|(name, document)| IdentityPolicy { name, document }).collect();
-        // A registry policy cannot keep administrators of its account from mending it.
-        let is_way_back = REGISTRY_POLICY.contains(&action)
-            && rights.policies.iter().any(|(name, _)| name == ManagedPolicy::Administrator.name())
-            && matches!(&need.on, On::Registry(of) if matches!(&identity.who, Who::Known(known) if known.row().account == *of));
+        // Neither policy can keep administrators of its account from mending it.
+        let is_administrator = rights.policies.iter().any(|(name, _)| name == ManagedPolicy::Administrator.name())
+            && matches!(&identity.who, Who::Known(known) if known.row().account == account);
+        let mends = |actions: &[&str]| is_administrator && actions.contains(&action);
         let resource_policies = match &registry {
             Some(registry) => Policies {
-                registry: registry.policy.as_ref().filter(|_| !is_way_back),
+                registry: registry.policy.as_ref().filter(|_| !mends(&REGISTRY_POLICY)),
                 registry_scope: registry.scope,
-                repository: facts.policy.as_ref(),
+                repository: facts.policy.as_ref().filter(|_| !mends(&REPOSITORY_POLICY)),
                 public: self.inner.public.as_ref(),
                 ..Policies::default()
             },
@@ -292,6 +315,21 @@ fn asker(identity: &Identity, circumstances: &Circumstances) -> Asker {
         (Who::Open { .. } | Who::Anonymous, Some(source)) => Asker::address(source),
         (Who::Open { .. } | Who::Anonymous, None) => Asker::work("requests from nowhere"),
     }
+}
+
+/// As whoever asks learns why not. What the policies of a registry, a repository or a role say is told to those who may read them; to others
+/// the refusal is the same whether there are such policies, or such a repository, or not.
+fn told(policies: &Policies<'_>, question: &Question<'_>, decision: &Decision<'_>) -> String {
+    let reading = match decision {
+        Decision::Denied { by } if by.source == Source::Registry => question.other(GET_REGISTRY_POLICY, "*"),
+        _ => question.other(GET_REPOSITORY_POLICY, question.resource()),
+    };
+    if policies.trust.is_none() && decide(policies, &reading).is_allowed() {
+        return decision.to_string();
+    }
+    let own = Policies { registry: None, repository: None, public: None, trust: None, ..*policies };
+    let own = if policies.trust.is_some() { decide_assumption(&own, question) } else { decide(&own, question) };
+    if own.is_allowed() { "denied by the policy of what it is about".to_owned() } else { own.to_string() }
 }
 
 /// Whether a bearer token carries the access; other credentials carry all that their principal may do.

@@ -1,5 +1,6 @@
 //! The policies that apply, from the database, kept compiled for moments.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use super::iam::{Document, Kind, Principal, RegistryScope};
 use crate::auth::Known;
 use crate::ecr::{AccountSettingName, Word};
 use crate::iam::ManagedPolicy;
-use crate::meta::{self, DocumentKind, Meta};
+use crate::meta::{self, DocumentKind, Meta, PrincipalId};
 use crate::oci::{AccountId, QualifiedName};
 
 /// A change by another process that was not announced is seen after this.
@@ -32,6 +33,8 @@ pub(super) struct Library {
 
 /// A principal with its own policies.
 pub(super) struct Rights {
+    /// Of whom it was found out. A request may bring what the principal was before a change.
+    of: Option<(PrincipalId, BTreeMap<String, String>)>,
     pub(super) principal: Principal,
     pub(super) policies: Vec<(String, Document)>,
 }
@@ -57,7 +60,7 @@ impl Library {
             changes: AtomicU64::new(0),
             repositories: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
             registries: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
-            nobody: Rights { principal: Principal::anonymous(), policies: Vec::new() },
+            nobody: Rights { of: None, principal: Principal::anonymous(), policies: Vec::new() },
         }
     }
 
@@ -79,6 +82,7 @@ impl Library {
         let (id, changes) = (known.row().id, self.changes());
         if let Some((at, rights)) = self.rights.get(known.arn())
             && at == changes
+            && rights.of.as_ref().is_some_and(|(of, tags)| *of == id && *tags == known.row().tags)
         {
             return Ok(rights);
         }
@@ -106,7 +110,7 @@ impl Library {
                 }
             }
         }
-        let rights = Arc::new(Rights { principal, policies });
+        let rights = Arc::new(Rights { of: Some((id, known.row().tags.clone())), principal, policies });
         self.rights.insert(known.arn().to_owned(), (changes, rights.clone()));
         Ok(rights)
     }

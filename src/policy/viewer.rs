@@ -4,8 +4,9 @@
 use super::authorizer::Authorizer;
 use super::circumstances::Circumstances;
 use super::denied::Denied;
+use super::iam::Document;
 use super::needs::{About, Need, deleted_tag, import, sight};
-use crate::auth::Identity;
+use crate::auth::{Identity, Who};
 use crate::meta;
 use crate::oci::Tag;
 
@@ -39,9 +40,26 @@ impl Viewer {
         authorizer.ask(identity, &deleted_tag(about, tag), circumstances).await.map(|_| ())
     }
 
+    /// Whether a repository's new policy, by itself, denies its maker to set another.
+    pub async fn is_locked_out_by(&self, policy: &Document, about: &About) -> Result<bool, meta::Error> {
+        match &self.0 {
+            Some((authorizer, identity, circumstances)) => match &identity.who {
+                Who::Known(known) => {
+                    authorizer.would_be_denied(known, "ecr:SetRepositoryPolicy", about, policy, circumstances).await
+                }
+                Who::Open { .. } | Who::Anonymous => Ok(false),
+            },
+            None => Ok(false),
+        }
+    }
+
     async fn may(&self, need: &Need<'_>) -> Result<bool, meta::Error> {
         match &self.0 {
-            Some((authorizer, identity, circumstances)) => authorizer.is_allowed(identity, need, circumstances).await,
+            Some((authorizer, identity, circumstances)) => {
+                // Lists ask about each of thousands: others have their turn in between.
+                tokio::task::yield_now().await;
+                authorizer.is_allowed(identity, need, circumstances).await
+            }
             None => Ok(true),
         }
     }

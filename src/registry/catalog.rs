@@ -3,6 +3,7 @@
 use super::dispatch::Registry;
 use super::{Answer, Body, Error, PAGE_ENTRIES};
 use crate::action::Page;
+use crate::auth::{Purpose, open, seal};
 use crate::oci::{AccountId, QualifiedName};
 use crate::policy::Viewer;
 
@@ -12,9 +13,9 @@ const LOOKED_AT: usize = PAGE_ENTRIES as usize;
 /// Of these, rows of one question.
 const STEP: u32 = 1_000;
 
-/// Where a page ended: after the last name that was shown, and after a repository that was not, which only its number tells. No name has
-/// the character between them.
-const NUMBER: char = '#';
+/// Where a page ended: after the last name that was shown, and after one that was not, which is sealed for its reader. No name has the
+/// character between them.
+const SEALED: char = '#';
 
 impl Registry {
     pub(super) async fn list_repositories(
@@ -22,18 +23,20 @@ impl Registry {
         account: AccountId,
         page: &Page,
         viewer: &Viewer,
+        reader: &str,
     ) -> Result<Answer, Error> {
         let n = page.n.unwrap_or(PAGE_ENTRIES).min(PAGE_ENTRIES);
         let (count, meta) = (n as usize, self.meta());
-        let (shown, number) = match page.last.as_deref().map(|last| last.split_once(NUMBER).unwrap_or((last, ""))) {
-            Some((shown, number)) => (Some(shown.to_owned()), number.parse().ok()),
+        // Whatever somebody else sealed, or made up, is no place in the list.
+        let whose = format!("{account} {reader}");
+        let (shown, hidden) = match page.last.as_deref().map(|last| last.split_once(SEALED).unwrap_or((last, ""))) {
+            Some((shown, sealed)) => {
+                let opened = open(self.keyring(), Purpose::ListMarkers, whose.as_bytes(), sealed);
+                (Some(shown.to_owned()), opened.ok().and_then(|name| String::from_utf8(name).ok()))
+            }
             None => (None, None),
         };
-        let mut last = match number {
-            // One that is gone meanwhile tells nothing.
-            Some(number) => meta.repository_name(account, number).await?.or(shown.clone()),
-            None => shown.clone(),
-        };
+        let mut last = hidden.or_else(|| shown.clone());
         let (mut names, mut looked_at) = (Vec::new(), 0);
         if count == 0 {
             return Ok(Answer::of(Body::Repositories { names, next: None }));
@@ -58,11 +61,9 @@ impl Registry {
             }
             if looked_at >= LOOKED_AT {
                 let shown = names.last().cloned().or(shown).unwrap_or_default();
-                let number = match &last {
-                    Some(last) => meta.repository_number(account, last).await?,
-                    None => None,
-                };
-                let next = number.map(|number| (format!("{shown}{NUMBER}{number}"), n));
+                let hidden = last.unwrap_or_default();
+                let sealed = seal(self.keyring(), Purpose::ListMarkers, whose.as_bytes(), hidden.as_bytes());
+                let next = sealed.ok().map(|sealed| (format!("{shown}{SEALED}{sealed}"), n));
                 return Ok(Answer::of(Body::Repositories { names, next }));
             }
         }

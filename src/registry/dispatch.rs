@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::account_settings::is_mounting_enabled;
 use super::answer::{Answer, Body};
 use super::error::{Error, Object};
-use super::hosted::{Deletion, Hosted, PulledManifest, Repository as HostedRepository, no_referrers};
+use super::hosted::{Deletion, Hosted, PulledManifest, Repository as HostedRepository, UploadClient, no_referrers};
 use super::incoming::Incoming;
 use super::located::{At, Located, ReadAt};
 use super::names;
@@ -17,9 +17,9 @@ use super::pulled::Pulled;
 use super::registries::Registries;
 use super::upstreams::Upstreams;
 use crate::action::{Action, Want};
-use crate::auth::Who;
+use crate::auth::{Identity, Keyring, Who};
 use crate::cache::BlobCache;
-use crate::config::{AccountSettings, HostedSettings};
+use crate::config::Settings;
 use crate::meta::{self, Meta, RepositoryRow};
 use crate::oci::{AcceptSet, Digest, QualifiedName, Reference};
 use crate::policy::{About, OciRequest, Permit, Viewer};
@@ -40,6 +40,7 @@ struct Shared {
     hosted: Hosted,
     pulled: Pulled,
     meta: Meta,
+    keyring: Arc<Keyring>,
 }
 
 /// A repository that was made for a request.
@@ -51,15 +52,15 @@ impl Registry {
         upstreams: Upstreams,
         cache: BlobCache,
         pushed: Depot,
-        settings: HostedSettings,
-        accounts: &[AccountSettings],
+        settings: &Settings,
         meta: Meta,
+        keyring: Arc<Keyring>,
         metrics: Metrics,
     ) -> Self {
         let pull_through = PullThrough::new(cache.clone(), meta.clone(), metrics.clone());
-        let hosted = Hosted::new(pushed, cache, meta.clone(), settings, accounts, metrics);
+        let hosted = Hosted::new(pushed, cache, meta.clone(), settings.hosted.clone(), &settings.accounts, metrics);
         let pulled = Pulled::new(meta.clone(), hosted.clone());
-        let shared = Shared { upstreams, pull_through, hosted, pulled, meta };
+        let shared = Shared { upstreams, pull_through, hosted, pulled, meta, keyring };
         Self { shared: Arc::new(shared) }
     }
 
@@ -105,9 +106,9 @@ impl Registry {
         let at = match (made, at) {
             (Some(Made(repository)), _) => At::Hosted(repository),
             (None, Some(at)) => at,
-            (None, None) => return self.answer_of_registry(action, &viewer).await,
+            (None, None) => return self.answer_of_registry(action, &viewer, identity.name()).await,
         };
-        let asked = (about, identity.name(), &viewer, asker);
+        let asked = (about, &identity, &viewer, asker);
         let answered = match action.writes() {
             false => self.read(action, at.read().map(|at| at.on_behalf_of(asker)), identity.name(), redirect).await,
             true => self.write(action, at.hosted()?, asked, body).await,
@@ -115,10 +116,11 @@ impl Registry {
         if may_be_made { answered.map_err(Error::of_unclaimed) } else { answered }
     }
 
-    async fn answer_of_registry(&self, action: Action, viewer: &Viewer) -> Result<Answer, Error> {
+    async fn answer_of_registry(&self, action: Action, viewer: &Viewer, reader: &str) -> Result<Answer, Error> {
         match action {
             Action::ListRepositories { page, host } => {
-                self.list_repositories(self.registry_of(None, host.as_deref())?, &page, viewer).await
+                let account = self.registry_of(None, host.as_deref())?;
+                self.list_repositories(account, &page, viewer, reader).await
             }
             _ => Ok(Answer::of(Body::Pong)),
         }
@@ -174,17 +176,19 @@ impl Registry {
         &self,
         action: Action,
         repository: HostedRepository,
-        (about, principal, viewer, asker): (Option<About>, &str, &Viewer, Asker),
+        (about, identity, viewer, asker): (Option<About>, &Identity, &Viewer, Asker),
         body: Incoming,
     ) -> Result<Answer, Error> {
         let hosted = self.shared.hosted.on_behalf_of(asker);
+        let principal = identity.name();
         match action {
             Action::StartUpload { mut start, .. } => {
                 // As where the blob is not there: it is uploaded.
                 if start.mount.is_some() && !is_mounting_enabled(&self.shared.meta, repository.account()).await? {
                     start.mount = None;
                 }
-                hosted.start_upload(repository, start, principal, body).await
+                let name = identity.client();
+                hosted.start_upload(repository, start, UploadClient::of(identity, &name), body).await
             }
             Action::ReadUpload { id, .. } => hosted.read_upload(&repository, &id).await,
             Action::AppendUpload { id, chunk, .. } => hosted.append_upload(repository, id, chunk, body).await,
@@ -359,6 +363,10 @@ impl Registry {
 
     pub(super) fn meta(&self) -> &Meta {
         &self.shared.meta
+    }
+
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.shared.keyring
     }
 
     /// What was pushed here.

@@ -68,7 +68,7 @@ pub enum Error {
     #[error("upload {id} to {repository} goes on at byte {at}")]
     OutOfOrder { repository: RepositoryName, id: UploadId, at: u64 },
     #[error(transparent)]
-    BrokenOff(#[from] super::BrokenOff),
+    BrokenOff(super::BrokenOff),
     #[error("the bytes of {object} are {found}")]
     WrongDigest { object: Object, found: Digest },
     #[error("{object} has {found} bytes where {told} were announced")]
@@ -106,6 +106,15 @@ impl From<Denied> for Error {
         match denied {
             Denied::Unavailable(error) => Self::Meta(error),
             denied => Self::Denied(denied),
+        }
+    }
+}
+
+impl From<super::BrokenOff> for Error {
+    fn from(broken_off: super::BrokenOff) -> Self {
+        match broken_off {
+            super::BrokenOff::Denied(denied) => denied.into(),
+            broken_off => Self::BrokenOff(broken_off),
         }
     }
 }

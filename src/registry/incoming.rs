@@ -5,13 +5,20 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-/// A request's body. It ends early with an error when the client leaves or stalls.
+use crate::policy::Denied;
+
+/// A request's body. It ends early with an error when the client leaves or stalls, and where its end is not confirmed.
 pub struct Incoming(Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>);
 
 /// Why a body did not come to its end.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request's body broke off: {0}")]
-pub struct BrokenOff(pub String);
+#[derive(Debug, thiserror::Error)]
+pub enum BrokenOff {
+    #[error("the request's body broke off: {0}")]
+    Client(String),
+    /// All of it came, and its client may not do any more what it began.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
 
 impl Incoming {
     pub fn new(stream: impl Stream<Item = Result<Bytes, BrokenOff>> + Send + 'static) -> Self {
@@ -20,6 +27,13 @@ impl Incoming {
 
     pub fn empty() -> Self {
         Self::new(futures_util::stream::empty())
+    }
+
+    /// Asks `confirm` when all has come. Nothing that takes the body to its end takes it for whole before.
+    pub fn confirmed_by(self, confirm: impl Future<Output = Result<(), Denied>> + Send + 'static) -> Self {
+        let end = futures_util::stream::once(confirm);
+        let end = end.filter_map(|confirmed| std::future::ready(confirmed.err().map(|denied| Err(denied.into()))));
+        Self::new(self.0.chain(end))
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BrokenOff> {
@@ -37,5 +51,28 @@ impl Incoming {
             all.extend_from_slice(&bytes);
         }
         Ok(Some(all.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body() -> Incoming {
+        Incoming::new(futures_util::stream::iter([Ok(Bytes::from_static(b"a")), Ok(Bytes::from_static(b"b"))]))
+    }
+
+    #[tokio::test]
+    async fn g24_a_body_is_whole_when_its_end_is_confirmed() {
+        let whole = body().confirmed_by(async { Ok(()) }).all(2).await;
+        assert_eq!(whole.unwrap().as_deref(), Some(&b"ab"[..]));
+        let refused = || async { Err(Denied::Revoked) };
+        assert!(matches!(body().confirmed_by(refused()).all(2).await, Err(BrokenOff::Denied(Denied::Revoked))));
+        assert!(matches!(Incoming::empty().confirmed_by(refused()).all(2).await, Err(BrokenOff::Denied(_))));
+        // All that has come is there before the question is asked: an upload goes on where it was.
+        let mut body = body().confirmed_by(refused());
+        assert_eq!(body.next().await.unwrap().as_deref(), Some(&b"a"[..]));
+        assert_eq!(body.next().await.unwrap().as_deref(), Some(&b"b"[..]));
+        assert!(body.next().await.is_err());
     }
 }

@@ -88,6 +88,15 @@ impl Located {
         self.request.about.as_ref()
     }
 
+    /// The request as it is asked about while it is carried out: its repository is there by now.
+    pub fn under_way(&self) -> OciRequest {
+        let mut request = self.request.clone();
+        if let Some(about) = &mut request.about {
+            about.exists = true;
+        }
+        request
+    }
+
     /// Whether the repository has to be made first.
     pub fn makes_repository(&self) -> bool {
         let makes = matches!(self.request.action, Action::StartUpload { .. } | Action::PushManifest { .. });
@@ -156,6 +165,10 @@ impl Asked for Located {
 
     fn change(&self) -> Option<(&str, Option<On<'_>>)> {
         self.request.change()
+    }
+
+    fn detail(&self) -> Option<String> {
+        self.request.detail()
     }
 
     fn access(&self, home: AccountId) -> Vec<Access> {

@@ -1,34 +1,32 @@
 //! The audit log: a record for each change, each session that is given out, and each request that was refused.
 //!
 //! A record is an [`Entry`], made when it is decided whether somebody may, and written when it is dropped: whatever becomes of the request,
-//! its client or its task, it cannot leave unwritten. Records are never dropped: where the disk is slow, requests wait. They go to a file, or
-//! to standard error among the log's lines, whatever `log.level` says.
+//! its client or its task, it cannot leave unwritten. Where the disk is slow, requests wait. They go to a file, or to standard error among
+//! the log's lines, whatever `log.level` says.
 
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::Serialize;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
+use super::audit_file::{Output, Writer};
+use super::metrics::Metrics;
 use crate::config::LogFormat;
-
-/// Lines that may wait to be written.
-const MAX_WAITING_LINES: usize = 16_384;
 
 /// The fault of an operation of which nobody said how it ended: it was cut off, or it panicked.
 const UNFINISHED: &str = "Unfinished";
 
+/// Of one thing that a record says besides.
+const MAX_DETAIL_CHARS: usize = 1_000;
+
 /// Cheap to clone. The last clone that is dropped writes out what waits.
 #[derive(Clone)]
-pub struct Audit(Arc<Output>);
+pub struct Audit(Arc<Inner>);
 
-struct Output {
-    writer: NonBlocking,
-    _worker: WorkerGuard,
+struct Inner {
+    writer: Writer,
     form: Form,
 }
 
@@ -57,11 +55,16 @@ pub struct Entry {
     caller: Caller,
     action: String,
     resource: String,
-    because: Arc<str>,
+    because: Reason,
     is_denied: bool,
     fault: Option<String>,
+    detail: Option<String>,
     is_withdrawn: bool,
 }
+
+/// The reason in a record that is not written yet. Cheap to clone.
+#[derive(Clone)]
+pub struct Reason(Arc<Mutex<Arc<str>>>);
 
 /// As it is written.
 #[derive(Debug, Serialize)]
@@ -81,6 +84,9 @@ struct Record<'a> {
     /// The name of the fault of an operation that was allowed and failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<&'a str>,
+    /// What of the resource: a tag and a digest, the name of a policy, the id of a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
 }
 
 /// A line of the log in JSON.
@@ -93,21 +99,23 @@ struct LogLine<'a> {
 }
 
 impl Audit {
-    /// Appends to the file, which only its owner may read.
-    pub fn to_file(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        Ok(Self::to(file, Form::File))
+    /// Appends to the file, which only its owner may read. One that is made here is of the owner of `data`.
+    pub fn to_file(path: &Path, data: &Path, metrics: Metrics) -> io::Result<Self> {
+        Self::to(Output::file(path, data)?, Form::File, metrics)
     }
 
     /// Writes among the lines of the log, on standard error.
-    pub fn to_log(format: LogFormat) -> Self {
-        Self::to(io::stderr(), Form::Log(format))
+    pub fn to_log(format: LogFormat, metrics: Metrics) -> io::Result<Self> {
+        Self::to(Output::Log(io::stderr()), Form::Log(format), metrics)
     }
 
-    fn to(output: impl io::Write + Send + 'static, form: Form) -> Self {
-        let builder = NonBlockingBuilder::default().buffered_lines_limit(MAX_WAITING_LINES).lossy(false);
-        let (writer, worker) = builder.finish(output);
-        Self(Arc::new(Output { writer, _worker: worker, form }))
+    fn to(output: Output, form: Form, metrics: Metrics) -> io::Result<Self> {
+        Ok(Self(Arc::new(Inner { writer: Writer::start(output, metrics)?, form })))
+    }
+
+    /// After a rotation, the file is another.
+    pub fn reopen(&self) {
+        self.0.writer.reopen();
     }
 
     /// A record of an operation that is allowed. Until it is said how it ended, it did not.
@@ -117,29 +125,46 @@ impl Audit {
             caller,
             action: action.to_owned(),
             resource,
-            because: because.clone(),
+            because: Reason(Arc::new(Mutex::new(because.clone()))),
             is_denied: false,
             fault: Some(UNFINISHED.to_owned()),
+            detail: None,
             is_withdrawn: false,
         }
     }
 
     /// Writes that an operation was refused.
     pub fn denied(&self, caller: Caller, action: &str, resource: String, why: &str) {
+        self.denied_with(caller, action, resource, why, None);
+    }
+
+    /// With what of the resource it was.
+    pub fn denied_with(&self, caller: Caller, action: &str, resource: String, why: &str, detail: Option<&str>) {
         let mut entry = self.allowed(caller, action, resource, &Arc::from(why));
         entry.is_denied = true;
         entry.fault = None;
+        if let Some(detail) = detail {
+            entry.says(detail);
+        }
     }
 
     fn write(&self, record: &Record<'_>) {
         let Some(mut line) = line(record, self.0.form) else { return };
         line.push('\n');
-        // It only queues.
-        let _ = io::Write::write_all(&mut self.0.writer.clone(), line.as_bytes());
+        self.0.writer.push(line);
     }
 }
 
 impl Entry {
+    /// Adds what the record should say besides. There must be no secret in it.
+    pub fn says(&mut self, detail: &str) {
+        let detail: String = detail.chars().filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect();
+        match &mut self.detail {
+            Some(said) => *said = format!("{said}; {detail}"),
+            none => *none = Some(detail),
+        }
+    }
+
     pub fn done(mut self) {
         self.fault = None;
     }
@@ -151,8 +176,13 @@ impl Entry {
     /// It was refused after all, by something that came to light only while it was carried out.
     pub fn refused(mut self, fault: &str, why: &str) {
         self.is_denied = true;
-        self.because = why.into();
+        self.because.is_now(why.into());
         self.fault = Some(fault.to_owned());
+    }
+
+    /// For whoever decides about the operation again before it is carried out.
+    pub fn reason(&self) -> Reason {
+        self.because.clone()
     }
 
     /// Nothing came of it, and it is decided about again: that gets a record of its own.
@@ -163,6 +193,17 @@ impl Entry {
     /// Another principal than it seemed at first.
     pub fn is_by(&mut self, principal: &str) {
         self.caller.principal = principal.to_owned();
+    }
+}
+
+impl Reason {
+    /// It was decided again, by another statement maybe.
+    pub fn is_now(&self, because: Arc<str>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = because;
+    }
+
+    fn text(&self) -> Arc<str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -181,8 +222,9 @@ impl Drop for Entry {
             action: &self.action,
             resource: &self.resource,
             decision: if self.is_denied { "denied" } else { "allowed" },
-            because: &self.because,
+            because: &self.because.text(),
             fault: self.fault.as_deref(),
+            detail: self.detail.as_deref(),
         });
     }
 }
@@ -225,7 +267,8 @@ impl<'a> Record<'a> {
             ("decision", self.decision),
             ("because", self.because),
         ];
-        pairs.into_iter().chain(self.fault.map(|fault| ("fault", fault)))
+        let optional = [("fault", self.fault), ("detail", self.detail)];
+        pairs.into_iter().chain(optional.into_iter().filter_map(|(key, value)| Some((key, value?))))
     }
 }
 
@@ -255,7 +298,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
         for _ in 0..2 {
-            let audit = Audit::to_file(&path).unwrap();
+            let audit = Audit::to_file(&path, folder.path(), Metrics::new().unwrap()).unwrap();
             audit.denied(caller(), "ecr:PutImage", "*".to_owned(), "no");
         }
         let text = std::fs::read_to_string(&path).unwrap();
@@ -273,7 +316,7 @@ mod tests {
     fn an_entry_cannot_leave_unwritten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit");
-        let audit = Audit::to_file(&path).unwrap();
+        let audit = Audit::to_file(&path, folder.path(), Metrics::new().unwrap()).unwrap();
         let entry = |action: &str| audit.allowed(caller(), action, "*".to_owned(), &Arc::from("it may"));
         entry("done").done();
         entry("failed").failed("Fault");
@@ -304,6 +347,55 @@ mod tests {
         assert_eq!(said, expected);
     }
 
+    /// What cannot be written is counted and kept, and it is written when that is possible again.
+    #[test]
+    fn g07_lines_that_cannot_be_written_are_told_and_kept() {
+        let (folder, metrics) = (tempfile::tempdir().unwrap(), Metrics::new().unwrap());
+        let (path, link) = (folder.path().join("audit"), folder.path().join("link"));
+        std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+        let audit = Audit::to_file(&link, folder.path(), metrics.clone()).unwrap();
+        audit.denied(caller(), "first", "*".to_owned(), "no");
+        while metrics.audit_failures.get() == 0 {
+            std::thread::yield_now();
+        }
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        audit.reopen();
+        audit.denied(caller(), "second", "*".to_owned(), "no");
+        drop(audit);
+        assert_eq!(metrics.audit_lost.get(), 0);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let actions: Vec<_> =
+            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).collect();
+        assert_eq!(
+            actions.iter().map(|line| line["action"].as_str().unwrap()).collect::<Vec<_>>(),
+            ["first", "second"]
+        );
+        // At the end, what still cannot be written is lost, and counted.
+        let audit = Audit::to_file(Path::new("/dev/full"), folder.path(), metrics.clone()).unwrap();
+        audit.denied(caller(), "third", "*".to_owned(), "no");
+        drop(audit);
+        assert_eq!(metrics.audit_lost.get(), 1);
+    }
+
+    #[test]
+    fn g08_a_rotated_file_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("audit"), folder.path().join("audit.1"));
+        let audit = Audit::to_file(&path, folder.path(), Metrics::new().unwrap()).unwrap();
+        audit.denied(caller(), "first", "*".to_owned(), "no");
+        while std::fs::metadata(&path).unwrap().len() == 0 {
+            std::thread::yield_now();
+        }
+        std::fs::rename(&path, &old).unwrap();
+        audit.reopen();
+        audit.denied(caller(), "second", "*".to_owned(), "no");
+        drop(audit);
+        assert!(std::fs::read_to_string(&old).unwrap().contains("first"));
+        let new = std::fs::read_to_string(&path).unwrap();
+        assert!(new.contains("second") && new.lines().count() == 1, "{new}");
+    }
+
     #[test]
     fn nm8_lines_of_the_log() {
         let record = Record {
@@ -317,6 +409,7 @@ mod tests {
             decision: "allowed",
             because: "",
             fault: None,
+            detail: None,
         };
         let json: serde_json::Value =
             serde_json::from_str(&line(&record, Form::Log(LogFormat::Json)).unwrap()).unwrap();

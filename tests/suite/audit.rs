@@ -232,3 +232,104 @@ async fn nm8_records_in_the_log() {
         }
     }
 }
+
+/// What an intruder does first, what is given out, and of what each change was.
+#[tokio::test]
+async fn g06_records_say_who_was_tried_and_what_was_changed() {
+    let upstream = FakeUpstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit");
+    let mut setup = Setup::of(&upstream);
+    setup.log.text("audit", file.to_str().unwrap());
+    setup.more = format!("{}\n[auth]\nfailed_logins = 1000\n", crate::iam::USERS);
+    let mut proxy = setup.start().await;
+    let client = proxy.client();
+    let shown = |header: String| {
+        let client = client.clone();
+        async move { client.request("GET", "/v2/_catalog", &[("Authorization", &header)]).await.status }
+    };
+    let pair = |pair: &str| {
+        let pair = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair);
+        format!("Basic {pair}")
+    };
+    assert_eq!(shown(pair("root:guessed-secret")).await, 401);
+    assert_eq!(shown(pair("AWS:guessed-secret")).await, 401);
+    assert_eq!(shown("Bearer guessed-secret".to_owned()).await, 401);
+    let token = client.request("GET", "/token?service=x", &[("Authorization", &pair("mallory:guessed-secret"))]).await;
+    assert_eq!(token.status, 401);
+    let unknown = crate::iam::Key::of("AKIANOBODYNOBODYNOBO");
+    crate::iam::ecr(&proxy, &unknown, "DescribeRegistry", "{}").await.assert_status(400);
+    assert_eq!(crate::iam::iam(&proxy, &unknown, "ListUsers").await.status, 403);
+    // Nobody showed nothing: a client that is only sent for a login.
+    assert_eq!(client.request("GET", &path("team/app", "tags/list"), &[]).await.status, 401);
+    let anonymous = client.get("/token?service=x&scope=repository:team/app:pull").await.json();
+    let anonymous = format!("Bearer {}", anonymous["token"].as_str().unwrap());
+    let denied = client.request("GET", &path("team/app", "tags/list"), &[("Authorization", &anonymous)]).await;
+    assert!(matches!(denied.status, 401 | 403));
+
+    let key = crate::iam::user(&proxy, "bob", Some(&crate::iam::allow(r#""ecr:*""#, r#""*""#))).await;
+    crate::iam::done(&proxy, "AttachUserPolicy&UserName=bob&PolicyArn=arn:aws:iam::aws:policy/PullOnly").await;
+    let token = crate::iam::ecr(&proxy, &key, "GetAuthorizationToken", "{}").await.json();
+    let token = format!("Basic {}", token["authorizationData"][0]["authorizationToken"].as_str().unwrap());
+    let image = an_image(1, &[10]).await;
+    for part in image.layers.iter().chain([&image.config]) {
+        let whole = path("team/app", &format!("blobs/uploads/?digest={}", part.digest));
+        client.send("POST", &whole, &[("Authorization", &token)], &part.bytes).await.assert_status(201);
+    }
+    let headers = [("Authorization", token.as_str()), ("Content-Type", image.media_type)];
+    let put = client.send("PUT", &path("team/app", "manifests/prod"), &headers, &image.manifest.bytes).await;
+    put.assert_status(201);
+    let delete = r#"{"repositoryName":"team/app","imageIds":[{"imageTag":"none"}]}"#;
+    crate::iam::ecr(&proxy, &key, "BatchDeleteImage", delete).await.assert_status(200);
+    proxy.terminate().await;
+    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    let said: Vec<String> = records(&file)
+        .iter()
+        .map(|record| {
+            let principal = text(record, "principal");
+            let principal = principal.rsplit('/').next().unwrap_or_default().to_owned();
+            [principal, text(record, "action"), text(record, "decision"), text(record, "detail")].join("|")
+        })
+        .collect();
+    let is_there = |line: &str| assert!(said.iter().any(|said| said == line), "{line} is not in {said:#?}");
+    for who in ["root", "AWS", "unknown", "mallory", "AKIANOBODYNOBODYNOBO"] {
+        is_there(&format!("{who}|entrepot:LogIn|denied|"));
+    }
+    assert_eq!(said.iter().filter(|line| line.contains("|entrepot:LogIn|")).count(), 6);
+    is_there("anonymous|ecr:ListImages|denied|");
+    is_there("root|iam:PutUserPolicy|allowed|policy own");
+    is_there("root|iam:AttachUserPolicy|allowed|policy arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly");
+    is_there(&format!("root|iam:CreateAccessKey|allowed|access key {}", key.id()));
+    is_there("bob|ecr:GetAuthorizationToken|allowed|");
+    is_there(&format!("bob|ecr:PutImage|allowed|tags prod; {}", image.manifest.digest));
+    is_there("bob|ecr:BatchDeleteImage|allowed|tags none; nothing was deleted");
+    let all = std::fs::read_to_string(&file).unwrap();
+    assert!(!all.contains("guessed-secret") && !all.contains(key.secret()), "no secret is written");
+}
+
+/// The first user, who may do everything, is a change like any other.
+#[tokio::test]
+async fn g06_the_first_user_is_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit");
+    let mut setup = Setup::new();
+    setup.log.text("audit", file.to_str().unwrap());
+    setup.more = "[[user]]\nname = \"idle\"\n".to_owned();
+    let mut proxy = setup.start().await;
+    proxy.terminate().await;
+    let records = records(&file);
+    let first = &records[0];
+    assert_eq!((&first["action"], &first["means"]), (&json!("iam:CreateUser"), &json!("start")));
+    assert!(first["detail"].as_str().unwrap().starts_with("policy Administrator, access key AKIA"), "{first}");
+}
+
+/// Requests are served while the file cannot be written; metrics and the log say so.
+#[tokio::test]
+async fn g07_a_full_audit_log_is_told() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = audited(&upstream, Path::new("/dev/full")).await;
+    let created = api(&proxy.client(), "root", "CreateRepository", json!({ "repositoryName": "team/app" })).await;
+    created.assert_status(200);
+    until_async("it is counted", async || proxy.metrics().await.sum("entrepot_audit_write_failures_total") > 0.0).await;
+    crate::bound::until("it is in the log", || proxy.log().contains("the audit log cannot be written")).await;
+}

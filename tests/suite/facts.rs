@@ -245,6 +245,18 @@ async fn t24_the_catalog_looks_at_so_many() {
         pages += 1;
     }
     assert_eq!((found, pages), (vec![json!("team/app")], 3));
+    // Places in the list that somebody makes up, or that were given to somebody else, tell nothing of what is hidden.
+    let first = async |user: &str, last: &str| {
+        let answer = as_user(&proxy, user, "GET", &format!("/v2/_catalog?n=1&last={last}")).await;
+        let link = answer.header("link").map(|link| link.split(['<', '>']).nth(1).unwrap().to_owned());
+        (answer.json()["repositories"].clone(), link)
+    };
+    for made_up in ["%231", "%2325000", "%23", "%23AQID"] {
+        assert_eq!(first("root", made_up).await.0, json!(["hidden/000001"]), "{made_up}");
+    }
+    let (_, link) = first("nobody", "").await;
+    let given = link.unwrap().split("last=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+    assert_eq!(first("root", &given).await.0, json!(["hidden/000001"]), "it is for its reader");
     // Who may see all is sent on by names.
     let answer = as_user(&proxy, "root", "GET", "/v2/_catalog?n=2").await;
     assert_eq!(answer.json()["repositories"], json!(["hidden/000001", "hidden/000002"]));
@@ -301,6 +313,31 @@ async fn t08_uploads_of_one_client() {
     let refused = start("root", "team/d").await;
     refused.assert_error(429, "TOOMANYREQUESTS");
     assert!(refused.text().contains("`hosted.max_uploads_by_client`"), "{}", refused.text());
+}
+
+/// One client, whichever sessions of a role it comes by, leaves half of a repository's places to others.
+#[tokio::test]
+async fn g11_one_client_leaves_places_for_others() {
+    let mut setup = Setup::new();
+    setup.hosted.set("max_uploads", 6);
+    setup.more = format!("{}\n[auth]\nfailed_logins = 1000\n", crate::iam::USERS);
+    let proxy = setup.start().await;
+    let trust = crate::iam::trust(r#"{"AWS":"000000000000"}"#);
+    crate::iam::done(&proxy, &format!("CreateRole&RoleName=intern&AssumeRolePolicyDocument={trust}")).await;
+    crate::iam::done(&proxy, "AttachRolePolicy&RoleName=intern&PolicyArn=arn:aws:iam::aws:policy/FullAccess").await;
+    let named = r#"{"repositoryName":"shared/app"}"#;
+    crate::iam::ecr(&proxy, &crate::iam::root(), "CreateRepository", named).await.assert_status(200);
+    let mut begun = Vec::new();
+    for n in 0..5 {
+        let assume = format!("AssumeRole&RoleArn=arn:aws:iam::000000000000:role/intern&RoleSessionName=session{n}");
+        let session = crate::iam::Key::told(&crate::iam::sts(&proxy, &crate::iam::root(), &assume).await);
+        begun.push(crate::iam::ecr(&proxy, &session, "InitiateLayerUpload", named).await);
+    }
+    assert_eq!(begun.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200, 200, 400, 400]);
+    assert!(begun[3].text().contains("one client may have half"), "{}", begun[3].text());
+    for status in [200, 200, 200, 400] {
+        crate::iam::ecr(&proxy, &crate::iam::root(), "InitiateLayerUpload", named).await.assert_status(status);
+    }
 }
 
 /// T21: what uploads have brought counts for quotas before they end, batch by batch.

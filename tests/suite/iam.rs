@@ -19,7 +19,7 @@ const ACCOUNT: &str = "000000000000";
 /// Of every user of the file, sought in logs.
 const SECRET: &str = "a-secret-that-nobody-may-see";
 
-const USERS: &str = r#"
+pub const USERS: &str = r#"
 [[user]]
 name = "root"
 access_key_id = "AKIAROOTROOTROOTROOT"
@@ -47,19 +47,27 @@ policies = ["Administrator"]
 
 /// What requests are signed with.
 #[derive(Clone)]
-struct Key {
+pub struct Key {
     id: String,
     secret: String,
     token: Option<String>,
 }
 
 impl Key {
-    fn of(id: &str) -> Self {
+    pub fn of(id: &str) -> Self {
         Self { id: id.to_owned(), secret: SECRET.to_owned(), token: None }
     }
 
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// As an answer says it.
-    fn told(answer: &Answer) -> Self {
+    pub fn told(answer: &Answer) -> Self {
         answer.assert_status(200);
         let text = answer.text();
         let token = text.contains("<SessionToken>").then(|| element(&text, "SessionToken"));
@@ -67,11 +75,11 @@ impl Key {
     }
 }
 
-fn root() -> Key {
+pub fn root() -> Key {
     Key::of("AKIAROOTROOTROOTROOT")
 }
 
-fn element(text: &str, name: &str) -> String {
+pub fn element(text: &str, name: &str) -> String {
     let (_, rest) = text.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("no {name} in {text}"));
     rest.split_once('<').unwrap().0.to_owned()
 }
@@ -81,21 +89,21 @@ fn elements(text: &str, name: &str) -> Vec<String> {
     text.split(&begin).skip(1).map(|rest| rest.split_once('<').unwrap().0.to_owned()).collect()
 }
 
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-fn allow(actions: &str, resources: &str) -> String {
+pub fn allow(actions: &str, resources: &str) -> String {
     let statement = format!(r#"{{"Effect":"Allow","Action":{actions},"Resource":{resources}}}"#);
     encoded(&format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#))
 }
 
-fn trust(principal: &str) -> String {
+pub fn trust(principal: &str) -> String {
     let statement = format!(r#"{{"Effect":"Allow","Principal":{principal},"Action":"sts:AssumeRole"}}"#);
     encoded(&format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#))
 }
 
-async fn guarded() -> (Proxy, FakeUpstream) {
+pub async fn guarded() -> (Proxy, FakeUpstream) {
     let upstream = FakeUpstream::start().await;
     let mut setup = Setup::of(&upstream);
     setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
@@ -132,27 +140,27 @@ async fn signed(client: &Client, key: &Key, service: &str, body: &str, target: O
     client.send("POST", "/", &headers, body.as_bytes()).await
 }
 
-async fn iam(proxy: &Proxy, key: &Key, action: &str) -> Answer {
+pub async fn iam(proxy: &Proxy, key: &Key, action: &str) -> Answer {
     signed(&proxy.client(), key, "iam", &format!("Version=2010-05-08&Action={action}"), None).await
 }
 
-async fn sts(proxy: &Proxy, key: &Key, action: &str) -> Answer {
+pub async fn sts(proxy: &Proxy, key: &Key, action: &str) -> Answer {
     signed(&proxy.client(), key, "sts", &format!("Version=2011-06-15&Action={action}"), None).await
 }
 
-async fn ecr(proxy: &Proxy, key: &Key, operation: &str, input: &str) -> Answer {
+pub async fn ecr(proxy: &Proxy, key: &Key, operation: &str, input: &str) -> Answer {
     signed(&proxy.client(), key, "ecr", input, Some(operation)).await
 }
 
 /// As root.
-async fn done(proxy: &Proxy, action: &str) -> Answer {
+pub async fn done(proxy: &Proxy, action: &str) -> Answer {
     let answer = iam(proxy, &root(), action).await;
     assert_eq!(answer.status, 200, "{action}: {}", answer.text());
     answer
 }
 
 #[track_caller]
-fn assert_fault(answer: &Answer, status: u16, code: &str) {
+pub fn assert_fault(answer: &Answer, status: u16, code: &str) {
     let text = answer.text();
     assert!(answer.status == status && text.contains(&format!("<Code>{code}</Code>")), "{}: {text}", answer.status);
     assert_eq!(answer.header("content-type"), Some("text/xml"));
@@ -166,7 +174,7 @@ async fn caller(proxy: &Proxy, key: &Key) -> String {
 }
 
 /// A user with a key and one policy of its own.
-async fn user(proxy: &Proxy, name: &str, policy: Option<&str>) -> Key {
+pub async fn user(proxy: &Proxy, name: &str, policy: Option<&str>) -> Key {
     done(proxy, &format!("CreateUser&UserName={name}")).await;
     if let Some(policy) = policy {
         done(proxy, &format!("PutUserPolicy&UserName={name}&PolicyName=own&PolicyDocument={policy}")).await;
@@ -432,7 +440,7 @@ async fn sessions_end() {
 }
 
 /// By another process.
-fn revoke(proxy: &Proxy, whom: &[&str]) {
+pub fn revoke(proxy: &Proxy, whom: &[&str]) {
     let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_entrepot"));
     let output = program.args(["iam", "revoke"]).args(whom).arg("--config").arg(proxy.config_path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -756,4 +764,58 @@ async fn the_first_user_makes_the_others() {
     iam(&proxy, &admin, "AttachUserPolicy&UserName=alice&PolicyArn=arn:aws:iam::aws:policy/PullOnly")
         .await
         .assert_status(200);
+}
+
+/// Tags that policies look at are a right of their own, also where a new user or role gets them.
+#[tokio::test]
+async fn g27_making_somebody_with_tags_needs_the_right_to_tag() {
+    let (proxy, _upstream) = guarded().await;
+    let statements = r#"{"Effect":"Allow","Action":["iam:CreateUser","iam:CreateRole"],"Resource":"*"}"#;
+    let own = |more: &str| encoded(&format!(r#"{{"Version":"2012-10-17","Statement":[{statements}{more}]}}"#));
+    let key = user(&proxy, "maker", Some(&own(""))).await;
+    let role = trust(r#"{"AWS":"000000000000"}"#);
+    let user_of = |name: &str, tags: &str| format!("CreateUser&UserName={name}{tags}");
+    let role_of = |name: &str, tags: &str| format!("CreateRole&RoleName={name}&AssumeRolePolicyDocument={role}{tags}");
+    let tags = "&Tags.member.1.Key=team&Tags.member.1.Value=boss";
+    iam(&proxy, &key, &user_of("plain", "")).await.assert_status(200);
+    iam(&proxy, &key, &role_of("plain", "")).await.assert_status(200);
+    assert_fault(&iam(&proxy, &key, &user_of("new", tags)).await, 403, "AccessDenied");
+    assert_fault(&iam(&proxy, &key, &role_of("new", tags)).await, 403, "AccessDenied");
+    // The right may be narrowed to some tags.
+    let narrowed = r#",{"Effect":"Allow","Action":["iam:TagUser","iam:TagRole"],"Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"apprentice"}}}"#;
+    done(&proxy, &format!("PutUserPolicy&UserName=maker&PolicyName=own&PolicyDocument={}", own(narrowed))).await;
+    assert_fault(&iam(&proxy, &key, &user_of("new", tags)).await, 403, "AccessDenied");
+    let lesser = tags.replace("boss", "apprentice");
+    iam(&proxy, &key, &user_of("new", &lesser)).await.assert_status(200);
+    iam(&proxy, &key, &role_of("new", &lesser)).await.assert_status(200);
+}
+
+/// The policy by which AWS's console revokes older sessions of a role.
+#[tokio::test]
+async fn g05_sessions_of_before_are_revoked_by_their_time() {
+    let (proxy, _upstream) = guarded().await;
+    done(&proxy, &format!("CreateRole&RoleName=r1&AssumeRolePolicyDocument={}", trust(r#"{"AWS":"000000000000"}"#)))
+        .await;
+    done(&proxy, "AttachRolePolicy&RoleName=r1&PolicyArn=arn:aws:iam::aws:policy/FullAccess").await;
+    let assume = "AssumeRole&RoleArn=arn:aws:iam::000000000000:role/r1&RoleSessionName=s1";
+    let session = Key::told(&sts(&proxy, &root(), assume).await);
+    let token = ecr(&proxy, &session, "GetAuthorizationToken", "{}").await.json();
+    let token = format!("Basic {}", token["authorizationData"][0]["authorizationToken"].as_str().unwrap());
+    let pull = async || {
+        let shown = [("Authorization", token.as_str())];
+        proxy.client().request("GET", &path("team/app", "tags/list"), &shown).await.status
+    };
+    ecr(&proxy, &session, "DescribeRegistry", "{}").await.assert_status(200);
+    assert_eq!(pull().await, 404);
+    for (before, refused) in [("2020-01-01T00:00:00Z", false), ("2999-01-01T00:00:00Z", true)] {
+        let revoke = encoded(&format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Action":"*","Resource":"*","Condition":{{"DateLessThan":{{"aws:TokenIssueTime":"{before}"}}}}}}]}}"#
+        ));
+        done(&proxy, &format!("PutRolePolicy&RoleName=r1&PolicyName=AWSRevokeOlderSessions&PolicyDocument={revoke}"))
+            .await;
+        let status = ecr(&proxy, &session, "DescribeRegistry", "{}").await.status;
+        assert_eq!((status, pull().await), if refused { (400, 403) } else { (200, 404) });
+    }
+    // A key that lasts has no such time.
+    ecr(&proxy, &root(), "DescribeRegistry", "{}").await.assert_status(200);
 }

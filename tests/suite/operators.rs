@@ -23,7 +23,7 @@ const COMMANDS: [&[&str]; 8] = [
     &["scrub"],
 ];
 
-async fn run(arguments: &[&str], folder: &Path, environment: &[(&str, &str)]) -> Output {
+pub async fn run(arguments: &[&str], folder: &Path, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_entrepot"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     for (name, _) in std::env::vars_os() {

@@ -34,6 +34,8 @@ pub enum Purpose {
     RefreshTokens,
     /// Session tokens of temporary credentials.
     SessionTokens,
+    /// Places in lists that their reader may not see.
+    ListMarkers,
 }
 
 /// Names a key without telling it. Shown as eight hexadecimal digits.
@@ -53,6 +55,7 @@ pub(super) struct Key {
     authorization_tokens: aead::LessSafeKey,
     refresh_tokens: aead::LessSafeKey,
     session_tokens: aead::LessSafeKey,
+    list_markers: aead::LessSafeKey,
     bearer_tokens: hmac::Key,
 }
 
@@ -146,6 +149,7 @@ impl Key {
             Purpose::AuthorizationTokens => &self.authorization_tokens,
             Purpose::RefreshTokens => &self.refresh_tokens,
             Purpose::SessionTokens => &self.session_tokens,
+            Purpose::ListMarkers => &self.list_markers,
         }
     }
 
@@ -172,6 +176,7 @@ impl Key {
             authorization_tokens: sealing(b"authorization tokens")?,
             refresh_tokens: sealing(b"refresh tokens")?,
             session_tokens: sealing(b"session tokens")?,
+            list_markers: sealing(b"list markers")?,
             bearer_tokens: extracted
                 .expand(&[b"bearer tokens"], hmac::HMAC_SHA256)
                 .map_err(|_| KeyringError::Cryptography)?

@@ -47,7 +47,9 @@ impl From<RouteError> for Failure {
             RouteError::BadTag(_) => (StatusCode::BAD_REQUEST, ErrorCode::TagInvalid),
             RouteError::Upload(_) => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
             RouteError::ContentRange(_) => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
-            RouteError::PageSize(_) | RouteError::Control(_) => (StatusCode::BAD_REQUEST, ErrorCode::PaginationNumberInvalid),
+            RouteError::PageSize(_) | RouteError::Control(_) => {
+                (StatusCode::BAD_REQUEST, ErrorCode::PaginationNumberInvalid)
+            }
         };
         Self::new(status, code, error.to_string())
     }
@@ -104,7 +106,7 @@ pub fn fault(error: &Error) -> Fault {
     let (_, code, _) = answer_to(error);
     let name = code.as_str().to_owned();
     match error {
-        Error::Denied(denied) => Fault::Refused { name, why: denied.to_string() },
+        Error::Denied(denied) => Fault::Refused { name, why: denied.reason().into_owned() },
         _ => Fault::Failed(name),
     }
 }

@@ -1,11 +1,13 @@
 //! The token endpoint (distribution's "token" and "oauth" specifications): who one is goes in, a bearer token comes out.
 
+use std::sync::Arc;
+
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::error::Failure;
 use crate::action::RequestedName;
-use crate::auth::{Access, Identity, Refused, ResourceType, TokenRequest};
+use crate::auth::{Access, Grant, Identity, Means, Refused, ResourceType, TokenRequest};
 use crate::http::gate::{Gate, Visit, authorization, certificate};
 use crate::http::transport::ResponseBody;
 use crate::oci::ErrorCode;
@@ -60,6 +62,12 @@ pub async fn answer(
     {
         Ok(identity) => identity,
         Err(Refused::Wrong(message)) => {
+            let (tried, means) = match &asked.grant {
+                Grant::Password(basic) => (basic.username.as_str(), Means::Password),
+                Grant::RefreshToken(_) => ("unknown", Means::RefreshToken),
+                Grant::Anonymous => ("unknown", Means::Certificate),
+            };
+            gate.not_believed(visit, tried, means, &message);
             return Ok(refusal(StatusCode::UNAUTHORIZED, "invalid_grant", &message, Some(&challenge()), None));
         }
         Err(Refused::TooMany(error)) => {
@@ -77,6 +85,12 @@ pub async fn answer(
         let message = "no token can be made".to_owned();
         return Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, message));
     };
+    // Bearer tokens live for minutes; this is good for a month.
+    if token.has_refresh_token() {
+        let caller = gate.caller(visit, identity.name(), identity.means);
+        let because = Arc::from("its client asked for it with a password");
+        gate.audit().allowed(caller, "entrepot:GetRefreshToken", identity.name().to_owned(), &because).done();
+    }
     Ok(json(StatusCode::OK, serde_json::json!(token).to_string()))
 }
 

@@ -27,6 +27,8 @@ pub struct UploadRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UploadLimits {
     pub of_repository: u64,
+    /// Of one principal, to one repository.
+    pub of_client_there: u64,
     /// Of one principal, whatever the repositories.
     pub of_client: u64,
 }
@@ -36,6 +38,7 @@ pub struct UploadLimits {
 pub enum Begun {
     Begun,
     TooManyInRepository,
+    TooManyOfClientThere,
     TooManyOfClient,
     /// The repository is gone.
     NoRepository,
@@ -69,8 +72,9 @@ impl Meta {
         if repository.is_none() {
             return Ok(Begun::NoRepository);
         }
-        let (here, of_client): (i64, i64) = sqlx::query_as(
+        let (here, of_client_here, of_client): (i64, i64, i64) = sqlx::query_as(
             "SELECT (SELECT CAST(COUNT(*) AS BIGINT) FROM upload WHERE repository_id = $1), \
+             (SELECT CAST(COUNT(*) AS BIGINT) FROM upload WHERE repository_id = $1 AND principal = $2), \
              (SELECT CAST(COUNT(*) AS BIGINT) FROM upload WHERE principal = $2)",
         )
         .bind(upload.repository.0)
@@ -80,6 +84,9 @@ impl Meta {
         .map_err(Error::Query)?;
         if from_sql(here) >= limits.of_repository {
             return Ok(Begun::TooManyInRepository);
+        }
+        if from_sql(of_client_here) >= limits.of_client_there {
+            return Ok(Begun::TooManyOfClientThere);
         }
         if from_sql(of_client) >= limits.of_client {
             return Ok(Begun::TooManyOfClient);

@@ -41,6 +41,11 @@ impl<'a> Question<'a> {
         Self { principal, action, resource, resource_account, context }
     }
 
+    /// Another question of the same principal, of the same account's, in the same context.
+    pub fn other(&self, action: &'a str, resource: &'a str) -> Self {
+        Self::new(self.principal, action, resource, self.resource_account, self.context)
+    }
+
     pub fn principal(&self) -> &'a Principal {
         self.principal
     }

@@ -50,6 +50,20 @@ impl Asked for OciRequest {
         Some((action, Some(On::Repository(about))))
     }
 
+    fn detail(&self) -> Option<String> {
+        match &self.action {
+            Action::PushManifest { reference, tags, .. } => {
+                let tags: Vec<&str> = written_tags(reference, tags).into_iter().flatten().collect();
+                (!tags.is_empty()).then(|| format!("tags {}", tags.join(", ")))
+            }
+            Action::DeleteManifest { reference: Reference::Tag(tag), .. } => Some(format!("tags {tag}")),
+            Action::DeleteManifest { reference: Reference::Digest(digest), .. } | Action::DeleteBlob { digest, .. } => {
+                Some(digest.to_string())
+            }
+            _ => None,
+        }
+    }
+
     fn access(&self, home: AccountId) -> Vec<Access> {
         let actions: &[AccessAction] = match &self.action {
             Action::Ping => return Vec::new(),

@@ -64,6 +64,11 @@ impl Asked for EcrRequest {
         self.operation.is_write()
     }
 
+    fn detail(&self) -> Option<String> {
+        let tags: Vec<&str> = self.operation.image_tags().into_iter().flatten().collect();
+        (!tags.is_empty()).then(|| format!("tags {}", tags.join(", ")))
+    }
+
     fn change(&self) -> Option<(&str, Option<On<'_>>)> {
         let on = match self.repositories.as_slice() {
             [about] => On::Repository(about),

@@ -27,6 +27,25 @@ impl Asked for IamRequest {
         self.name.is_write()
     }
 
+    fn detail(&self) -> Option<String> {
+        match &self.operation {
+            Operation::PutPolicy { policy, .. } | Operation::DeletePolicy(_, policy) => {
+                Some(format!("policy {policy}"))
+            }
+            Operation::Attach(_, policy) | Operation::Detach(_, policy) => Some(format!("policy {}", policy.arn())),
+            Operation::DeleteAccessKey(_, id) => Some(format!("access key {}", id.as_str())),
+            Operation::AssumeRole { session, .. } => Some(format!("session {session}")),
+            Operation::CreateUser { tags, .. } | Operation::CreateRole { tags, .. } | Operation::Tag(_, tags)
+                if !tags.is_empty() =>
+            {
+                let tags: Vec<_> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                Some(format!("tags {}", tags.join(", ")))
+            }
+            Operation::Untag(_, keys) => Some(format!("tags {}", keys.join(", "))),
+            _ => None,
+        }
+    }
+
     fn change(&self) -> Option<(&str, Option<On<'_>>)> {
         self.is_write().then_some((self.name.iam_action(), self.subject.as_ref().map(On::Principal)))
     }

@@ -88,6 +88,11 @@ pub trait Asked {
     /// The change that the audit log has a record of, if it is allowed; without an object it is about its caller.
     fn change(&self) -> Option<(&str, Option<On<'_>>)>;
 
+    /// What of the object, for the record: a tag, the name of a policy, the id of a key.
+    fn detail(&self) -> Option<String> {
+        None
+    }
+
     /// The access that a bearer token must carry, if the client shows one; any of these will do. Names of repositories outside the
     /// registry of `home` carry their account.
     fn access(&self, home: AccountId) -> Vec<Access> {

@@ -10,7 +10,7 @@ use crate::ecr::{
     LayerDigest, LayerFailure, Output, PartPlace, RepositoryTarget, UploadLayerPart, UploadLayerPartOutput,
 };
 use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
-use crate::registry::hosted::Repository;
+use crate::registry::hosted::{Repository, UploadClient};
 use crate::registry::{Answer, Body, Error, Incoming};
 
 /// Bytes that a part should have, as ECR tells its clients.
@@ -38,8 +38,9 @@ impl Control<'_> {
     pub(super) async fn initiate_layer_upload(&self, input: RepositoryTarget) -> Result<Output, Fault> {
         let repository = self.own_repository(&input.name).await?;
         let start = UploadStart { digest: None, algorithm: Algorithm::Sha256, mount: None };
-        let principal = self.identity.name();
-        let started = self.hosted.start_upload(repository, start, principal, Incoming::empty()).await;
+        let name = self.identity.client();
+        let client = UploadClient::of(&self.identity, &name);
+        let started = self.hosted.start_upload(repository, start, client, Incoming::empty()).await;
         let started = started.map_err(|error| match error {
             error @ Error::TooManyUploads { .. } => Fault::limit_exceeded(error.to_string()),
             error => unexpected(&error),
@@ -163,6 +164,11 @@ impl Control<'_> {
 
     /// Bytes of a layer that the repository has. From now on it is not taken for forgotten for a while.
     async fn layer_size(&self, repository: &RepositoryName, digest: Digest) -> Result<Option<u64>, Fault> {
+        // Upstream is asked for nobody who may bring nothing from there, as on the data plane.
+        let about = self.registry.about_named(self.qualified(repository));
+        if about.upstream.is_some() && !self.viewer.may_import(&about, None).await.map_err(failed)? {
+            return Ok(None);
+        }
         match self.registry.head_blob(&self.qualified(repository), digest).await {
             Ok(Answer { body: Body::BlobHead { size, .. }, .. }) => Ok(size),
             Ok(_) => Err(Fault::server()),

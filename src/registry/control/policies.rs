@@ -1,7 +1,6 @@
 //! Policies of repositories and of the registry.
 
 use super::{Control, failed, now_ms};
-use crate::auth::Who;
 use crate::ecr::{
     Fault, Output, PutRegistryPolicy, RegistryPolicyOutput, RepositoryPolicyOutput, RepositoryTarget,
     SetRepositoryPolicy,
@@ -19,7 +18,8 @@ impl Control<'_> {
         let row = self.row(&name).await?;
         let document =
             Document::parse(Kind::Repository, &input.policy_text, MAX_BYTES).map_err(|e| refused("repository", &e))?;
-        if !input.force && self.locks_out(&name, &document) {
+        let about = self.registry.about_named(self.qualified(&name));
+        if !input.force && self.viewer.is_locked_out_by(&document, &about).await.map_err(failed)? {
             return Err(Fault::repository_policy_locks_out());
         }
         let change = RepositoryColumn::Policy(Some(input.policy_text.clone()));
@@ -81,12 +81,6 @@ impl Control<'_> {
             }
             None => Err(Fault::registry_policy_not_found(&self.endpoint.account)),
         }
-    }
-
-    /// Whether whoever sets the policy could not set another afterwards.
-    fn locks_out(&self, name: &RepositoryName, document: &Document) -> bool {
-        let Who::Known(known) = &self.identity.who else { return false };
-        self.authorizer.would_be_denied(known, "ecr:SetRepositoryPolicy", &self.qualified(name), document)
     }
 
     fn repository_policy(&self, repository_name: RepositoryName, policy_text: String) -> Output {

@@ -46,6 +46,7 @@ pub use self::quota::Exceeded;
 pub use self::reclaim::{ReclaimPosition, Reclaimed};
 pub(super) use self::referrers::no_referrers;
 pub use self::scrub::{ScrubPosition, Scrubbed};
+pub(super) use self::uploads::Client as UploadClient;
 
 /// Cheap to clone.
 #[derive(Clone)]

@@ -55,6 +55,10 @@ impl TokenService {
 }
 
 impl TokenResponse {
+    pub const fn has_refresh_token(&self) -> bool {
+        self.refresh_token.is_some()
+    }
+
     /// Adds the refresh token for a client that asked for one.
     #[must_use]
     pub fn with_refresh_token(self, token: String) -> Self {

@@ -13,6 +13,7 @@ mod under_way;
 use self::publish::Way;
 use self::session::{Open, Parked, Quota, Session, Stopped};
 pub(super) use self::sessions::Sessions;
+pub(in crate::registry) use self::under_way::Client;
 use super::{Hosted, Repository};
 use crate::action::{Chunk, Mount, UploadStart};
 use crate::meta::{UploadRow, now_ms};
@@ -34,7 +35,7 @@ impl Hosted {
         &self,
         repository: Repository,
         start: UploadStart,
-        principal: &str,
+        client: Client<'_>,
         body: Incoming,
     ) -> Result<Answer, Error> {
         if let Some(mount) = start.mount
@@ -52,7 +53,7 @@ impl Hosted {
             bytes: 0,
             digest: None,
         };
-        self.begin_upload(&repository, &row, principal).await?;
+        self.begin_upload(&repository, &row, client).await?;
         self.inner.uploads.add(id.clone(), Session::new(Parked::new(algorithm)));
         match start.digest {
             Some(digest) => self.finish_upload(repository, id, digest, Chunk::default(), body).await,
@@ -244,7 +245,7 @@ impl Hosted {
             Err(Stopped::Client(broken_off)) => Err(broken_off.into()),
             Err(Stopped::Refused(refused)) => Err(refused),
             // The caller has the reason.
-            Err(Stopped::Bucket) => Err(BrokenOff("the bucket takes no more".to_owned()).into()),
+            Err(Stopped::Bucket) => Err(BrokenOff::Client("the bucket takes no more".to_owned()).into()),
             Err(Stopped::Storage(error)) => {
                 self.inner.metrics.storage_errors.with_label_values(&["write"]).inc();
                 Err(error.into())
