@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use super::prefix::Prefix;
 use crate::oci::{AccountId, RepositoryName};
 
 /// 2 to 25 lower-case letters, digits and dashes (the shape `Region`).
@@ -45,6 +46,18 @@ pub fn repository_arn<'a>(
     account: &'a AccountId,
     name: &'a RepositoryName,
 ) -> impl fmt::Display + use<'a> {
+    arn(region, account, name)
+}
+
+/// The ARN of all repositories below a prefix, as policies write it.
+pub fn repositories_arn(region: &str, account: &AccountId, prefix: &Prefix) -> String {
+    match prefix.path() {
+        Some(path) => arn(region, account, &format_args!("{path}/*")).to_string(),
+        None => arn(region, account, &"*").to_string(),
+    }
+}
+
+fn arn<'a, N: fmt::Display>(region: &'a str, account: &'a AccountId, name: &'a N) -> impl fmt::Display + use<'a, N> {
     fmt::from_fn(move |f| write!(f, "arn:{}:ecr:{region}:{account}:repository/{name}", partition(region)))
 }
 

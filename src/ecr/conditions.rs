@@ -1,7 +1,7 @@
 //! What conditions of policies can look at in a request, besides where it comes from.
 
 use super::image::RequestedImage;
-use super::input::PutImage;
+use super::input::{PutImage, TemplateSettings};
 use super::operation::Operation;
 use super::resource_tag::ResourceTag;
 use super::words::Word;
@@ -37,6 +37,13 @@ impl Operation {
         tags.sort_unstable();
         tags.dedup();
         tags
+    }
+}
+
+impl TemplateSettings {
+    /// As [`Operation::said`] of the creation of a repository with its tags.
+    pub fn said(&self) -> Vec<Said> {
+        of_tags(self.resource_tags.as_deref().unwrap_or_default())
     }
 }
 

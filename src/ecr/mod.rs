@@ -42,7 +42,7 @@ pub use tests::minimal_bodies;
 
 pub use account_setting::AccountSettingName;
 pub use applied_for::AppliedFor;
-pub use arn::{ArnError, Region, RepositoryArn, repository_arn};
+pub use arn::{ArnError, Region, RepositoryArn, repositories_arn, repository_arn};
 pub use conditions::Said;
 pub use encryption::{EncryptionConfiguration, EncryptionType};
 pub use fault::{Denial, Exception, Fault, PartPlace};

@@ -17,8 +17,8 @@ use crate::ecr::{
     Output, Timestamp,
 };
 use crate::oci::AccountId;
-use crate::policy::{Denied, EcrRequest};
-use crate::registry::{Endpoint, Incoming, Registries, Registry, no_registry};
+use crate::policy::EcrRequest;
+use crate::registry::{Endpoint, Incoming, Registries, Registry, no_registry, refused};
 
 /// A request, and those who answer it.
 pub struct Asked<'a> {
@@ -163,16 +163,6 @@ fn unsigned(refusal: &Refusal) -> Fault {
         _ => Exception::InvalidSignature,
     };
     Fault::new(exception, refusal.to_string())
-}
-
-fn refused(denied: Denied) -> Fault {
-    match denied {
-        Denied::Unavailable(error) => {
-            tracing::error!(%error, "cannot decide what is allowed: the database failed");
-            Fault::server()
-        }
-        denied => Fault::new(Exception::AccessDenied, denied.to_string()),
-    }
 }
 
 /// The registry of this account as whoever asks names it: the region is the one that they signed for.

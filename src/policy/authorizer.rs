@@ -16,7 +16,7 @@ use super::public;
 use super::viewer::Viewer;
 use crate::auth::{Access, Identity, Known, Recent, Who};
 use crate::config::{AuthSettings, RepositorySettings};
-use crate::ecr::repository_arn;
+use crate::ecr::{repositories_arn, repository_arn};
 use crate::iam::ManagedPolicy;
 use crate::meta::{self, Meta};
 use crate::turns::Asker;
@@ -60,6 +60,7 @@ impl Authorizer {
             On::Repository(About { repository, .. }) => {
                 repository_arn(&self.inner.settings.region, &repository.account, &repository.name).to_string()
             }
+            On::Below(below) => repositories_arn(&self.inner.settings.region, &below.account, &below.prefix),
             On::Principal(subject) | On::Assumed(subject) => subject.arn.clone(),
         }
     }
@@ -232,7 +233,7 @@ impl Authorizer {
         self.consult(identity, need, action, circumstances, |policies, question| {
             let decision = match need.on {
                 On::Assumed(_) => decide_assumption(policies, question),
-                On::Registry(_) | On::Repository(_) | On::Principal(_) => decide(policies, question),
+                On::Registry(_) | On::Repository(_) | On::Below(_) | On::Principal(_) => decide(policies, question),
             };
             let told = if decision.is_allowed() { String::new() } else { told(policies, question, &decision) };
             decided = Some((decision.is_allowed(), decision.to_string(), told));
@@ -274,6 +275,10 @@ impl Authorizer {
                 registry = Some(library.registry(account).await?);
                 account
             }
+            On::Below(below) => {
+                registry = Some(library.registry(below.account).await?);
+                below.account
+            }
             On::Principal(subject) => subject.account,
             On::Assumed(subject) => {
                 trust = subject.trust.as_deref().and_then(|text| trust_policy(text, &subject.arn));
@@ -286,7 +291,12 @@ impl Authorizer {
             context.add("aws:TokenIssueTime", Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
         }
         let resource = self.arn(need.on);
-        let question = Question::new(&rights.principal, action, &resource, account, &context);
+        let question = match need.on {
+            On::Below(_) => {
+                Question::new(&rights.principal, action, resource.trim_end_matches('*'), account, &context).about_many()
+            }
+            _ => Question::new(&rights.principal, action, &resource, account, &context),
+        };
         let identities: Vec<IdentityPolicy<'_>> =
             rights.policies.iter().map(|(name, document)| IdentityPolicy { name, document }).collect();
         // Neither policy can keep administrators of its account from mending it.
@@ -363,7 +373,7 @@ fn context<'a>(need: &'a Need<'_>, facts: &'a Facts, circumstances: &'a Circumst
         context.add("entrepot:ImageTag", tag);
     }
     match need.on {
-        On::Registry(_) => {}
+        On::Registry(_) | On::Below(_) => {}
         On::Repository(about) => {
             resource_tags(&mut context, "ecr", facts.tags.iter().map(|(key, value)| (key, value)));
             if let Some(upstream) = &about.upstream {

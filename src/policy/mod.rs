@@ -21,7 +21,9 @@ pub use authorizer::Authorizer;
 pub use circumstances::Circumstances;
 pub use denied::Denied;
 pub use iam::{Document, DocumentError, Kind};
-pub use needs::{About, Asked, EcrRequest, IamRequest, Need, OciRequest, Offer, On, Subject, of_registry};
+pub use needs::{
+    About, Asked, Below, EcrRequest, IamRequest, Need, OciRequest, Offer, On, Subject, given, of_registry,
+};
 pub use permit::Permit;
 pub use simulation::{Simulated, Statement};
 pub use viewer::Viewer;

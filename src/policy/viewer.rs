@@ -5,8 +5,9 @@ use super::authorizer::Authorizer;
 use super::circumstances::Circumstances;
 use super::denied::Denied;
 use super::iam::Document;
-use super::needs::{About, Need, deleted_tag, import, sight};
+use super::needs::{About, Below, Need, deleted_tag, given, import, sight};
 use crate::auth::{Identity, Who};
+use crate::ecr::TemplateSettings;
 use crate::meta;
 use crate::oci::Tag;
 
@@ -51,6 +52,15 @@ impl Viewer {
             },
             None => Ok(false),
         }
+    }
+
+    /// Refuses a template that would give what they may not.
+    pub async fn must_give(&self, below: &Below, settings: &TemplateSettings) -> Result<(), Denied> {
+        let Some((authorizer, identity, circumstances)) = &self.0 else { return Ok(()) };
+        for need in given(below, settings) {
+            authorizer.ask(identity, &need, circumstances).await?;
+        }
+        Ok(())
     }
 
     async fn may(&self, need: &Need<'_>) -> Result<bool, meta::Error> {

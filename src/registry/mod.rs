@@ -23,7 +23,7 @@ mod templates;
 mod upstreams;
 
 pub use answer::{Answer, Body, Staleness, UploadState};
-pub use control::{Endpoint, no_registry};
+pub use control::{Endpoint, no_registry, refused};
 pub use dispatch::{Made, Registry};
 pub use error::{Error, Object};
 pub use hosted::{Hosted, ReclaimPosition, Reclaimed, ScrubPosition, Scrubbed};

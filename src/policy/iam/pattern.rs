@@ -46,6 +46,23 @@ impl Pattern {
         }
     }
 
+    /// Whether it matches texts that begin with `stem` and go on as names of repositories do: each of them with `all`, else any. A pattern
+    /// that ends in anything but stars is not believed to match them all.
+    pub fn reaches(&self, stem: &str, all: bool) -> bool {
+        let stem = stem.as_bytes();
+        match self {
+            Self::Everything => true,
+            Self::Exact(wanted) => !all && wanted.strip_prefix(stem).is_some_and(matches_some_name),
+            Self::Prefix(prefix) => {
+                stem.starts_with(prefix) || (!all && prefix.strip_prefix(stem).is_some_and(matches_some_name))
+            }
+            Self::Glob(code) => {
+                let mut rests = after(code, stem).into_iter().filter_map(|place| code.get(place..));
+                rests.any(if all { matches_all } else { matches_some_name })
+            }
+        }
+    }
+
     /// The text, where there is no wildcard in it.
     pub fn as_exact(&self) -> Option<&[u8]> {
         if let Self::Exact(text) = self { Some(text) } else { None }
@@ -99,6 +116,45 @@ pub(super) fn glob(code: &[u8], text: &str) -> bool {
             }
         }
     }
+}
+
+/// The places of the code that one may be at after the stem. They are few, as each but those of stars has used up some of the stem.
+fn after(code: &[u8], stem: &[u8]) -> Vec<usize> {
+    let mut places = vec![0];
+    let mut rest = stem;
+    loop {
+        // A star may also be passed without using it; two never stand side by side.
+        let passed: Vec<usize> =
+            places.iter().filter(|place| code.get(**place) == Some(&ANY)).map(|place| place + 1).collect();
+        places.extend(passed);
+        places.sort_unstable();
+        places.dedup();
+        let Some(first) = rest.first() else { return places };
+        let (character, others) = rest.split_at(character_len(*first).min(rest.len()));
+        let step = |place: usize| match code.get(place..)? {
+            [ANY, ..] => Some(place),
+            [ONE, ..] => Some(place + 1),
+            ahead => ahead.starts_with(character).then_some(place + character.len()),
+        };
+        places = places.into_iter().filter_map(step).collect();
+        rest = others;
+    }
+}
+
+/// Every text of at least one character.
+fn matches_all(code: &[u8]) -> bool {
+    let count = |wild| code.iter().filter(|byte| **byte == wild).count();
+    let (stars, ones) = (count(ANY), count(ONE));
+    stars > 0 && ones <= 1 && stars + ones == code.len()
+}
+
+/// Some text of at least one character that may stand in the name of a repository. A colon does not: stars before it have reached too far.
+fn matches_some_name(code: &[u8]) -> bool {
+    let may_stand = |byte: &u8| match *byte {
+        ANY | ONE => true,
+        byte => byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-/".contains(&byte),
+    };
+    !code.is_empty() && code.iter().all(may_stand)
 }
 
 /// Where, at `from` or later, what follows a star may begin; none where it cannot, or where nothing follows the star.
@@ -160,8 +216,54 @@ mod tests {
         }
     }
 
+    /// A pattern, and whether it matches all texts that begin with `team/` and go on, and any of them.
+    #[test]
+    fn what_begins_alike() {
+        for (pattern, all, any) in [
+            ("*", true, true),
+            ("team/*", true, true),
+            ("team/?*", true, true),
+            ("team/*?", true, true),
+            ("t*", true, true),
+            ("t*/*", true, true),
+            ("?eam/*", true, true),
+            ("team*", true, true),
+            ("team/", false, false),
+            ("team", false, false),
+            ("team/a", false, true),
+            ("team/a*", false, true),
+            ("team/?", false, true),
+            ("team/*a", false, true),
+            ("team/*/*", false, true),
+            ("team/??*", false, true),
+            ("*/app", false, true),
+            ("*-prod", false, true),
+            ("team2/*", false, false),
+            ("tea/*", false, false),
+            ("team?a", false, true),
+            ("?", false, false),
+            ("other*", false, false),
+            ("t*x/a", false, true),
+            // No name has a colon or a capital.
+            ("*:team", false, false),
+            ("*:team/*", false, false),
+            ("team/A*", false, false),
+            ("team/Ab", false, false),
+            ("", false, false),
+        ] {
+            let pattern_of = Pattern::new(pattern);
+            assert_eq!(
+                (pattern_of.reaches("team/", true), pattern_of.reaches("team/", false)),
+                (all, any),
+                "{pattern}"
+            );
+        }
+    }
+
     #[test]
     fn a_hostile_pattern_ends_soon() {
+        let pattern = Pattern::new(&"*a".repeat(5000));
+        assert!(pattern.reaches(&"a".repeat(2000), false) && !pattern.reaches(&"a".repeat(2000), true));
         let pattern = Pattern::new(&"*a".repeat(5000));
         assert!(!pattern.matches(&format!("{}b", "a".repeat(2000))));
         let pattern = Pattern::new(&format!("*{}b", "a?".repeat(500)));
@@ -187,6 +289,14 @@ mod tests {
             let wanted = model(&pattern.chars().collect::<Vec<_>>(), &text.chars().collect::<Vec<_>>());
             prop_assert_eq!(Pattern::new(&pattern).matches(&text), wanted);
             prop_assert_eq!(glob(&encode(&pattern), &text), wanted);
+        }
+
+        #[test]
+        fn reaches_no_more_than_it_matches(pattern in "[ab:ä*?]{0,6}", stem in "[ab:ä]{0,3}", rest in "[abx/]{1,4}") {
+            let pattern = Pattern::new(&pattern);
+            let matches = pattern.matches(&format!("{stem}{rest}"));
+            prop_assert!(matches || !pattern.reaches(&stem, true));
+            prop_assert!(!matches || pattern.reaches(&stem, false));
         }
     }
 }

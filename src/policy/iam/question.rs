@@ -15,9 +15,14 @@ pub struct Question<'a> {
     /// In lower case.
     action: Cow<'a, str>,
     resource: &'a str,
+    /// It is about every resource whose name begins with `resource` and goes on.
+    many: bool,
     resource_account: AccountId,
     context: &'a Context<'a>,
 }
+
+/// Keys that tell of the resource, or begin those that do: of many that are not there yet nobody knows their values.
+const OF_THE_RESOURCE: [&str; 3] = ["aws:resourcetag/", "ecr:resourcetag/", "entrepot:upstream"];
 
 /// The values of one key.
 #[derive(Clone, Debug)]
@@ -38,7 +43,23 @@ impl<'a> Question<'a> {
     ) -> Self {
         let upper = action.bytes().any(|byte| byte.is_ascii_uppercase());
         let action = if upper { action.to_ascii_lowercase().into() } else { Cow::Borrowed(action) };
-        Self { principal, action, resource, resource_account, context }
+        Self { principal, action, resource, many: false, resource_account, context }
+    }
+
+    /// The same question about every resource whose name begins with the text of `resource` and goes on, whether it is there or not. It is
+    /// allowed when it would be for each of them, as far as that can be told: an Allow counts that covers them all by itself, and a Deny that
+    /// is about any. A condition on what only the resource could tell is no help for an Allow, and holds for a Deny.
+    pub fn about_many(self) -> Self {
+        Self { many: true, ..self }
+    }
+
+    pub(super) fn is_about_many(&self) -> bool {
+        self.many
+    }
+
+    /// Whether nobody can know the values of the key. `key` is in lower case.
+    pub(super) fn is_unknown(&self, key: &str) -> bool {
+        self.many && OF_THE_RESOURCE.iter().any(|begin| key.starts_with(begin))
     }
 
     /// Another question of the same principal, of the same account's, in the same context.

@@ -38,8 +38,15 @@ impl ResourceSet {
 
     /// An exception whose variable has no value excepts nothing we could name. `doubtful` is the answer then: no for an Allow, yes
     /// for a Deny, so that a missing tag never widens what is allowed.
+    ///
+    /// Of many resources an Allow has to hold for all, and a Deny for any. Where exceptions are listed it is the other way round.
     pub fn holds(&self, question: &Question<'_>, doubtful: bool) -> bool {
-        let listed = self.templates.iter().any(|template| template.matches(question.resource(), question));
+        let resource = question.resource();
+        let all = doubtful == self.negated;
+        let listed = self.templates.iter().any(|template| match question.is_about_many() {
+            false => template.matches(resource, question),
+            true => template.reaches(resource, all, question),
+        });
         if !self.negated {
             return listed;
         }

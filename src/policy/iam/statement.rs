@@ -114,7 +114,7 @@ impl Statement {
         if self.resources.as_ref().is_some_and(|resources| !resources.holds(question, doubtful)) {
             return Err(Miss::Resource);
         }
-        match self.conditions.iter().find(|condition| !condition.holds(question)) {
+        match self.conditions.iter().find(|condition| !condition.holds(question, doubtful)) {
             Some(condition) => Err(Miss::Condition(condition)),
             None => Ok(named),
         }

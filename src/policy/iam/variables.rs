@@ -65,6 +65,22 @@ impl Template {
         }
     }
 
+    /// As [`Pattern::reaches`]. What a variable stands for that nobody knows matches some of them.
+    pub fn reaches(&self, stem: &str, all: bool, question: &Question<'_>) -> bool {
+        match self {
+            Self::Fixed(pattern) => pattern.reaches(stem, all),
+            Self::Woven(woven) if woven.is_unknown(question) => !all,
+            Self::Woven(woven) => woven.resolve(question).is_some_and(|code| Pattern::of_code(code).reaches(stem, all)),
+        }
+    }
+
+    pub fn is_unknown(&self, question: &Question<'_>) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::Woven(woven) => woven.is_unknown(question),
+        }
+    }
+
     /// Whether every variable has a value.
     pub fn resolves(&self, question: &Question<'_>) -> bool {
         match self {
@@ -75,6 +91,11 @@ impl Template {
 }
 
 impl Woven {
+    /// Whether nobody knows yet what one of its variables stands for.
+    pub fn is_unknown(&self, question: &Question<'_>) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Variable { key, .. } if question.is_unknown(key)))
+    }
+
     /// The code of the text with values in place of the variables.
     pub fn resolve(&self, question: &Question<'_>) -> Option<Vec<u8>> {
         let mut code = Vec::with_capacity(LIKELY_BYTES);

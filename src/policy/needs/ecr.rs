@@ -1,6 +1,8 @@
-//! ECR's control plane: each operation is an action of its own name, on the registry or on each repository that it names.
+//! ECR's control plane: each operation is an action of its own name, on the registry or on each repository that it names. A template needs
+//! besides what it gives; what an update makes of the one that is there is known only when it is carried out.
 
-use super::{About, Asked, Need, On};
+use super::template::given;
+use super::{About, Asked, Below, Need, On};
 use crate::ecr::{Operation, Resource};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 
@@ -15,6 +17,8 @@ pub struct EcrRequest {
     /// The account of the caller.
     pub caller: AccountId,
     pub repositories: Vec<About>,
+    /// What a new template is for.
+    below: Option<Below>,
 }
 
 impl EcrRequest {
@@ -31,20 +35,32 @@ impl EcrRequest {
             Resource::Repository(name) => vec![about(name)],
             Resource::Repositories(names) => names.iter().map(about).collect(),
         };
-        Self { operation, registry, caller, repositories }
+        let below = match &operation {
+            Operation::CreateRepositoryCreationTemplate(input) => {
+                Some(Below { account: registry, prefix: input.prefix.clone() })
+            }
+            _ => None,
+        };
+        Self { operation, registry, caller, repositories, below }
     }
 }
 
 impl Asked for EcrRequest {
     fn needs(&self) -> Vec<Need<'_>> {
-        let Self { operation, registry, caller, repositories } = self;
+        let Self { operation, registry, caller, repositories, below } = self;
         let (action, said) = (operation.iam_action(), operation.said());
         match operation.resource() {
             // Only the caller's own account lets them log in.
             Resource::Registry if matches!(operation, Operation::GetAuthorizationToken(_)) => {
                 vec![Need::new(action, On::Registry(*caller))]
             }
-            Resource::Registry => vec![Need::new(action, On::Registry(*registry)).said(said)],
+            Resource::Registry => {
+                let mut needs = vec![Need::new(action, On::Registry(*registry)).said(said)];
+                if let (Operation::CreateRepositoryCreationTemplate(input), Some(below)) = (operation, below) {
+                    needs.extend(given(below, &input.settings));
+                }
+                needs
+            }
             // A list shows what the caller may see.
             Resource::AllRepositories => Vec::new(),
             Resource::Repository(_) | Resource::Repositories(_) => {

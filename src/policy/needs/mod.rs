@@ -8,6 +8,7 @@
 mod data;
 mod ecr;
 mod iam;
+mod template;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -17,9 +18,10 @@ use std::collections::BTreeMap;
 pub use self::data::{OciRequest, deleted_tag, import, sight};
 pub use self::ecr::EcrRequest;
 pub use self::iam::IamRequest;
+pub use self::template::given;
 pub use self::token::{name_in_tokens, of_action, of_registry};
 use crate::auth::Access;
-use crate::ecr::Said;
+use crate::ecr::{Prefix, Said};
 use crate::oci::{AccountId, QualifiedName};
 
 /// The repository of a request, by the name that policies know.
@@ -30,6 +32,14 @@ pub struct About {
     pub upstream: Option<String>,
     /// Whether there is such a repository; an upstream's is taken to be there.
     pub exists: bool,
+}
+
+/// The repositories that a creation template is for, most of which are not there yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Below {
+    /// Of the registry.
+    pub account: AccountId,
+    pub prefix: Prefix,
 }
 
 /// A user or role, as policies know it.
@@ -49,6 +59,8 @@ pub enum On<'a> {
     /// The registry of this account.
     Registry(AccountId),
     Repository(&'a About),
+    /// Each repository whose name the prefix claims, there or not.
+    Below(&'a Below),
     /// A user or role, of which only the caller's own policies speak.
     Principal(&'a Subject),
     /// A role to be assumed: its trust policy must allow it as well.

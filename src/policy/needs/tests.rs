@@ -23,6 +23,7 @@ fn text(need: &Need<'_>) -> String {
     let on = match need.on {
         On::Registry(account) => format!("registry {account}"),
         On::Repository(about) => about.repository.name.to_string(),
+        On::Below(below) => format!("below {} of {}", below.prefix, below.account),
         On::Principal(subject) => subject.arn.clone(),
         On::Assumed(subject) => format!("{} and its trust policy", subject.arn),
     };
@@ -249,10 +250,46 @@ fn ecr() {
             "DescribeRepositories" => Vec::new(),
             "ListImageReferrers" => vec!["ecr:BatchGetImage team/app".to_owned()],
             "BatchGetImage" | "BatchDeleteImage" => vec![format!("ecr:{name} team/app:v1")],
+            "CreateRepositoryCreationTemplate" => {
+                vec![format!("ecr:{name} registry {HOME}"), format!("ecr:CreateRepository below team of {HOME}")]
+            }
             name if of_the_registry.contains(&name) => vec![format!("ecr:{name} registry {HOME}")],
             name => vec![format!("ecr:{name} team/app")],
         };
         assert_eq!(texts(&operation(name, &body.to_string())), expected, "{name}");
+    }
+}
+
+/// A template needs the right to all that it gives, on all that it is for; empty texts and lists are nothing.
+#[test]
+fn s6_templates_need_what_they_give() {
+    for (given, expected) in [
+        (r#""repositoryPolicy": "{}""#, &["CreateRepository", "SetRepositoryPolicy"][..]),
+        (r#""resourceTags": [{"Key": "k", "Value": "v"}]"#, &["CreateRepository", "TagResource"]),
+        (r#""lifecyclePolicy": "{}""#, &["CreateRepository", "PutLifecyclePolicy"]),
+        (
+            r#""repositoryPolicy": "{}", "lifecyclePolicy": "{}", "resourceTags": [{"Key": "k", "Value": "v"}]"#,
+            &["CreateRepository", "TagResource", "SetRepositoryPolicy", "PutLifecyclePolicy"],
+        ),
+        (r#""repositoryPolicy": "", "lifecyclePolicy": "", "resourceTags": []"#, &["CreateRepository"]),
+        (r#""description": "d", "imageTagMutability": "IMMUTABLE""#, &["CreateRepository"]),
+    ] {
+        for prefix in ["a/b", "ROOT"] {
+            let body = format!(r#"{{"prefix": "{prefix}", "appliedFor": ["REPLICATION"], {given}}}"#);
+            let asked = operation("CreateRepositoryCreationTemplate", &body);
+            let needs = expected.iter().map(|action| format!("ecr:{action} below {prefix} of {HOME}"));
+            let own = format!("ecr:CreateRepositoryCreationTemplate registry {HOME}");
+            assert_eq!(texts(&asked), std::iter::once(own).chain(needs).collect::<Vec<_>>(), "{given}");
+            let said: Vec<Said> = vec![
+                ("aws:RequestTag/k".to_owned(), vec!["v".to_owned()]),
+                ("aws:TagKeys".to_owned(), vec!["k".to_owned()]),
+            ];
+            for need in asked.needs().iter().skip(1) {
+                let has_said =
+                    given.contains("\"k\"") && ["ecr:CreateRepository", "ecr:TagResource"].contains(&need.action);
+                assert_eq!(need.said, if has_said { said.clone() } else { Vec::new() }, "{}", need.action);
+            }
+        }
     }
 }
 

@@ -17,10 +17,10 @@ use super::dispatch::Registry;
 use super::error::Error;
 use super::hosted::{Hosted, Repository};
 use crate::auth::Identity;
-use crate::ecr::{Fault, Operation, Output, RepositoryArn, Timestamp};
+use crate::ecr::{Exception, Fault, Operation, Output, RepositoryArn, Timestamp};
 use crate::meta::{self, Meta, RepositoryRow, now_ms};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
-use crate::policy::{Authorizer, EcrRequest, Permit, Viewer};
+use crate::policy::{Authorizer, Denied, EcrRequest, Permit, Viewer};
 use crate::turns::Asker;
 
 /// The registry as its clients name it.
@@ -160,6 +160,17 @@ pub fn no_registry(operation: &Operation, other: &AccountId) -> Fault {
     match operation.resource() {
         crate::ecr::Resource::Repository(name) => Fault::repository_not_found(name, other),
         _ => Fault::invalid_parameter("registryId", &format!("there is no registry {other} here")),
+    }
+}
+
+/// Why the caller may not.
+pub fn refused(denied: Denied) -> Fault {
+    match denied {
+        Denied::Unavailable(error) => {
+            tracing::error!(%error, "cannot decide what is allowed: the database failed");
+            Fault::server()
+        }
+        denied => Fault::new(Exception::AccessDenied, denied.to_string()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Repository creation templates: how a repository that is made by a push is set up.
 
-use super::{Control, failed, now_ms, timestamp};
+use super::{Control, failed, now_ms, refused, timestamp};
 use crate::ecr::{
     CreateRepositoryCreationTemplate, DeleteRepositoryCreationTemplate, DescribeRepositoryCreationTemplates,
     DescribeRepositoryCreationTemplatesOutput, EncryptionConfiguration, EncryptionType, Fault, Output, Prefix,
@@ -8,7 +8,7 @@ use crate::ecr::{
     UpdateRepositoryCreationTemplate,
 };
 use crate::meta::{DocumentKind, DocumentRow, Made};
-use crate::policy::{Document, Kind};
+use crate::policy::{Below, Document, Kind, given};
 use crate::registry::templates::{key, read};
 
 /// Templates of one registry.
@@ -16,6 +16,17 @@ const MAX_TEMPLATES: u64 = 500;
 
 /// Of a repository's policy, in bytes of UTF-8.
 const MAX_POLICY_BYTES: usize = 40_960;
+
+/// Times that an update is decided about again because another one changed what the template gives.
+const MAX_DECISIONS: usize = 20;
+
+/// Why an update does not take place.
+enum Unchanged {
+    Gone,
+    /// Somebody changed the template after it was decided about.
+    GivesOtherwise,
+    Fault(Fault),
+}
 
 impl Control<'_> {
     pub(super) async fn create_template(&self, input: CreateRepositoryCreationTemplate) -> Result<Output, Fault> {
@@ -38,22 +49,34 @@ impl Control<'_> {
 
     pub(super) async fn update_template(&self, input: UpdateRepositoryCreationTemplate) -> Result<Output, Fault> {
         check(&input.settings)?;
-        let UpdateRepositoryCreationTemplate { prefix, settings, applied_for, .. } = input;
-        let (account, now_ms) = (self.endpoint.account, now_ms());
-        let not_found = || Fault::template_not_found(&prefix, &account);
-        let mut changed = None;
-        let update = |row: &DocumentRow| {
-            let mut kept = read(row).ok_or_else(not_found)?;
-            change(&mut kept.settings, settings);
-            kept.applied_for = applied_for.unwrap_or(kept.applied_for);
-            let template = self.describe_template(kept, row.created_at_ms, now_ms);
-            let text = document(&template)?;
-            changed = Some(template);
-            Ok(text)
-        };
-        let done = self.meta.change_document(account, DocumentKind::Template, key(&prefix), now_ms, update).await;
-        done.map_err(failed)?.ok_or_else(not_found)??;
-        changed.map(|template| self.template(template)).ok_or_else(not_found)
+        let (account, prefix) = (self.endpoint.account, &input.prefix);
+        let below = Below { account, prefix: prefix.clone() };
+        let not_found = || Fault::template_not_found(prefix, &account);
+        for _ in 0..MAX_DECISIONS {
+            // All that it gives from now on is given by who changes it, whoever wrote it before.
+            let (_, kept) = self.kept_template(prefix).await?;
+            let decided = changed_by(kept, &input).settings;
+            self.viewer.must_give(&below, &decided).await.map_err(refused)?;
+            let (now_ms, mut changed) = (now_ms(), None);
+            let update = |row: &DocumentRow| {
+                let present = changed_by(read(row).ok_or(Unchanged::Gone)?, &input);
+                if given(&below, &present.settings) != given(&below, &decided) {
+                    return Err(Unchanged::GivesOtherwise);
+                }
+                let template = self.describe_template(present, row.created_at_ms, now_ms);
+                let text = document(&template).map_err(Unchanged::Fault)?;
+                changed = Some(template);
+                Ok(text)
+            };
+            let done = self.meta.change_document(account, DocumentKind::Template, key(prefix), now_ms, update).await;
+            match done.map_err(failed)?.ok_or_else(not_found)? {
+                Ok(_) => return changed.map(|template| self.template(template)).ok_or_else(not_found),
+                Err(Unchanged::Gone) => return Err(not_found()),
+                Err(Unchanged::Fault(fault)) => return Err(fault),
+                Err(Unchanged::GivesOtherwise) => {}
+            }
+        }
+        Err(Fault::throttling())
     }
 
     pub(super) async fn delete_template(&self, input: DeleteRepositoryCreationTemplate) -> Result<Output, Fault> {
@@ -131,6 +154,16 @@ impl Control<'_> {
             updated_at: timestamp(updated_at_ms),
         }
     }
+}
+
+/// The template as the update leaves it.
+fn changed_by(
+    mut kept: CreateRepositoryCreationTemplate,
+    update: &UpdateRepositoryCreationTemplate,
+) -> CreateRepositoryCreationTemplate {
+    change(&mut kept.settings, update.settings.clone());
+    kept.applied_for = update.applied_for.clone().unwrap_or(kept.applied_for);
+    kept
 }
 
 /// What of the new settings is given takes the place of the old.

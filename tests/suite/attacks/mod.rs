@@ -25,6 +25,7 @@ mod reach;
 mod secrets;
 mod signatures;
 mod streams;
+mod templates;
 mod tokens;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -57,7 +57,11 @@ pub(super) fn parse(node: &Node, place: &Place<'_>, variables: bool) -> Result<B
 }
 
 impl Condition {
-    pub fn holds(&self, question: &Question<'_>) -> bool {
+    /// `doubtful` is the answer where nobody knows the values.
+    pub fn holds(&self, question: &Question<'_>, doubtful: bool) -> bool {
+        if question.is_unknown(&self.key) || self.operand.is_unknown(question) {
+            return doubtful;
+        }
         let Operator { quantifier, negated, if_exists, .. } = self.operator;
         let found = question.values(&self.key);
         let values = found.as_slice();

@@ -85,6 +85,26 @@ impl Operand {
     }
 }
 
+impl Operand {
+    /// Whether nobody knows yet what a variable in it stands for.
+    pub fn is_unknown(&self, question: &Question<'_>) -> bool {
+        match self {
+            Self::Texts(templates) | Self::FoldedTexts(templates) => {
+                templates.iter().any(|template| template.is_unknown(question))
+            }
+            Self::Arns(arns) => {
+                arns.iter().any(|arn| matches!(arn, ArnPattern::Woven(woven) if woven.is_unknown(question)))
+            }
+            Self::Numbers(..)
+            | Self::Dates(..)
+            | Self::Bools(_)
+            | Self::Binaries(_)
+            | Self::Networks(_)
+            | Self::Absent(_) => false,
+        }
+    }
+}
+
 /// Reads each value as text: JSON's own numbers and truth values are as good as quoted ones.
 fn values<T>(
     node: &Node,

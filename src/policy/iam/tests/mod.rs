@@ -9,6 +9,7 @@ mod conditions;
 mod documents;
 mod evaluation;
 mod explanations;
+mod many;
 mod principals;
 mod properties;
 mod refusals;

@@ -5,12 +5,12 @@
 
 use super::named::Place;
 use crate::ecr::{
-    BatchDeleteImage, BatchDeleteImageOutput, Exception, Fault, ImageFailure, ImageFailureCode, ImageIdentifier,
-    Output, RequestedImage,
+    BatchDeleteImage, BatchDeleteImageOutput, Fault, ImageFailure, ImageFailureCode, ImageIdentifier, Output,
+    RequestedImage,
 };
 use crate::oci::{Digest, QualifiedName, Tag};
 use crate::registry::Error;
-use crate::registry::control::{Control, failed, unexpected};
+use crate::registry::control::{self, Control, failed, unexpected};
 use crate::registry::hosted::Deletion;
 
 /// Indexes that a failure names.
@@ -103,7 +103,7 @@ impl Control<'_> {
 
 fn refused(error: Error) -> Fault {
     match error {
-        Error::Denied(denied) => Fault::new(Exception::AccessDenied, denied.to_string()),
+        Error::Denied(denied) => control::refused(denied),
         error => unexpected(&error),
     }
 }
