@@ -11,8 +11,9 @@ use super::issuers::{Issuers, OidcError};
 use super::passwords::Passwords;
 use super::proof::{
     AUTHORIZATION_TOKEN_USER, Access, AttemptLimit, AttemptSource, Attempts, BasicCredentials, CertificateNames, Claim,
-    Grant, Keyring, Principal, Purpose, Refusal, TokenError, TokenRequest, TokenResponse, TokenService,
-    TooManyAttempts, UnixTime, issue_authorization_token, open, open_authorization_token, open_session,
+    Expiring, Grant, Keyring, LayerLoan, LayerPlace, Principal, Purpose, Refusal, TokenError, TokenRequest, TokenResponse, TokenService,
+    TooManyAttempts, UnixTime, issue_authorization_token, open, open_authorization_token, open_layer_signature,
+    open_session, sign_layer,
 };
 use super::recent::Recent;
 use super::unproven::{NoRoom, NotRead, Room, Unproven};
@@ -58,6 +59,9 @@ pub enum Refused {
 
 /// Bearer tokens are short-lived: what was revoked is over soon wherever epochs are not looked at.
 const BEARER_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// A layer is asked for as soon as its URL is known. A download that has begun goes on.
+const LAYER_URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -218,6 +222,28 @@ impl Authenticator {
             self.inner.doubted.failed(source, now);
         }
         is_told
+    }
+
+    /// What stands for the login of this identity in the URL of a layer; `None` for nobody's.
+    pub fn layer_signature(&self, identity: &Identity, layer: LayerPlace) -> Option<String> {
+        let principal = identity.in_tokens()?.ok()?;
+        let now = now();
+        let lifetime = identity.no_longer_than(LAYER_URL_LIFETIME, now);
+        sign_layer(&self.inner.keyring, principal, layer, now, lifetime).ok()
+    }
+
+    /// By the signature in the URL of a layer. Whoever it is may do nothing else with it than read that layer.
+    pub async fn identify_by_url(&self, signature: &str) -> Result<Identity, Refused> {
+        let again = "ask GetDownloadUrlForLayer for a new URL";
+        let opened = open_layer_signature(&self.inner.keyring, signature, now()).map_err(|error| {
+            Refused::Wrong(match error {
+                TokenError::Expired { at } => format!("the URL expired at {at}: {again}"),
+                _ => format!("the signature in the URL is none of this registry's, or it was cut or altered: {again}"),
+            })
+        })?;
+        let Expiring { value: LayerLoan { principal, layer }, expires_at, .. } = opened;
+        let identity = self.known(&principal, Means::SignedUrl, expires_at).await?;
+        Ok(Identity { layer: Some(Arc::new(layer)), ..identity })
     }
 
     /// Users, keys or roles are others now.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::directory::Known;
-use super::proof::{Access, Principal, PrincipalError, UnixTime};
+use super::proof::{Access, LayerPlace, Principal, PrincipalError, UnixTime};
 
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -13,6 +13,8 @@ pub struct Identity {
     pub means: Means,
     /// What the token that was shown is for; `None` is everything that its principal may do.
     pub access: Option<Arc<[Access]>>,
+    /// The one thing that it may read, where that is all that it was proven for.
+    pub layer: Option<Arc<LayerPlace>>,
     /// Where it was proven by something that ends. Nothing that is given for it outlasts it.
     pub lease: Option<Arc<Lease>>,
     /// When the token or the session was given that was shown.
@@ -51,19 +53,21 @@ pub enum Means {
     RefreshToken,
     IdToken,
     Certificate,
+    /// A signature in the URL of a layer.
+    SignedUrl,
 }
 
 impl Identity {
     pub const fn open(push: bool) -> Self {
-        Self { who: Who::Open { push }, means: Means::Nothing, access: None, lease: None, issued_at: None }
+        Self { who: Who::Open { push }, means: Means::Nothing, access: None, layer: None, lease: None, issued_at: None }
     }
 
     pub const fn anonymous() -> Self {
-        Self { who: Who::Anonymous, means: Means::Nothing, access: None, lease: None, issued_at: None }
+        Self { who: Who::Anonymous, means: Means::Nothing, access: None, layer: None, lease: None, issued_at: None }
     }
 
     pub const fn known(known: Arc<Known>, means: Means) -> Self {
-        Self { who: Who::Known(known), means, access: None, lease: None, issued_at: None }
+        Self { who: Who::Known(known), means, access: None, layer: None, lease: None, issued_at: None }
     }
 
     pub(super) fn leased(mut self, ends: UnixTime, lenders: &[(String, u64)]) -> Self {
@@ -115,7 +119,8 @@ impl Means {
             | Self::AuthorizationToken
             | Self::BearerToken
             | Self::IdToken
-            | Self::Certificate => false,
+            | Self::Certificate
+            | Self::SignedUrl => false,
         }
     }
 
@@ -130,6 +135,7 @@ impl Means {
             Self::RefreshToken => "refresh-token",
             Self::IdToken => "id-token",
             Self::Certificate => "certificate",
+            Self::SignedUrl => "signed-url",
         }
     }
 }

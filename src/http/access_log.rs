@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 
+use super::layer_url::without_signatures;
 use super::metered::Metered;
 use super::oci;
 use crate::config::UpstreamName;
@@ -132,13 +133,14 @@ impl Drop for Record {
         if !self.log {
             return;
         }
+        let query = self.uri.query().map(without_signatures);
         tracing::info!(
             target: "entrepot::access",
             request_id = %self.request_id,
             client = self.client.map(Client).map(tracing::field::display),
             method,
             path = %Cut(self.uri.path()),
-            query = self.uri.query().map(|query| tracing::field::display(Cut(query))),
+            query = query.as_deref().map(|query| tracing::field::display(Cut(query))),
             status = self.status.map(|status| status.as_u16()),
             cache = outcome,
             upstream = upstream.map(tracing::field::display),

@@ -107,10 +107,11 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
         return Ok(given);
     }
     let endpoint = endpoint(account);
-    let (registry, authorizer) = (registry.clone(), gate.authorizer().clone());
+    let (registry, authorizer, authenticator) =
+        (registry.clone(), gate.authorizer().clone(), gate.authenticator().clone());
     let work = async move {
         let _room = room;
-        registry.operate(permit, &endpoint, &authorizer).await
+        registry.operate(permit, &endpoint, &authorizer, &authenticator).await
     };
     gate.changes().carry_out(entry, work, fault_of, outcome).await
 }

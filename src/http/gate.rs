@@ -9,6 +9,7 @@ use http::request::Parts;
 use super::address::{Address, Front};
 use super::challenge::{challenge, scope};
 use super::changes::Changes;
+use super::layer_url;
 use crate::action::Action;
 use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who, tried_name};
 use crate::policy::{Asked, Authorizer, Circumstances, Denied, On, Permit};
@@ -96,9 +97,10 @@ impl Gate {
         let Some(authenticator) = self.authenticator_of_data() else { return Ok(Identity::open(self.door.push)) };
         let Visit { parts, address, .. } = visit;
         let (account, certificate) = (self.front.account(address), certificate(parts));
-        let identified = match authorization(parts) {
-            Ok(shown) => authenticator.identify(shown, certificate, address.source, account).await,
-            Err(refused) => Err(refused),
+        let identified = match (authorization(parts), layer_url::signature(parts, meant.action())) {
+            (Err(refused), _) | (_, Err(refused)) => Err(refused),
+            (Ok(None), Ok(Some(signature))) => authenticator.identify_by_url(&signature).await,
+            (Ok(shown), _) => authenticator.identify(shown, certificate, address.source, account).await,
         };
         let identity = match identified {
             Ok(identity) => identity,

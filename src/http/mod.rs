@@ -13,6 +13,7 @@ mod ecr;
 mod forwarded;
 mod gate;
 mod iam;
+mod layer_url;
 mod metered;
 mod oci;
 mod ops;

@@ -82,6 +82,11 @@ impl Authorizer {
             }
             return Ok(Permit { identity, asked, viewer: Viewer::of_all(), because: Arc::default(), asker });
         }
+        if let Some(layer) = &identity.layer
+            && asked.layer().as_ref() != Some(&**layer)
+        {
+            return Err(Denied::OtherLayer);
+        }
         let mut because: Option<Arc<str>> = None;
         for need in asked.needs() {
             let allowed = self.ask(&identity, &need, circumstances).await?;

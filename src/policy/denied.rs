@@ -17,6 +17,8 @@ pub enum Denied {
     Revoked,
     #[error("the token that was shown is not for {0}")]
     Token(Access),
+    #[error("the URL's signature is for another layer: ask GetDownloadUrlForLayer for the URL of this one")]
+    OtherLayer,
     #[error("it cannot be found out what is allowed: {0}")]
     Unavailable(#[from] meta::Error),
 }

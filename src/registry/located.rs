@@ -4,7 +4,7 @@ use super::error::Error;
 use super::hosted::Repository as HostedRepository;
 use super::names::{NameError, Named, Repository as UpstreamRepository};
 use crate::action::Action;
-use crate::auth::Access;
+use crate::auth::{Access, LayerPlace};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::policy::{About, Asked, Need, OciRequest, Offer, On};
 use crate::turns::Asker;
@@ -173,6 +173,10 @@ impl Asked for Located {
 
     fn access(&self, home: AccountId) -> Vec<Access> {
         self.request.access(home)
+    }
+
+    fn layer(&self) -> Option<LayerPlace> {
+        self.request.layer()
     }
 
     fn offer(&self, home: AccountId) -> Option<Offer<'_>> {

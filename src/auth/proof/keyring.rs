@@ -36,6 +36,8 @@ pub enum Purpose {
     SessionTokens,
     /// Places in lists that their reader may not see.
     ListMarkers,
+    /// Signatures in URLs of layers.
+    LayerUrls,
 }
 
 /// Names a key without telling it. Shown as eight hexadecimal digits.
@@ -56,6 +58,7 @@ pub(super) struct Key {
     refresh_tokens: aead::LessSafeKey,
     session_tokens: aead::LessSafeKey,
     list_markers: aead::LessSafeKey,
+    layer_urls: aead::LessSafeKey,
     bearer_tokens: hmac::Key,
 }
 
@@ -150,6 +153,7 @@ impl Key {
             Purpose::RefreshTokens => &self.refresh_tokens,
             Purpose::SessionTokens => &self.session_tokens,
             Purpose::ListMarkers => &self.list_markers,
+            Purpose::LayerUrls => &self.layer_urls,
         }
     }
 
@@ -177,6 +181,7 @@ impl Key {
             refresh_tokens: sealing(b"refresh tokens")?,
             session_tokens: sealing(b"session tokens")?,
             list_markers: sealing(b"list markers")?,
+            layer_urls: sealing(b"layer URLs")?,
             bearer_tokens: extracted
                 .expand(&[b"bearer tokens"], hmac::HMAC_SHA256)
                 .map_err(|_| KeyringError::Cryptography)?

@@ -19,6 +19,7 @@ mod expiring;
 mod hexadecimal;
 mod jws;
 mod keyring;
+mod layer_url;
 mod oidc;
 mod password;
 mod principal;
@@ -41,6 +42,7 @@ pub use bearer::{
 pub use certificate::{Bearer, CertificateError, CertificateNames, CertificateRule, Gives};
 pub use expiring::{Expiring, TokenError};
 pub use keyring::{KeyId, Keyring, KeyringError, Purpose};
+pub use layer_url::{LAYER_SIGNATURE, LayerLoan, LayerPlace, open_layer_signature, sign_layer};
 pub use oidc::{
     AssumedRole, ClaimPath, ClaimPathError, ClaimPattern, ClaimPatternError, ClaimRule, IdToken, IdTokenError,
     IdTokenRules, Jwks, JwksError, unverified_issuer,

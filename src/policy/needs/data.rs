@@ -3,7 +3,7 @@
 use super::token::{catalog, of_repository};
 use super::{About, Asked, Need, Offer, On};
 use crate::action::{Action, Want};
-use crate::auth::{Access, AccessAction};
+use crate::auth::{Access, AccessAction, LayerPlace};
 use crate::oci::{AccountId, Reference, Tag};
 
 const BATCH_CHECK_LAYER_AVAILABILITY: &str = "ecr:BatchCheckLayerAvailability";
@@ -76,6 +76,11 @@ impl Asked for OciRequest {
         };
         let each = self.about.iter().flat_map(|about| actions.iter().map(move |action| (about, *action)));
         each.map(|(about, action)| of_repository(home, about, action)).collect()
+    }
+
+    fn layer(&self) -> Option<LayerPlace> {
+        let (Action::ReadBlob { digest, .. }, Some(about)) = (&self.action, &self.about) else { return None };
+        Some(LayerPlace::new(&about.repository, digest))
     }
 
     fn offer(&self, home: AccountId) -> Option<Offer<'_>> {

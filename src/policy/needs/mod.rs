@@ -20,7 +20,7 @@ pub use self::ecr::EcrRequest;
 pub use self::iam::IamRequest;
 pub use self::template::given;
 pub use self::token::{name_in_tokens, of_action, of_registry};
-use crate::auth::Access;
+use crate::auth::{Access, LayerPlace};
 use crate::ecr::{Prefix, Said};
 use crate::oci::{AccountId, QualifiedName};
 
@@ -110,6 +110,11 @@ pub trait Asked {
     fn access(&self, home: AccountId) -> Vec<Access> {
         let _ = home;
         Vec::new()
+    }
+
+    /// The layer that it reads, if it does nothing else.
+    fn layer(&self) -> Option<LayerPlace> {
+        None
     }
 
     fn offer(&self, home: AccountId) -> Option<Offer<'_>> {

@@ -4,6 +4,7 @@ use futures_util::stream;
 
 use super::{Control, failed, unexpected};
 use crate::action::{Chunk, UploadStart, Want};
+use crate::auth::{LAYER_SIGNATURE, LayerPlace};
 use crate::ecr::{
     BatchCheckLayerAvailability, BatchCheckLayerAvailabilityOutput, CompleteLayerUpload, CompleteLayerUploadOutput,
     Fault, GetDownloadUrlForLayer, GetDownloadUrlForLayerOutput, InitiateLayerUploadOutput, Layer, LayerAvailability,
@@ -137,12 +138,19 @@ impl Control<'_> {
             }
             Some(_) => None,
         };
-        // Without a bucket nothing can be signed for others. Whoever may ask for this URL may read the blob, and logs in to do so
-        // as for any pull.
-        let (download_url, elsewhere_bytes) =
-            elsewhere.unwrap_or_else(|| (format!("{}/v2/{name}/blobs/{digest}", self.endpoint.url), 0));
+        let (download_url, elsewhere_bytes) = match elsewhere {
+            Some(elsewhere) => elsewhere,
+            None => (self.signed_url(&name, &digest)?, 0),
+        };
         let output = GetDownloadUrlForLayerOutput { download_url, layer_digest, elsewhere_bytes };
         Ok(Output::GetDownloadUrlForLayer(output))
+    }
+
+    /// Clients fetch it without a login, as they do from ECR's bucket.
+    fn signed_url(&self, name: &RepositoryName, digest: &Digest) -> Result<String, Fault> {
+        let place = LayerPlace::new(&self.qualified(name), digest);
+        let signature = self.authenticator.layer_signature(&self.identity, place).ok_or_else(Fault::server)?;
+        Ok(format!("{}/v2/{name}/blobs/{digest}?{LAYER_SIGNATURE}={signature}", self.endpoint.url))
     }
 
     /// What no digest of ours can name is not here.

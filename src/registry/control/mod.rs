@@ -16,7 +16,7 @@ mod templates;
 use super::dispatch::Registry;
 use super::error::Error;
 use super::hosted::{Hosted, Repository};
-use crate::auth::Identity;
+use crate::auth::{Authenticator, Identity};
 use crate::ecr::{Exception, Fault, Operation, Output, RepositoryArn, Timestamp};
 use crate::meta::{self, Meta, RepositoryRow, now_ms};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
@@ -40,6 +40,7 @@ struct Control<'a> {
     meta: &'a Meta,
     endpoint: &'a Endpoint,
     authorizer: &'a Authorizer,
+    authenticator: &'a Authenticator,
     identity: Identity,
     viewer: Viewer,
     asker: Asker,
@@ -52,12 +53,13 @@ impl Registry {
         permit: Permit<EcrRequest>,
         endpoint: &Endpoint,
         authorizer: &Authorizer,
+        authenticator: &Authenticator,
     ) -> Result<Output, Fault> {
         let asker = permit.asker();
         let (EcrRequest { operation, .. }, identity, viewer) = permit.into_parts();
         let (hosted, meta) = (self.hosted().on_behalf_of(asker), self.meta().on_behalf_of(asker));
         let (hosted, meta) = (&hosted, &meta);
-        let control = Control { registry: self, hosted, meta, endpoint, authorizer, identity, viewer, asker };
+        let control = Control { registry: self, hosted, meta, endpoint, authorizer, authenticator, identity, viewer, asker };
         control.operate(operation).await
     }
 }

@@ -11,6 +11,7 @@ mod heads;
 mod hints;
 mod http2;
 mod late;
+mod layer_urls;
 mod lengths;
 mod lines;
 mod lockouts;
