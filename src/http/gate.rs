@@ -16,6 +16,8 @@ use crate::policy::{Asked, Authorizer, Circumstances, Denied, On, Permit};
 use crate::registry::{Located, Meant};
 use crate::telemetry::{Audit, Caller, Entry};
 
+const CREATE_REPOSITORY: &str = "ecr:CreateRepository";
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Gate {
@@ -131,6 +133,7 @@ impl Gate {
         located: Located,
     ) -> Result<Admitted<Located>, Stopped> {
         let is_anonymous = matches!(identity.who, Who::Anonymous);
+        let repository = located.about().map(|about| about.repository.name.clone());
         self.authorize(visit, identity, located).await.map_err(|denied| match denied {
             Denied::Token(_) => {
                 let challenge = self.challenge(visit, meant, Some("insufficient_scope"));
@@ -138,7 +141,18 @@ impl Gate {
             }
             Denied::Policy { .. } if is_anonymous => {
                 let challenge = self.challenge(visit, meant, None);
-                Stopped::Challenged { challenge, message: denied.to_string() }
+                let url = self.front.url(visit.address);
+                let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host);
+                let message = format!("log in first, as by `docker login {host}`: {denied}");
+                Stopped::Challenged { challenge, message }
+            }
+            Denied::Policy { principal, action, resource, why } if action == CREATE_REPOSITORY => {
+                let name = repository.map(|name| name.to_string()).unwrap_or_default();
+                let why = format!(
+                    "{why}. There is no repository {name} yet, and pushing to it would make it: let somebody make it who may \
+                     (`aws ecr create-repository --repository-name {name}`), or ask for the right"
+                );
+                Stopped::Denied(Denied::Policy { principal, action, resource, why })
             }
             Denied::Unavailable(error) => Stopped::Unavailable(error),
             denied => Stopped::Denied(denied),
@@ -150,7 +164,7 @@ impl Gate {
         let (identity, about) = (permit.identity(), permit.asked().about()?);
         let caller = self.caller(visit, identity.name(), identity.means);
         let resource = self.authorizer.arn(On::Repository(about));
-        Some(self.audit.allowed(caller, "ecr:CreateRepository", resource, permit.because()))
+        Some(self.audit.allowed(caller, CREATE_REPOSITORY, resource, permit.because()))
     }
 
     fn challenge(&self, visit: Visit<'_>, meant: &Meant, error: Option<&str>) -> String {

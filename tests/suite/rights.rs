@@ -256,3 +256,31 @@ async fn c10_a_token_for_the_catalog_lists_what_may_be_seen() {
         assert_eq!(as_user(&proxy, user, "GET", "/v2/_catalog").await.json()["repositories"], seen, "{user}");
     }
 }
+
+/// What a first push of somebody who may not create repositories is told, and whoever forgot to log in.
+#[tokio::test]
+async fn c4_refusals_say_what_to_do() {
+    let (upstream, folder) = (FakeUpstream::start().await, tempfile::tempdir().unwrap());
+    let push = json!(["ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"]);
+    let allow = json!([{ "Effect": "Allow", "Action": push, "Resource": "*" }]);
+    let proxy = with_policy(&upstream, folder.path(), allow).await;
+    let begin = path("team/new", "blobs/uploads/");
+    let refused = as_user(&proxy, "cici", "POST", &begin).await;
+    refused.assert_error(403, "DENIED");
+    let text = refused.text();
+    for said in ["ecr:CreateRepository on resource: arn:", "There is no repository team/new yet", "create-repository --repository-name team/new"] {
+        assert!(text.contains(said), "{text}");
+    }
+    // It is there: now it says nothing of that.
+    api(&proxy.client(), "root", "CreateRepository", json!({ "repositoryName": "team/new" })).await.assert_status(200);
+    as_user(&proxy, "cici", "POST", &begin).await.assert_status(202);
+    let refused = as_user(&proxy, "cici", "GET", &path("team/new", "tags/list")).await;
+    refused.assert_error(403, "DENIED");
+    assert!(!refused.text().contains("There is no repository"), "{}", refused.text());
+    for (method, to) in [("GET", path("team/new", "manifests/latest")), ("POST", begin), ("POST", path("team/newer", "blobs/uploads/"))] {
+        let refused = proxy.client().send(method, &to, &[], b"").await;
+        refused.assert_error(401, "UNAUTHORIZED");
+        let login = format!("log in first, as by `docker login {}`", proxy.url().strip_prefix("http://").unwrap());
+        assert!(refused.text().contains(&login), "{}", refused.text());
+    }
+}

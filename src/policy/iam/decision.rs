@@ -142,13 +142,13 @@ impl fmt::Display for Source<'_> {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Either => "no policy allows it; add an Allow to an identity policy or to the repository policy",
+            Self::Either => "no policy allows it; add an Allow to an identity policy, or to the policy of the repository or of the registry",
             Self::Identity => "no identity policy allows it; add an Allow to one of the asker's",
             Self::Resource => {
                 "neither the repository policy nor the registry policy allows it; add an Allow to one of them"
             }
             Self::Both => {
-                "it needs an Allow in an identity policy of the asker's account and one in the repository policy"
+                "it needs an Allow in an identity policy of the asker's account, and one in the policy of the repository or of the registry"
             }
             Self::Boundary => "the permissions boundary does not allow it; widen the boundary",
             Self::Session => "the session policy does not allow it; assume the role with a wider one",
