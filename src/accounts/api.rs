@@ -106,13 +106,18 @@ impl Api {
             Operation::CreateAccessKey(name) => {
                 let row = accounts.find_changeable(account, &Entity::user(name)).await?;
                 let key = accounts.make_access_key(&row).await?;
-                let detail = AccessKeyDetail { user: row.name, id: key.id, created_at_ms: now_ms() };
+                let detail = AccessKeyDetail { user: row.name, id: key.id, created_at_ms: now_ms(), is_active: true };
                 Ok(Output::NewAccessKey(detail, Sensitive::new(key.secret)))
             }
             Operation::ListAccessKeys(name, page) => {
                 let row = accounts.find(account, &Entity::user(name)).await?;
                 let keys = accounts.access_keys(&row).await?.into_iter().map(|key| access_key(&row, key));
                 Ok(Output::AccessKeys(page.cut(keys, |key| &key.id)))
+            }
+            Operation::UpdateAccessKey { of, id, is_active } => {
+                let row = accounts.find_changeable(account, &Entity::user(of)).await?;
+                accounts.set_access_key_active(&row, id.as_str(), is_active).await?;
+                Ok(Output::Done)
             }
             Operation::DeleteAccessKey(name, id) => {
                 let row = accounts.find_changeable(account, &Entity::user(name)).await?;
@@ -180,6 +185,14 @@ impl Api {
                 let policies = policies.filter_map(|(name, _)| ManagedPolicy::named(&name));
                 Ok(Output::Attached(page.cut(policies, |policy| policy.name())))
             }
+
+            Operation::ListManaged(page) => {
+                let mut all = ManagedPolicy::ALL;
+                all.sort_unstable_by_key(|policy| policy.aws_name());
+                Ok(Output::ManagedPolicies(page.cut(all, |policy| policy.aws_name())))
+            }
+            Operation::GetManaged(policy) => Ok(Output::ManagedPolicy(policy)),
+            Operation::GetManagedDocument(policy) => Ok(Output::ManagedDocument(policy.text())),
 
             Operation::Tag(of, tags) => {
                 let row = accounts.find_changeable(account, &of).await?;

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::iam::{AccessKeyDetail, Entity, EntityDetail, EntityKind, EntityName};
-use crate::meta::{PrincipalKind, PrincipalRow};
+use crate::meta::{AccessKeyInfo, PrincipalKind, PrincipalRow};
 
 const ID_CHARS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const ID_RANDOM_CHARS: usize = 17;
@@ -44,8 +44,9 @@ pub(super) fn detail(row: PrincipalRow) -> Option<EntityDetail> {
     })
 }
 
-pub(super) fn access_key(user: &PrincipalRow, (id, created_at_ms): (String, i64)) -> AccessKeyDetail {
-    AccessKeyDetail { user: user.name.clone(), id, created_at_ms }
+pub(super) fn access_key(user: &PrincipalRow, key: AccessKeyInfo) -> AccessKeyDetail {
+    let AccessKeyInfo { id, created_at_ms, is_active } = key;
+    AccessKeyDetail { user: user.name.clone(), id, created_at_ms, is_active }
 }
 
 /// Seconds, of a role that says nothing about it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::Error;
 use crate::auth::{AccessKey, Enrolment};
 use crate::iam::{Entity, EntityKind, MAX_TAGS, ManagedPolicy, Page, PolicyName};
-use crate::meta::{Made, Meta, PasswordNow, PrincipalKind, PrincipalRow, RoleColumns};
+use crate::meta::{AccessKeyInfo, Made, Meta, PasswordNow, PrincipalKind, PrincipalRow, RoleColumns};
 use crate::oci::AccountId;
 use crate::policy::{Document, Kind};
 
@@ -100,8 +100,7 @@ impl Accounts {
         Ok(self.meta.put_trust(row.id, Some(document)).await?)
     }
 
-    /// Ids, each with the time it was made.
-    pub async fn access_keys(&self, row: &PrincipalRow) -> Result<Vec<(String, i64)>, Error> {
+    pub async fn access_keys(&self, row: &PrincipalRow) -> Result<Vec<AccessKeyInfo>, Error> {
         Ok(self.meta.access_keys(row.id).await?)
     }
 
@@ -113,6 +112,12 @@ impl Accounts {
             }
             Made::NoOwner => Err(gone(row)),
         }
+    }
+
+    /// Of this user. What was given for the key stays good, as when it is deleted.
+    pub async fn set_access_key_active(&self, row: &PrincipalRow, id: &str, is_active: bool) -> Result<(), Error> {
+        let is_there = self.meta.set_access_key_active(row.id, id, is_active).await?;
+        if is_there { Ok(()) } else { Err(Error::NoAccessKey(id.to_owned())) }
     }
 
     /// Of this user.

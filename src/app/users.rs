@@ -81,7 +81,8 @@ impl Users {
                 "declared": row.declared,
                 "has_password": row.password.is_some(),
                 "policies": policies.into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
-                "access_keys": keys.into_iter().map(|(id, _)| id).collect::<Vec<_>>(),
+                "access_keys": keys.iter().map(|key| key.id.as_str()).collect::<Vec<_>>(),
+                "inactive_access_keys": keys.iter().filter(|key| !key.is_active).map(|key| key.id.as_str()).collect::<Vec<_>>(),
             }));
         }
         Ok(Value::Array(users))

@@ -157,7 +157,7 @@ impl Authenticator {
                 }
                 None => {
                     let key = self.inner.meta.access_key(id).await.map_err(NotRead::Unavailable)?;
-                    key.ok_or(NotRead::Refused(Refusal::UnknownAccessKey))?;
+                    key.filter(|key| key.is_active).ok_or(NotRead::Refused(Refusal::UnknownAccessKey))?;
                 }
             }
         }
@@ -185,7 +185,9 @@ impl Authenticator {
             let leased = known.map(|identity| identity.leased(session.expires_at, session.principal.lenders()));
             return Ok(leased.map(|identity| identity.issued(session.issued_at)).ok_or(Refusal::InvalidSessionToken));
         }
-        let Some(key) = self.inner.meta.access_key(id).await? else { return Ok(Err(Refusal::UnknownAccessKey)) };
+        // As AWS: one that is inactive is not told from one that is not there.
+        let key = self.inner.meta.access_key(id).await?.filter(|key| key.is_active);
+        let Some(key) = key else { return Ok(Err(Refusal::UnknownAccessKey)) };
         let secret = open(&self.inner.keyring, Purpose::AccessKeySecrets, id.as_bytes(), &key.sealed);
         let secret = match secret.map(String::from_utf8) {
             Ok(Ok(secret)) => secret,

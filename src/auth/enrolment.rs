@@ -71,9 +71,9 @@ impl Enrolment {
             declared.insert(id);
             self.meta.replace_principal_policies(id, &user.policies).await?;
             let wanted = user.access_key.as_ref().map(|(key, _)| key.as_str());
-            for (key, _) in self.meta.access_keys(id).await? {
-                if wanted != Some(key.as_str()) {
-                    self.meta.remove_access_key(&key).await?;
+            for key in self.meta.access_keys(id).await? {
+                if wanted != Some(key.id.as_str()) {
+                    self.meta.remove_access_key(&key.id).await?;
                 }
             }
             if let Some((key, secret)) = &user.access_key {
@@ -201,7 +201,7 @@ impl Enrolment {
 
     fn access_key_row(&self, principal: PrincipalId, id: &str, secret: &str) -> Result<AccessKeyRow, EnrolmentError> {
         let sealed = seal(&self.keyring, Purpose::AccessKeySecrets, id.as_bytes(), secret.as_bytes())?;
-        Ok(AccessKeyRow { id: id.to_owned(), principal, sealed, created_at_ms: now_ms() })
+        Ok(AccessKeyRow { id: id.to_owned(), principal, sealed, created_at_ms: now_ms(), is_active: true })
     }
 
     /// The principals whose passwords these become take turns.

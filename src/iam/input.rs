@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::entity::{Entity, EntityKind};
 use super::fault::{Code, Fault};
 use super::form::Form;
-use super::managed_policy::ManagedPolicy;
+use super::managed_policy::{MANAGED_VERSION, ManagedPolicy};
 use super::name::{AccessKeyId, EntityName, Name, PolicyName, length};
 use super::operation::{NewRole, Operation};
 use super::operation_name::OperationName;
@@ -79,9 +79,12 @@ fn operation(name: OperationName, form: &mut Form, caller: Option<&str>) -> Resu
 
         Of::CreateAccessKey => Operation::CreateAccessKey(user_or_caller(form, caller)?),
         Of::ListAccessKeys => Operation::ListAccessKeys(user_or_caller(form, caller)?, page(form)?),
+        Of::UpdateAccessKey => {
+            let (id, is_active) = (access_key_id(form)?, is_active(form)?);
+            Operation::UpdateAccessKey { of: user_or_caller(form, caller)?, id, is_active }
+        }
         Of::DeleteAccessKey => {
-            let text = form.require("AccessKeyId")?;
-            let id = AccessKeyId::parse(&text).map_err(|why| Fault::constraint("AccessKeyId", Some(&text), &why))?;
+            let id = access_key_id(form)?;
             Operation::DeleteAccessKey(user_or_caller(form, caller)?, id)
         }
 
@@ -99,6 +102,13 @@ fn operation(name: OperationName, form: &mut Form, caller: Option<&str>) -> Resu
         Of::DeleteUserPolicy => Operation::DeletePolicy(user(form)?, policy_name(form)?),
         Of::DeleteRolePolicy => Operation::DeletePolicy(role(form)?, policy_name(form)?),
 
+        Of::ListPolicies => Operation::ListManaged(managed_policies(form)?),
+        Of::GetPolicy => Operation::GetManaged(managed(form)?),
+        Of::GetPolicyVersion => {
+            let policy = managed(form)?;
+            version(form)?;
+            Operation::GetManagedDocument(policy)
+        }
         Of::AttachUserPolicy => Operation::Attach(user(form)?, managed(form)?),
         Of::AttachRolePolicy => Operation::Attach(role(form)?, managed(form)?),
         Of::DetachUserPolicy => Operation::Detach(user(form)?, managed(form)?),
@@ -143,6 +153,44 @@ fn bounded(form: &mut Form, parameter: &str, min: usize, max: usize) -> Result<S
     let text = form.require(parameter)?;
     length(&text, min, max).map_err(|why| Fault::constraint(parameter, Some(&text), &why))?;
     Ok(text)
+}
+
+fn access_key_id(form: &mut Form) -> Result<AccessKeyId, Fault> {
+    let text = form.require("AccessKeyId")?;
+    AccessKeyId::parse(&text).map_err(|why| Fault::constraint("AccessKeyId", Some(&text), &why))
+}
+
+fn is_active(form: &mut Form) -> Result<bool, Fault> {
+    let text = form.require("Status")?;
+    match text.as_str() {
+        "Active" => Ok(true),
+        "Inactive" => Ok(false),
+        _ => Err(Fault::constraint("Status", Some(&text), "Member must satisfy enum value set: [Active, Inactive]")),
+    }
+}
+
+/// All that there are come with the program, as AWS's do, and none is the account's own.
+fn managed_policies(form: &mut Form) -> Result<Page, Fault> {
+    let scope = form.take("Scope").unwrap_or_else(|| "All".to_owned());
+    if form.take("OnlyAttached").is_some_and(|text| text != "false") {
+        let message = "It is not counted here what policies are attached to: leave OnlyAttached out";
+        return Err(Fault::new(Code::ValidationError, message));
+    }
+    let page = below_path(form)?;
+    match scope.as_str() {
+        "All" | "AWS" => Ok(page),
+        "Local" => Ok(Page::of_nothing()),
+        _ => Err(Fault::constraint("Scope", Some(&scope), "Member must satisfy enum value set: [AWS, All, Local]")),
+    }
+}
+
+/// Policies have one version.
+fn version(form: &mut Form) -> Result<(), Fault> {
+    let text = form.require("VersionId")?;
+    if text == MANAGED_VERSION {
+        return Ok(());
+    }
+    Err(Fault::new(Code::NoSuchEntity, format!("Policy version {text} does not exist; here is {MANAGED_VERSION}")))
 }
 
 /// Its value is not repeated in what goes wrong.

@@ -13,6 +13,9 @@ pub enum ManagedPolicy {
     PullOnly,
 }
 
+/// The only version that a policy has.
+pub(super) const MANAGED_VERSION: &str = "v1";
+
 const PREFIX: &str = "arn:aws:iam::aws:policy/";
 
 impl ManagedPolicy {

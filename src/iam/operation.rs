@@ -31,6 +31,7 @@ pub enum Operation {
 
     CreateAccessKey(EntityName),
     ListAccessKeys(EntityName, Page),
+    UpdateAccessKey { of: EntityName, id: AccessKeyId, is_active: bool },
     DeleteAccessKey(EntityName, AccessKeyId),
 
     CreatePassword(EntityName, Sensitive),
@@ -43,6 +44,9 @@ pub enum Operation {
     ListPolicies(Entity, Page),
     DeletePolicy(Entity, PolicyName),
 
+    ListManaged(Page),
+    GetManaged(ManagedPolicy),
+    GetManagedDocument(ManagedPolicy),
     Attach(Entity, ManagedPolicy),
     Detach(Entity, ManagedPolicy),
     ListAttached(Entity, Page),
@@ -77,10 +81,14 @@ impl Operation {
             | Self::AssumeRole { .. }
             | Self::AssumeRoleWithWebIdentity { .. }
             | Self::List(..)
+            | Self::ListManaged(_)
+            | Self::GetManaged(_)
+            | Self::GetManagedDocument(_)
             | Self::Simulate(_) => None,
             Self::CreateUser { name, .. }
             | Self::CreateAccessKey(name)
             | Self::ListAccessKeys(name, _)
+            | Self::UpdateAccessKey { of: name, .. }
             | Self::DeleteAccessKey(name, _)
             | Self::CreatePassword(name, _)
             | Self::ChangePassword(name, _)
@@ -107,6 +115,8 @@ impl Operation {
         match self {
             Self::AssumeRole { role, .. } => Some(role.to_string()),
             Self::List(kind, _) => Some(format!("arn:aws:iam::{account}:{}/", kind.word())),
+            Self::ListManaged(_) => Some(format!("arn:aws:iam::{account}:policy/")),
+            Self::GetManaged(policy) | Self::GetManagedDocument(policy) => Some(policy.arn()),
             Self::Simulate(simulation) => Some(simulation.principal.clone()),
             _ => self.subject().map(|subject| subject.arn(account)),
         }

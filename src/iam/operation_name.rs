@@ -73,11 +73,12 @@ operations! {
         read GetCallerIdentity, write GetSessionToken, write AssumeRole, write AssumeRoleWithWebIdentity;
     Iam "iam":
         write CreateUser, read GetUser, read ListUsers, write DeleteUser,
-        write CreateAccessKey, read ListAccessKeys, write DeleteAccessKey,
+        write CreateAccessKey, read ListAccessKeys, write UpdateAccessKey, write DeleteAccessKey,
         write CreateLoginProfile, write UpdateLoginProfile, read GetLoginProfile, write DeleteLoginProfile,
         write CreateRole, read GetRole, read ListRoles, write UpdateAssumeRolePolicy, write DeleteRole,
         write PutUserPolicy, read GetUserPolicy, read ListUserPolicies, write DeleteUserPolicy,
         write PutRolePolicy, read GetRolePolicy, read ListRolePolicies, write DeleteRolePolicy,
+        read ListPolicies, read GetPolicy, read GetPolicyVersion,
         write AttachUserPolicy, write DetachUserPolicy, read ListAttachedUserPolicies,
         write AttachRolePolicy, write DetachRolePolicy, read ListAttachedRolePolicies,
         write TagUser, write UntagUser, read ListUserTags,

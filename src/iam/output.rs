@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::entity::{Entity, EntityKind};
-use super::managed_policy::ManagedPolicy;
+use super::managed_policy::{MANAGED_VERSION, ManagedPolicy};
 use super::operation_name::OperationName;
 use super::page::Listed;
 use super::sensitive::Sensitive;
@@ -37,6 +37,9 @@ pub enum Output {
     },
     PolicyNames(Listed<String>),
     Attached(Listed<ManagedPolicy>),
+    ManagedPolicies(Listed<ManagedPolicy>),
+    ManagedPolicy(ManagedPolicy),
+    ManagedDocument(&'static str),
     Tags(Listed<(String, String)>),
     Simulation(Vec<Simulated>),
 }
@@ -76,6 +79,7 @@ pub struct AccessKeyDetail {
     pub user: String,
     pub id: String,
     pub created_at_ms: i64,
+    pub is_active: bool,
 }
 
 /// RFC 3986: documents are encoded so in answers, and clients decode them.
@@ -132,6 +136,13 @@ impl Output {
                 xml.texts("PolicyNames", &listed.items);
                 end(xml, listed.next.as_deref());
             }
+            Self::ManagedPolicies(listed) => page(xml, "Policies", listed, managed_policy),
+            Self::ManagedPolicy(policy) => xml.nest("Policy", |xml| managed_policy(xml, policy)),
+            Self::ManagedDocument(document) => xml.nest("PolicyVersion", |xml| {
+                xml.text("Document", &encoded(document));
+                xml.text("VersionId", MANAGED_VERSION);
+                xml.text("IsDefaultVersion", "true");
+            }),
             Self::Attached(listed) => page(xml, "AttachedPolicies", listed, |xml, policy| {
                 xml.text("PolicyName", policy.aws_name());
                 xml.text("PolicyArn", &policy.arn());
@@ -179,7 +190,7 @@ impl AccessKeyDetail {
     fn write(&self, xml: &mut Xml) {
         xml.text("UserName", &self.user);
         xml.text("AccessKeyId", &self.id);
-        xml.text("Status", "Active");
+        xml.text("Status", if self.is_active { "Active" } else { "Inactive" });
         xml.text("CreateDate", &iso_8601(self.created_at_ms));
     }
 }
@@ -192,6 +203,14 @@ fn page<T>(xml: &mut Xml, name: &str, listed: &Listed<T>, write: impl FnMut(&mut
 fn end(xml: &mut Xml, next: Option<&str>) {
     xml.text("IsTruncated", if next.is_some() { "true" } else { "false" });
     xml.optional("Marker", next);
+}
+
+fn managed_policy(xml: &mut Xml, policy: &ManagedPolicy) {
+    xml.text("PolicyName", policy.aws_name());
+    xml.text("Arn", &policy.arn());
+    xml.text("Path", "/");
+    xml.text("DefaultVersionId", MANAGED_VERSION);
+    xml.text("IsAttachable", "true");
 }
 
 fn tag(xml: &mut Xml, (key, value): &(String, String)) {

@@ -80,6 +80,24 @@ fn operations() {
         ),
         ("Action=DeleteUserPolicy&UserName=a&PolicyName=p".into(), Operation::DeletePolicy(user("a"), policy)),
         (
+            "Action=UpdateAccessKey&AccessKeyId=AKIA000000000000&Status=Inactive".into(),
+            Operation::UpdateAccessKey {
+                of: me.clone(),
+                id: AccessKeyId::parse("AKIA000000000000").unwrap(),
+                is_active: false,
+            },
+        ),
+        ("Action=ListPolicies&Scope=AWS&OnlyAttached=false".into(), Operation::ListManaged(whole.clone())),
+        ("Action=ListPolicies&Scope=Local".into(), Operation::ListManaged(Page::of_nothing())),
+        (
+            "Action=GetPolicy&PolicyArn=arn:aws:iam::aws:policy/PullOnly".into(),
+            Operation::GetManaged(ManagedPolicy::PullOnly),
+        ),
+        (
+            "Action=GetPolicyVersion&PolicyArn=arn:aws:iam::aws:policy/PullOnly&VersionId=v1".into(),
+            Operation::GetManagedDocument(ManagedPolicy::PullOnly),
+        ),
+        (
             "Action=AttachUserPolicy&UserName=a&PolicyArn=arn:aws:iam::aws:policy/AdministratorAccess".into(),
             Operation::Attach(user("a"), ManagedPolicy::Administrator),
         ),
@@ -129,7 +147,16 @@ fn refused() {
             format!("Action=SimulatePrincipalPolicy&PolicySourceArn=arn:aws:iam::123456789012:user/x{pairs}{two}"),
             Code::InvalidInput,
         ),
-        ("Action=CreateGroup".to_owned(), Code::InvalidAction),
+        ("Action=UpdateAccessKey&AccessKeyId=AKIA000000000000&Status=active".to_owned(), Code::ValidationError),
+        ("Action=UpdateAccessKey&AccessKeyId=AKIA000000000000".into(), Code::ValidationError),
+        ("Action=ListPolicies&OnlyAttached=true".into(), Code::ValidationError),
+        ("Action=ListPolicies&Scope=Mine".into(), Code::ValidationError),
+        ("Action=GetPolicy&PolicyArn=arn:aws:iam::aws:policy/Other".into(), Code::NoSuchEntity),
+        (
+            "Action=GetPolicyVersion&PolicyArn=arn:aws:iam::aws:policy/PullOnly&VersionId=v2".into(),
+            Code::NoSuchEntity,
+        ),
+        ("Action=CreateGroup".into(), Code::InvalidAction),
         ("Action=".into(), Code::InvalidAction),
         ("UserName=a".into(), Code::InvalidAction),
         ("Action=CreateUser".into(), Code::ValidationError),
@@ -193,7 +220,7 @@ fn secrets_are_never_printed() {
     assert!(!wrong.to_string().contains("hunter2"));
     let right = parse("Action=CreateLoginProfile&UserName=a&Password=hunter2").unwrap();
     assert!(!format!("{right:?}").contains("hunter2"));
-    let detail = AccessKeyDetail { user: "a".to_owned(), id: "AKIA".to_owned(), created_at_ms: 0 };
+    let detail = AccessKeyDetail { user: "a".to_owned(), id: "AKIA".to_owned(), created_at_ms: 0, is_active: true };
     let output = Output::NewAccessKey(detail, Sensitive::new("hunter2".to_owned()));
     assert!(!format!("{output:?}").contains("hunter2"));
     assert!(output.to_xml(OperationName::CreateAccessKey, "1").contains("hunter2"));

@@ -206,6 +206,24 @@ impl Meta {
     }
 
     /// False when the principal has no such key.
+    pub async fn set_access_key_active(
+        &self,
+        principal: PrincipalId,
+        id: &str,
+        is_active: bool,
+    ) -> Result<bool, Error> {
+        let mut writing = self.write(Scope::Rows).await?;
+        let update = sqlx::query("UPDATE access_key SET is_active = $3 WHERE id = $1 AND principal_id = $2")
+            .bind(id)
+            .bind(principal.0)
+            .bind(i64::from(is_active));
+        let done = update.execute(writing.connection()).await.map_err(Error::Query)?;
+        writing.announce(Change::Principals).await?;
+        writing.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// False when the principal has no such key.
     pub async fn remove_access_key_of(&self, principal: PrincipalId, id: &str) -> Result<bool, Error> {
         let mut writing = self.write(Scope::Rows).await?;
         let delete =
@@ -278,7 +296,7 @@ mod tests {
             assert_eq!(meta.principal_by_id(ann).await.unwrap().unwrap().tags, tags(&[("B", "4")]));
 
             // It goes when it has nothing any more.
-            let key = AccessKeyRow { id: "AKIA".to_owned(), principal: ann, sealed: String::new(), created_at_ms: 1 };
+            let key = AccessKeyRow { id: "AKIA".to_owned(), principal: ann, sealed: String::new(), created_at_ms: 1, is_active: true };
             meta.put_access_key(&key).await.unwrap();
             assert!(meta.put_password(ann, Some("hash"), PasswordNow::IsOrIsNot).await.unwrap());
             assert!(meta.principal_by_id(ann).await.unwrap().unwrap().password_at_ms.is_some());
@@ -287,6 +305,15 @@ mod tests {
             assert_eq!(meta.put_principal_policy(ann, &other, 1).await.unwrap(), Made::TooMany);
             assert_eq!(meta.put_principal_policy(PrincipalId(-1), &other, 1).await.unwrap(), Made::NoOwner);
             assert_eq!(meta.remove_bare_principal(ann).await.unwrap(), Err(StillHas::AccessKeys));
+            for is_active in [false, true, false] {
+                assert!(!meta.set_access_key_active(ci, "AKIA", !is_active).await.unwrap(), "it is not theirs");
+                assert!(meta.set_access_key_active(ann, "AKIA", is_active).await.unwrap());
+                assert_eq!(meta.access_key("AKIA").await.unwrap().map(|key| key.is_active), Some(is_active));
+                assert_eq!(meta.access_keys(ann).await.unwrap()[0].is_active, is_active);
+            }
+            // That of the configuration is as the configuration has it.
+            meta.put_access_key(&key).await.unwrap();
+            assert!(meta.access_key("AKIA").await.unwrap().is_some_and(|key| key.is_active));
             assert!(!meta.remove_access_key_of(ci, "AKIA").await.unwrap(), "it is not theirs");
             assert!(meta.remove_access_key_of(ann, "AKIA").await.unwrap());
             assert_eq!(meta.remove_bare_principal(ann).await.unwrap(), Err(StillHas::Password));

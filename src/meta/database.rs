@@ -73,6 +73,7 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
     (5, "rights", include_str!("migrations/0005_rights.sql")),
     (6, "uploads", include_str!("migrations/0006_uploads.sql")),
     (7, "noted", include_str!("migrations/0007_noted.sql")),
+    (8, "key status", include_str!("migrations/0008_key_status.sql")),
     (10, "origins", include_str!("migrations/0010_origins.sql")),
     (11, "jobs", include_str!("migrations/0011_jobs.sql")),
 ];

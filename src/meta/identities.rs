@@ -64,6 +64,16 @@ pub struct AccessKeyRow {
     /// The secret, sealed with the key file.
     pub sealed: String,
     pub created_at_ms: i64,
+    /// One that is not is believed by nobody. A key is made active.
+    pub is_active: bool,
+}
+
+/// An access key as lists have it, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKeyInfo {
+    pub id: String,
+    pub created_at_ms: i64,
+    pub is_active: bool,
 }
 
 /// The name of a policy, and its text.
@@ -226,7 +236,7 @@ impl Meta {
         let mut writing = self.write(Scope::Principal(key.principal)).await?;
         sqlx::query(
             "INSERT INTO access_key (id, principal_id, sealed, created_at_ms) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT (id) DO UPDATE SET principal_id = excluded.principal_id, sealed = excluded.sealed",
+             ON CONFLICT (id) DO UPDATE SET principal_id = excluded.principal_id, sealed = excluded.sealed, is_active = 1",
         )
         .bind(key.id.as_str())
         .bind(key.principal.0)
@@ -240,28 +250,32 @@ impl Meta {
     }
 
     pub async fn access_key(&self, id: &str) -> Result<Option<AccessKeyRow>, Error> {
-        let row: Option<(i64, String, i64)> =
-            sqlx::query_as("SELECT principal_id, sealed, created_at_ms FROM access_key WHERE id = $1")
+        let row: Option<(i64, String, i64, i64)> =
+            sqlx::query_as("SELECT principal_id, sealed, created_at_ms, is_active FROM access_key WHERE id = $1")
                 .bind(id)
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(Error::Query)?;
-        let key = |(principal, sealed, created_at_ms)| AccessKeyRow {
+        let key = |(principal, sealed, created_at_ms, is_active)| AccessKeyRow {
             id: id.to_owned(),
             principal: PrincipalId(principal),
             sealed,
             created_at_ms,
+            is_active: is_active != 0,
         };
         Ok(row.map(key))
     }
 
-    /// Ids of a principal's keys, in order, each with the time it was made.
-    pub async fn access_keys(&self, principal: PrincipalId) -> Result<Vec<(String, i64)>, Error> {
-        sqlx::query_as("SELECT id, created_at_ms FROM access_key WHERE principal_id = $1 ORDER BY id")
-            .bind(principal.0)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(Error::Query)
+    /// A principal's keys, in order of their ids.
+    pub async fn access_keys(&self, principal: PrincipalId) -> Result<Vec<AccessKeyInfo>, Error> {
+        let rows: Vec<(String, i64, i64)> =
+            sqlx::query_as("SELECT id, created_at_ms, is_active FROM access_key WHERE principal_id = $1 ORDER BY id")
+                .bind(principal.0)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(Error::Query)?;
+        let info = |(id, created_at_ms, is_active)| AccessKeyInfo { id, created_at_ms, is_active: is_active != 0 };
+        Ok(rows.into_iter().map(info).collect())
     }
 
     /// False when there was none.

@@ -48,9 +48,9 @@ policies = ["Administrator"]
 /// What requests are signed with.
 #[derive(Clone)]
 pub struct Key {
-    id: String,
-    secret: String,
-    token: Option<String>,
+    pub id: String,
+    pub secret: String,
+    pub token: Option<String>,
 }
 
 impl Key {
@@ -167,7 +167,7 @@ pub fn assert_fault(answer: &Answer, status: u16, code: &str) {
 }
 
 /// Who it is, or the fault.
-async fn caller(proxy: &Proxy, key: &Key) -> String {
+pub async fn caller(proxy: &Proxy, key: &Key) -> String {
     let answer = sts(proxy, key, "GetCallerIdentity").await;
     let name = if answer.status == 200 { "Arn" } else { "Code" };
     element(&answer.text(), name)
@@ -818,4 +818,76 @@ async fn g05_sessions_of_before_are_revoked_by_their_time() {
     }
     // A key that lasts has no such time.
     ecr(&proxy, &root(), "DescribeRegistry", "{}").await.assert_status(200);
+}
+
+/// A key is rotated by making the second, and the first inactive before it is deleted.
+#[tokio::test]
+async fn c4_an_inactive_key_logs_nobody_in() {
+    let (mut proxy, _upstream) = guarded().await;
+    let first = user(&proxy, "alice", Some(&allow(r#"["iam:*","ecr:*"]"#, r#""*""#))).await;
+    let second = Key::told(&done(&proxy, "CreateAccessKey&UserName=alice").await);
+    let arn = "arn:aws:iam::000000000000:user/alice";
+    let set = |key: &Key, status: &str| format!("UpdateAccessKey&UserName=alice&AccessKeyId={}&Status={status}", key.id);
+    let statuses = async || elements(&done(&proxy, "ListAccessKeys&UserName=alice").await.text(), "Status");
+    assert_eq!(statuses().await, ["Active", "Active"]);
+    // Without a name it is the caller's own.
+    let own = format!("UpdateAccessKey&AccessKeyId={}&Status=Inactive", first.id);
+    iam(&proxy, &second, &own).await.assert_status(200);
+    assert_eq!(caller(&proxy, &first).await, "InvalidClientTokenId");
+    assert_eq!(caller(&proxy, &second).await, arn);
+    let refused = ecr(&proxy, &first, "DescribeRegistry", "{}").await;
+    assert_eq!(refused.json()["__type"], "UnrecognizedClientException", "{}", refused.text());
+    // Also where the body is so long that the key is looked at before it.
+    let long = format!("{{\"repositoryName\":\"a/b\",\"imageManifest\":\"{}\"}}", "x".repeat(200_000));
+    let refused = ecr(&proxy, &first, "PutImage", &long).await;
+    assert_eq!(refused.json()["__type"], "UnrecognizedClientException", "{}", refused.text());
+    let mut both = statuses().await;
+    both.sort_unstable();
+    assert_eq!(both, ["Active", "Inactive"]);
+    proxy.restart().await;
+    assert_eq!(caller(&proxy, &first).await, "InvalidClientTokenId");
+    done(&proxy, &set(&first, "Active")).await;
+    assert_eq!(caller(&proxy, &first).await, arn);
+
+    // It is a right of its own, on the user; and keys of the configuration change only there.
+    let reader = user(&proxy, "reader", Some(&allow(r#"["iam:ListAccessKeys"]"#, r#""*""#))).await;
+    assert_fault(&iam(&proxy, &reader, &set(&first, "Inactive")).await, 403, "AccessDenied");
+    let declared = "UpdateAccessKey&UserName=full&AccessKeyId=AKIAFULLFULLFULLFULL&Status=Inactive";
+    assert_fault(&iam(&proxy, &root(), declared).await, 400, "UnmodifiableEntity");
+    let of_another = format!("UpdateAccessKey&UserName=reader&AccessKeyId={}&Status=Inactive", first.id);
+    assert_fault(&iam(&proxy, &root(), &of_another).await, 404, "NoSuchEntity");
+    assert_eq!(caller(&proxy, &first).await, arn);
+}
+
+/// How people find the ARNs that they attach, and what these allow.
+#[tokio::test]
+async fn c4_managed_policies_are_listed() {
+    let (proxy, _upstream) = guarded().await;
+    let listed = done(&proxy, "ListPolicies").await.text();
+    let names = elements(&listed, "PolicyName");
+    assert_eq!(names.len(), 5);
+    assert!(names.is_sorted() && names.contains(&"AmazonEC2ContainerRegistryPullOnly".to_owned()), "{names:?}");
+    let arns = elements(&listed, "Arn");
+    let first = done(&proxy, "ListPolicies&MaxItems=3").await.text();
+    let marker = element(&first, "Marker");
+    let rest = done(&proxy, &format!("ListPolicies&MaxItems=3&Marker={marker}")).await.text();
+    assert_eq!([elements(&first, "Arn"), elements(&rest, "Arn")].concat(), arns);
+    assert_eq!(elements(&done(&proxy, "ListPolicies&Scope=Local").await.text(), "Arn"), Vec::<String>::new());
+    done(&proxy, "CreateUser&UserName=alice").await;
+    for arn in &arns {
+        let got = done(&proxy, &format!("GetPolicy&PolicyArn={arn}")).await.text();
+        assert_eq!((element(&got, "Arn"), element(&got, "DefaultVersionId")), (arn.clone(), "v1".to_owned()));
+        let document = done(&proxy, &format!("GetPolicyVersion&PolicyArn={arn}&VersionId=v1")).await.text();
+        let document = element(&document, "Document");
+        let document = percent_encoding::percent_decode_str(&document).decode_utf8().unwrap();
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(document["Statement"][0]["Effect"], "Allow", "{arn}");
+        // What is listed can be attached.
+        done(&proxy, &format!("AttachUserPolicy&UserName=alice&PolicyArn={arn}")).await;
+    }
+    let nobody = user(&proxy, "nobody-else", None).await;
+    let arn = &arns[0];
+    for action in ["ListPolicies".to_owned(), format!("GetPolicy&PolicyArn={arn}"), format!("GetPolicyVersion&PolicyArn={arn}&VersionId=v1")] {
+        assert_fault(&iam(&proxy, &nobody, &action).await, 403, "AccessDenied");
+    }
 }

@@ -15,6 +15,7 @@ use tokio::process::Command;
 use crate::bound::{until_async, within};
 use crate::bucket::{a_database, server};
 use crate::client::Answer;
+use crate::iam::{Key, caller, iam};
 use crate::edge::{SECRET, USERS, api, as_user, basic, bearer, guarded, push_as};
 use crate::proxy::{Proxy, Setup};
 use crate::push::{an_image, path};
@@ -242,4 +243,32 @@ async fn a_process_alone_hears_itself() {
     api(&proxy.client(), "root", "PutAccountSetting", setting).await.assert_status(200);
     until_async("it is announced", async || announced(&proxy, "policies").await == before + 1.0).await;
     assert_eq!(announced(&proxy, "rules").await, 0.0);
+}
+
+/// A key that was made inactive at one logs nobody in at two, and the other way round.
+#[tokio::test]
+async fn c4_an_inactive_key_is_inactive_at_the_other_replica() {
+    let Some(replicas) = replicas().await else { return };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entrepot"));
+    command.args(["iam", "create-user", "boss", "--policy", "Administrator", "--output", "json", "--config"]);
+    let made = command.arg(replicas.one.config_path()).kill_on_drop(true).output();
+    let made = within("a command", made).await.unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let boss: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let text = |name: &str| boss[name].as_str().unwrap().to_owned();
+    let boss = Key { id: text("access_key_id"), secret: text("secret_access_key"), token: None };
+    iam(&replicas.one, &boss, "CreateUser&UserName=alice").await.assert_status(200);
+    let key = Key::told(&iam(&replicas.one, &boss, "CreateAccessKey&UserName=alice").await);
+    let arn = "arn:aws:iam::000000000000:user/alice";
+    let set = async |at: &Proxy, status: &str| {
+        let action = format!("UpdateAccessKey&UserName=alice&AccessKeyId={}&Status={status}", key.id);
+        iam(at, &boss, &action).await.assert_status(200);
+    };
+    for _ in 0..3 {
+        assert_eq!(caller(&replicas.two, &key).await, arn);
+        set(&replicas.one, "Inactive").await;
+        assert_eq!(caller(&replicas.two, &key).await, "InvalidClientTokenId");
+        set(&replicas.two, "Active").await;
+        assert_eq!(caller(&replicas.one, &key).await, arn);
+    }
 }

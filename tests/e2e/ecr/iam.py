@@ -213,6 +213,33 @@ def exceptions_are_those_of_botocore(account):
 
 
 @check
+def a_key_is_made_inactive_and_active_again(account):
+    name, key = account.user(ALL)
+    second = account.iam.create_access_key(UserName=name)["AccessKey"]
+    sts = account.client("sts", **key)
+    for status in ("Inactive", "Active"):
+        account.iam.update_access_key(UserName=name, AccessKeyId=key["aws_access_key_id"], Status=status)
+        listed = account.iam.list_access_keys(UserName=name)["AccessKeyMetadata"]
+        assert {one["AccessKeyId"]: one["Status"] for one in listed} == {
+            key["aws_access_key_id"]: status, second["AccessKeyId"]: "Active",
+        }, listed
+        if status == "Active":
+            assert sts.get_caller_identity()["Arn"].endswith(f"user/{name}")
+        else:
+            fault("InvalidClientTokenId", 403, sts.get_caller_identity)
+
+
+@check
+def managed_policies_are_found_by_the_aws_cli(account):
+    listed = account.aws("iam", "list-policies", "--scope", "AWS")["Policies"]
+    arn = next(one["Arn"] for one in listed if one["PolicyName"] == "AmazonEC2ContainerRegistryPullOnly")
+    version = account.aws("iam", "get-policy", "--policy-arn", arn)["Policy"]["DefaultVersionId"]
+    got = account.aws("iam", "get-policy-version", "--policy-arn", arn, "--version-id", version)["PolicyVersion"]
+    assert "ecr:BatchGetImage" in got["Document"]["Statement"][0]["Action"], got
+    assert not account.aws("iam", "list-policies", "--scope", "Local")["Policies"]
+
+
+@check
 def lists_come_in_pages(account):
     names = sorted(account.user(with_key=False)[0] for _ in range(3))
     pages = account.iam.get_paginator("list_users").paginate(PaginationConfig={"PageSize": 2})
