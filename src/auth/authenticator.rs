@@ -11,9 +11,9 @@ use super::issuers::{Issuers, OidcError};
 use super::passwords::Passwords;
 use super::proof::{
     AUTHORIZATION_TOKEN_USER, Access, AttemptLimit, AttemptSource, Attempts, BasicCredentials, CertificateNames, Claim,
-    Expiring, Grant, Keyring, LayerLoan, LayerPlace, Principal, Purpose, Refusal, TokenError, TokenRequest, TokenResponse, TokenService,
-    TooManyAttempts, UnixTime, issue_authorization_token, open, open_authorization_token, open_layer_signature,
-    open_session, sign_layer,
+    Expiring, Grant, Keyring, LayerLoan, LayerPlace, Principal, Purpose, Refusal, TokenError, TokenRequest,
+    TokenResponse, TokenService, TooManyAttempts, UnixTime, issue_authorization_token, open, open_authorization_token,
+    open_layer_signature, open_session, sign_layer,
 };
 use super::recent::Recent;
 use super::unproven::{NoRoom, NotRead, Room, Unproven};

@@ -32,8 +32,9 @@ pub use issuers::OidcError;
 pub use key_file::{KeyFileError, load_keyring};
 pub use proof::{
     Access, AccessAction, AccessKey, AccessKeyKind, AssumedRole, CertificateError, CertificateNames, Claim, Grant,
-    Keyring, LAYER_SIGNATURE, LayerPlace, NoRandomness, PasswordCost, PasswordError, Purpose, Refusal, ResourceType, SealedError, SignatureRules,
-    Signer, TokenRequest, TokenRequestError, TokenResponse, TooManyAttempts, UnixTime, hash_password, open, seal,
+    Keyring, LAYER_SIGNATURE, LayerPlace, NoRandomness, PasswordCost, PasswordError, Purpose, Refusal, ResourceType,
+    SealedError, SignatureRules, Signer, TokenRequest, TokenRequestError, TokenResponse, TooManyAttempts, UnixTime,
+    hash_password, open, seal,
 };
 pub use recent::Recent;
 pub use sessions::{NotGiven, Session};

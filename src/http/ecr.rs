@@ -16,9 +16,10 @@ use crate::ecr::{
     AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, ImageIdentifier, Operation, OperationName,
     Output, Timestamp,
 };
-use crate::oci::AccountId;
-use crate::policy::EcrRequest;
+use crate::oci::{AccountId, QualifiedName};
+use crate::policy::{About, EcrRequest};
 use crate::registry::{Endpoint, Incoming, Registries, Registry, no_registry, refused};
+use crate::telemetry::Entry;
 
 /// A request, and those who answer it.
 pub struct Asked<'a> {
@@ -89,8 +90,23 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
         Who::Known(known) => known.row().account,
         Who::Open { .. } | Who::Anonymous => account,
     };
-    let located = EcrRequest::new(operation, account, caller, |name| registry.about_named(name));
+    let is_free = match &operation {
+        Operation::InitiateLayerUpload(target) => {
+            registry.is_free(&QualifiedName::new(account, target.name.clone())).await?
+        }
+        _ => false,
+    };
+    let located =
+        EcrRequest::new(operation, account, caller, |name| About { exists: !is_free, ..registry.about_named(name) });
     let Admitted { permit, entry } = gate.authorize(visit, identity, located).await.map_err(refused)?;
+    if let Some(about) = permit.asked().makes() {
+        let record = gate.record_of_making(visit, &permit, about);
+        let make = registry.make_named(about.repository.clone());
+        if let Err(fault) = gate.changes().carry_out(Some(record), make, fault_of).await {
+            entry.into_iter().for_each(Entry::withdraw);
+            return Err(fault);
+        }
+    }
     metered.operates(permit.asked(), permit.identity());
     let operation = &permit.asked().operation;
     let endpoint = |account| endpoint(address, gate.front(), account, &claim.scope().region);

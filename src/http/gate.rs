@@ -12,7 +12,7 @@ use super::changes::Changes;
 use super::layer_url;
 use crate::action::Action;
 use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who, tried_name};
-use crate::policy::{Asked, Authorizer, Circumstances, Denied, On, Permit};
+use crate::policy::{About, Asked, Authorizer, Circumstances, Denied, On, Permit};
 use crate::registry::{Located, Meant};
 use crate::telemetry::{Audit, Caller, Entry};
 
@@ -160,11 +160,11 @@ impl Gate {
     }
 
     /// The record of a repository that a push makes.
-    pub fn record_of_making(&self, visit: Visit<'_>, permit: &Permit<Located>) -> Option<Entry> {
-        let (identity, about) = (permit.identity(), permit.asked().about()?);
+    pub fn record_of_making<A>(&self, visit: Visit<'_>, permit: &Permit<A>, about: &About) -> Entry {
+        let identity = permit.identity();
         let caller = self.caller(visit, identity.name(), identity.means);
         let resource = self.authorizer.arn(On::Repository(about));
-        Some(self.audit.allowed(caller, CREATE_REPOSITORY, resource, permit.because()))
+        self.audit.allowed(caller, CREATE_REPOSITORY, resource, permit.because())
     }
 
     fn challenge(&self, visit: Visit<'_>, meant: &Meant, error: Option<&str>) -> String {

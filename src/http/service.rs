@@ -156,7 +156,8 @@ impl Service {
             if !permit.asked().makes_repository() {
                 return Ok((Admitted { permit, entry }, None));
             }
-            let record = self.gate.record_of_making(visit, &permit);
+            let about = permit.asked().about();
+            let record = about.map(|about| self.gate.record_of_making(visit, &permit, about));
             match self.gate.changes().carry_out(record, self.registry.make(&permit), oci::fault, |_| None).await {
                 Ok(made) => return Ok((Admitted { permit, entry }, Some(made))),
                 Err(error) => {

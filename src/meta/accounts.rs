@@ -296,7 +296,13 @@ mod tests {
             assert_eq!(meta.principal_by_id(ann).await.unwrap().unwrap().tags, tags(&[("B", "4")]));
 
             // It goes when it has nothing any more.
-            let key = AccessKeyRow { id: "AKIA".to_owned(), principal: ann, sealed: String::new(), created_at_ms: 1, is_active: true };
+            let key = AccessKeyRow {
+                id: "AKIA".to_owned(),
+                principal: ann,
+                sealed: String::new(),
+                created_at_ms: 1,
+                is_active: true,
+            };
             meta.put_access_key(&key).await.unwrap();
             assert!(meta.put_password(ann, Some("hash"), PasswordNow::IsOrIsNot).await.unwrap());
             assert!(meta.principal_by_id(ann).await.unwrap().unwrap().password_at_ms.is_some());

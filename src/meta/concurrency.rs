@@ -389,8 +389,13 @@ async fn s09_a_user_who_has_something_is_not_removed() {
         for round in 0..ROUNDS {
             let made = meta.make_principal(&user(&format!("u{round}")), &RoleColumns::default(), u64::MAX, 1).await;
             let Made::New(id) = made.unwrap() else { panic!("it is new") };
-            let key =
-                AccessKeyRow { id: format!("AKIA{round}"), principal: id, sealed: String::new(), created_at_ms: 1, is_active: true };
+            let key = AccessKeyRow {
+                id: format!("AKIA{round}"),
+                principal: id,
+                sealed: String::new(),
+                created_at_ms: 1,
+                is_active: true,
+            };
             let giving = {
                 let meta = meta.clone();
                 async move { meta.make_access_key(&key, 2).await.unwrap() == Made::New(()) }

@@ -141,7 +141,13 @@ mod tests {
             let new = NewPrincipal { account: account(), kind, name, declared: false, tags };
             let id = meta.put_principal(&new, 1).await.unwrap();
             only(&mut changes, Change::Principals).await;
-            let key = AccessKeyRow { id: "A".to_owned(), principal: id, sealed: "s".to_owned(), created_at_ms: 1, is_active: true };
+            let key = AccessKeyRow {
+                id: "A".to_owned(),
+                principal: id,
+                sealed: "s".to_owned(),
+                created_at_ms: 1,
+                is_active: true,
+            };
             meta.put_access_key(&key).await.unwrap();
             only(&mut changes, Change::Principals).await;
             meta.put_password(id, None, PasswordNow::IsOrIsNot).await.unwrap();

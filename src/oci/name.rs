@@ -1,12 +1,13 @@
 //! A repository's name (distribution-spec, "Pulling manifests").
 //!
-//! `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*`, at most 255 characters.
+//! `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*`, at most 256 characters, as in ECR. Docker takes
+//! at most 255 for the name and the registry's host together.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-pub const MAX_NAME_CHARS: usize = 255;
+pub const MAX_NAME_CHARS: usize = 256;
 
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepositoryName(Arc<str>);
@@ -108,7 +109,7 @@ mod tests {
         ] {
             assert!(bad.parse::<RepositoryName>().is_err(), "{bad}");
         }
-        assert!("a".repeat(255).parse::<RepositoryName>().is_ok());
-        assert_eq!("a".repeat(256).parse::<RepositoryName>(), Err(NameError::TooLong));
+        assert!("a".repeat(256).parse::<RepositoryName>().is_ok());
+        assert_eq!("a".repeat(257).parse::<RepositoryName>(), Err(NameError::TooLong));
     }
 }

@@ -379,3 +379,111 @@ async fn c6_the_data_plane_speaks_as_ecr_does() {
     let sentence = "The image tag 'v1' already exists in the 'team/app' repository and cannot be overwritten because the tag is immutable.";
     assert!(moved.text().contains(sentence), "{}", moved.text());
 }
+
+/// Layers come with the type that a manifest gives them.
+#[tokio::test]
+async fn c8_layers_have_media_types() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    let client = proxy.client();
+    let image = an_image(1, &[1000]).await;
+    push_as(&client, "root", REPO, "latest", &image).await;
+    let lonely = noise(9, 100);
+    let to = path(REPO, &format!("blobs/uploads/?digest={}", sha256(&lonely)));
+    client.send("POST", &to, &[("Authorization", &basic("root"))], &lonely).await.assert_status(201);
+    let digests = [&image.layer().digest, &image.config.digest, &sha256(&lonely), &sha256(b"absent")];
+    let input = json!({ "repositoryName": REPO, "layerDigests": digests });
+    let answer = api(&client, "root", "BatchCheckLayerAvailability", input).await.json();
+    let manifest: Value = serde_json::from_slice(&image.manifest.bytes).unwrap();
+    let layers = answer["layers"].as_array().unwrap();
+    assert!(manifest["layers"][0]["mediaType"].as_str().unwrap().starts_with("application/vnd."));
+    assert_eq!(layers[0]["mediaType"], manifest["layers"][0]["mediaType"], "{answer}");
+    assert_eq!(layers[1]["mediaType"], manifest["config"]["mediaType"], "{answer}");
+    // Nobody has said what this is, and that is not here.
+    for (layer, availability) in [(&layers[2], "AVAILABLE"), (&layers[3], "UNAVAILABLE")] {
+        assert_eq!((&layer["layerAvailability"], layer.get("mediaType")), (&json!(availability), None), "{answer}");
+    }
+}
+
+/// Upstream is told what is accepted; what was pushed is answered as it is.
+#[tokio::test]
+async fn c8_accepted_media_types_are_upstreams_to_choose_from() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[1000]);
+    let proxy = fresh(&upstream).await;
+    let ask = async |repository: &str, accepted: Value| {
+        let ids = json!([{ "imageTag": "latest" }]);
+        let input = json!({ "repositoryName": repository, "imageIds": ids, "acceptedMediaTypes": accepted });
+        let answer = api(&proxy.client(), "root", "BatchGetImage", input).await;
+        answer.assert_status(200);
+        answer.json()["images"][0]["imageManifest"].as_str().unwrap().to_owned()
+    };
+    let docker = "application/vnd.docker.distribution.manifest.v2+json";
+    ask(&local(), json!([docker])).await;
+    let accepts = || {
+        let log = upstream.log();
+        log.iter().rev().find_map(|logged| logged.header("accept").map(str::to_owned)).unwrap()
+    };
+    assert_eq!(accepts(), docker);
+    push_as(&proxy.client(), "root", REPO, "latest", &image).await;
+    assert_eq!(ask(REPO, json!([docker])).await.as_bytes(), &image.manifest.bytes[..]);
+}
+
+/// 2 to 256 characters.
+#[tokio::test]
+async fn c8_names_have_up_to_256_characters() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    let image = an_image(1, &[10]).await;
+    for (length, is_right) in [(2, true), (256, true), (257, false)] {
+        let name = "a".repeat(length);
+        let made = api(&proxy.client(), "root", "CreateRepository", json!({ "repositoryName": name })).await;
+        if !is_right {
+            assert_fault(&made, "InvalidParameterException");
+            continue;
+        }
+        made.assert_status(200);
+        push_as(&proxy.client(), "root", &name, "latest", &image).await;
+        as_user(&proxy, "reader", "GET", &path(&name, "manifests/latest")).await.assert_body(&image.manifest.bytes);
+    }
+}
+
+/// A push by the API alone makes the repository, for whoever may, set up as templates say.
+#[tokio::test]
+async fn c8_an_upload_by_the_api_makes_the_repository() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = guarded(&upstream).await;
+    let client = proxy.client();
+    let begin = async |user: &str, repository: &str| {
+        api(&client, user, "InitiateLayerUpload", json!({ "repositoryName": repository })).await
+    };
+    for user in ["reader", "nobody"] {
+        assert_fault(&begin(user, "team/new").await, "AccessDeniedException");
+    }
+    assert!(repositories(&proxy).await.is_empty());
+    let template = json!({ "prefix": "team", "appliedFor": ["CREATE_ON_PUSH"], "imageTagMutability": "IMMUTABLE" });
+    api(&client, "root", "CreateRepositoryCreationTemplate", template).await.assert_status(200);
+    let begun = begin("root", "team/new").await;
+    begun.assert_status(200);
+    let described = api(&client, "root", "DescribeRepositories", json!({})).await.json();
+    let made = &described["repositories"][0];
+    assert_eq!((&made["repositoryName"], &made["imageTagMutability"]), (&json!("team/new"), &json!("IMMUTABLE")));
+    let content = b"a layer";
+    let part = base64::engine::general_purpose::STANDARD.encode(content);
+    let id = begun.json()["uploadId"].clone();
+    let part = json!({ "repositoryName": "team/new", "uploadId": id, "partFirstByte": 0,
+        "partLastByte": content.len() - 1, "layerPartBlob": part });
+    api(&client, "root", "UploadLayerPart", part).await.assert_status(200);
+    let end = json!({ "repositoryName": "team/new", "uploadId": id, "layerDigests": [sha256(content)] });
+    api(&client, "root", "CompleteLayerUpload", end).await.assert_status(200);
+    // Many at once make one, or come again.
+    let at_once = futures_util::future::join_all((0..8).map(|_| begin("root", "team/many"))).await;
+    for answer in &at_once {
+        assert!(answer.status == 200 || answer.json()["__type"] == "ThrottlingException", "{}", answer.text());
+    }
+    assert!(at_once.iter().any(|answer| answer.status == 200));
+    begin("root", "team/many").await.assert_status(200);
+    // Names of upstreams are made by pulling.
+    let refused = begin("root", &local()).await;
+    assert!(refused.status == 400 && !repositories(&proxy).await.contains(&local()), "{}", refused.text());
+}

@@ -827,7 +827,8 @@ async fn c4_an_inactive_key_logs_nobody_in() {
     let first = user(&proxy, "alice", Some(&allow(r#"["iam:*","ecr:*"]"#, r#""*""#))).await;
     let second = Key::told(&done(&proxy, "CreateAccessKey&UserName=alice").await);
     let arn = "arn:aws:iam::000000000000:user/alice";
-    let set = |key: &Key, status: &str| format!("UpdateAccessKey&UserName=alice&AccessKeyId={}&Status={status}", key.id);
+    let set =
+        |key: &Key, status: &str| format!("UpdateAccessKey&UserName=alice&AccessKeyId={}&Status={status}", key.id);
     let statuses = async || elements(&done(&proxy, "ListAccessKeys&UserName=alice").await.text(), "Status");
     assert_eq!(statuses().await, ["Active", "Active"]);
     // Without a name it is the caller's own.
@@ -887,7 +888,11 @@ async fn c4_managed_policies_are_listed() {
     }
     let nobody = user(&proxy, "nobody-else", None).await;
     let arn = &arns[0];
-    for action in ["ListPolicies".to_owned(), format!("GetPolicy&PolicyArn={arn}"), format!("GetPolicyVersion&PolicyArn={arn}&VersionId=v1")] {
+    for action in [
+        "ListPolicies".to_owned(),
+        format!("GetPolicy&PolicyArn={arn}"),
+        format!("GetPolicyVersion&PolicyArn={arn}&VersionId=v1"),
+    ] {
         assert_fault(&iam(&proxy, &nobody, &action).await, 403, "AccessDenied");
     }
 }

@@ -176,7 +176,7 @@ async fn c67_the_longest_name() {
         name += &"x".repeat(len - name.len());
         name
     };
-    let longest = name(255);
+    let longest = name(256);
     let mut setup = Setup::of(&upstream);
     setup.hub().set("default", true);
     let mut proxy = setup.start().await;
@@ -189,10 +189,10 @@ async fn c67_the_longest_name() {
     proxy.restart().await;
     proxy.get(&format!("/v2/{longest}/manifests/latest")).await.assert_body(&image.manifest.bytes);
     // The prefix does not count: what upstream can hold can be had through it.
-    let fits = name(255 - HUB.len() - 1);
+    let fits = name(256 - HUB.len() - 1);
     let image = upstream.image(&fits, "latest", 2, &[10]);
     proxy.get(&format!("/v2/{HUB}/{fits}/manifests/latest")).await.assert_body(&image.manifest.bytes);
-    let too_long = format!("/v2/{}/manifests/latest", name(256));
+    let too_long = format!("/v2/{}/manifests/latest", name(257));
     proxy.get(&too_long).await.assert_error(400, "NAME_INVALID");
 }
 

@@ -268,7 +268,11 @@ async fn c4_refusals_say_what_to_do() {
     let refused = as_user(&proxy, "cici", "POST", &begin).await;
     refused.assert_error(403, "DENIED");
     let text = refused.text();
-    for said in ["ecr:CreateRepository on resource: arn:", "There is no repository team/new yet", "create-repository --repository-name team/new"] {
+    for said in [
+        "ecr:CreateRepository on resource: arn:",
+        "There is no repository team/new yet",
+        "create-repository --repository-name team/new",
+    ] {
         assert!(text.contains(said), "{text}");
     }
     // It is there: now it says nothing of that.
@@ -277,7 +281,9 @@ async fn c4_refusals_say_what_to_do() {
     let refused = as_user(&proxy, "cici", "GET", &path("team/new", "tags/list")).await;
     refused.assert_error(403, "DENIED");
     assert!(!refused.text().contains("There is no repository"), "{}", refused.text());
-    for (method, to) in [("GET", path("team/new", "manifests/latest")), ("POST", begin), ("POST", path("team/newer", "blobs/uploads/"))] {
+    for (method, to) in
+        [("GET", path("team/new", "manifests/latest")), ("POST", begin), ("POST", path("team/newer", "blobs/uploads/"))]
+    {
         let refused = proxy.client().send(method, &to, &[], b"").await;
         refused.assert_error(401, "UNAUTHORIZED");
         let login = format!("log in first, as by `docker login {}`", proxy.url().strip_prefix("http://").unwrap());

@@ -52,11 +52,7 @@ pub fn sign_layer(
     expiring::issue(ring, Purpose::LayerUrls, b"", loan, now, lifetime).map(|(signature, _)| signature)
 }
 
-pub fn open_layer_signature(
-    ring: &Keyring,
-    signature: &str,
-    now: UnixTime,
-) -> Result<Expiring<LayerLoan>, TokenError> {
+pub fn open_layer_signature(ring: &Keyring, signature: &str, now: UnixTime) -> Result<Expiring<LayerLoan>, TokenError> {
     expiring::open(ring, Purpose::LayerUrls, b"", signature, now)
 }
 

@@ -57,7 +57,7 @@ fn lengths_of_text() {
     // Operation, member, the longest value, one that is longer by one, and the shortest with one that is shorter.
     type Row = (&'static str, &'static str, [Value; 2], Option<[Value; 2]>);
     let rows: Vec<Row> = vec![
-        ("DeleteRepository", "repositoryName", [long(255), long(256)], Some([repository_name(2), long(1)])),
+        ("DeleteRepository", "repositoryName", [long(256), long(257)], Some([repository_name(2), long(1)])),
         ("CreateRepository", "encryptionConfiguration", [kms(2048), kms(2049)], Some([kms(1), kms(0)])),
         ("SetRepositoryPolicy", "policyText", [long(10_240), long(10_241)], None),
         ("PutRegistryPolicy", "policyText", [long(10_240), long(10_241)], None),
@@ -74,7 +74,7 @@ fn lengths_of_text() {
         ("CreatePullThroughCacheRule", "upstreamRepositoryPrefix", [long(30), long(31)], Some([long(2), long(1)])),
         ("UpdatePullThroughCacheRule", "credentialArn", [credential(612), credential(613)], None),
         ("UpdatePullThroughCacheRule", "customRoleArn", [role(2048), role(2049)], None),
-        ("DeleteRepositoryCreationTemplate", "prefix", [long(255), long(257)], Some([long(1), long(0)])),
+        ("DeleteRepositoryCreationTemplate", "prefix", [long(256), long(257)], Some([long(1), long(0)])),
         ("UpdateRepositoryCreationTemplate", "description", [long(256), long(257)], None),
         ("UpdateRepositoryCreationTemplate", "encryptionConfiguration", [key(2048), key(2049)], None),
         ("UpdateRepositoryCreationTemplate", "repositoryPolicy", [long(10_240), long(10_241)], None),

@@ -227,6 +227,26 @@ impl Meta {
         Ok(found.is_some())
     }
 
+    /// A manifest of the repository that refers to the blob, of at most so many bytes.
+    pub async fn manifest_with_blob(
+        &self,
+        repository: RepositoryId,
+        digest: &Digest,
+        most_bytes: u64,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        sqlx::query_scalar(
+            "SELECT manifest.content FROM manifest_reference JOIN manifest \
+             ON manifest.repository_id = manifest_reference.repository_id AND manifest.digest = manifest_reference.digest \
+             WHERE manifest_reference.repository_id = $1 AND target = $2 AND kind = 'blob' AND manifest.size <= $3 LIMIT 1",
+        )
+        .bind(repository.0)
+        .bind(digest.to_string())
+        .bind(to_sql(most_bytes))
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(Error::Query)
+    }
+
     /// Takes a blob out of a repository, unless one of its manifests refers to it.
     pub async fn unlink_blob(&self, repository: RepositoryId, digest: &Digest) -> Result<Unlinked, Error> {
         let mut writing = self.write(Scope::Repository(repository)).await?;

@@ -6,6 +6,7 @@ use super::{About, Asked, Below, Need, On};
 use crate::ecr::{Operation, Resource};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 
+const CREATE_REPOSITORY: &str = "ecr:CreateRepository";
 const TAG_RESOURCE: &str = "ecr:TagResource";
 
 /// An operation of ECR, with the repositories that it names.
@@ -22,6 +23,12 @@ pub struct EcrRequest {
 }
 
 impl EcrRequest {
+    /// The repository that has to be made first, as for a push on the data plane.
+    pub fn makes(&self) -> Option<&About> {
+        let begins = matches!(self.operation, Operation::InitiateLayerUpload(_));
+        self.repositories.first().filter(|about| begins && !about.exists)
+    }
+
     /// `about` looks a repository of the registry up.
     pub fn new(
         operation: Operation,
@@ -67,11 +74,12 @@ impl Asked for EcrRequest {
                 let actions = || std::iter::once(action).chain(tags_resource(operation).then_some(TAG_RESOURCE));
                 let tags = operation.image_tags();
                 let each = repositories.iter().flat_map(|about| tags.iter().map(move |tag| (about, *tag)));
-                each.flat_map(|(about, tag)| {
+                let needs = each.flat_map(|(about, tag)| {
                     let said = &said;
                     actions().map(move |action| Need::new(action, On::Repository(about)).tagged(tag).said(said.clone()))
-                })
-                .collect()
+                });
+                let made = self.makes().map(|about| Need::new(CREATE_REPOSITORY, On::Repository(about)));
+                needs.chain(made).collect()
             }
         }
     }

@@ -293,6 +293,23 @@ fn s6_templates_need_what_they_give() {
     }
 }
 
+/// A push by the API makes the repository, as on the data plane.
+#[test]
+fn c8_an_upload_to_a_repository_that_is_not_there() {
+    for name in ["InitiateLayerUpload", "CompleteLayerUpload", "PutImage", "GetRepositoryPolicy"] {
+        let bodies = ecr::minimal_bodies();
+        let (_, body) = bodies.iter().find(|(of, _)| *of == name).unwrap();
+        let target = format!("AmazonEC2ContainerRegistry_V20150921.{name}");
+        let operation = ecr::Operation::parse(&target, body.to_string().as_bytes()).unwrap();
+        let absent = |repository| About { repository, upstream: None, exists: false };
+        let asked = EcrRequest::new(operation, account(HOME), account(HOME), absent);
+        let mut expected = vec![format!("ecr:{name} team/app")];
+        expected.extend((name == "InitiateLayerUpload").then(|| "ecr:CreateRepository team/app".to_owned()));
+        assert_eq!(texts(&asked), expected);
+        assert_eq!(asked.makes().is_some(), name == "InitiateLayerUpload");
+    }
+}
+
 /// Operations that are known by name only ask for the right all the same.
 #[test]
 fn ecr_later() {

@@ -10,9 +10,11 @@ use crate::ecr::{
     Fault, GetDownloadUrlForLayer, GetDownloadUrlForLayerOutput, InitiateLayerUploadOutput, Layer, LayerAvailability,
     LayerDigest, LayerFailure, Output, PartPlace, RepositoryTarget, UploadLayerPart, UploadLayerPartOutput,
 };
-use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
+use crate::meta::RepositoryRow;
+use crate::oci::{Algorithm, Digest, Manifest, QualifiedName, RepositoryName, UploadId};
 use crate::registry::hosted::{Repository, UploadClient};
-use crate::registry::{Answer, Body, Error, Incoming};
+use crate::registry::located::At;
+use crate::registry::{Answer, Body, Error, Incoming, Registry};
 
 /// Bytes that a part should have, as ECR tells its clients.
 const PART_BYTES: u64 = 10 << 20;
@@ -20,16 +22,48 @@ const PART_BYTES: u64 = 10 << 20;
 /// Bytes that every part but the last must have, as in ECR. What comes by the data plane is in no parts.
 const LEAST_PART_BYTES: u64 = 5 << 20;
 
+/// Of a manifest that is read only to learn the media type of a layer: a batch asks for a hundred.
+const MAX_TELLING_BYTES: u64 = 1 << 20;
+
+impl Registry {
+    /// Whether a push may begin a repository of this name.
+    pub async fn is_free(&self, name: &QualifiedName) -> Result<bool, Fault> {
+        match self.at_named(name).await {
+            Ok(At::Free { .. }) => Ok(true),
+            Ok(_) | Err(Error::Name(_)) => Ok(false),
+            Err(error) => Err(unexpected(&error)),
+        }
+    }
+
+    /// Makes the repository that a permitted `InitiateLayerUpload` begins to push to.
+    pub fn make_named(&self, name: QualifiedName) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
+        let hosted = self.hosted().clone();
+        async move {
+            match hosted.make_repository(name.clone()).await {
+                Ok(Some(_)) => Ok(()),
+                // Somebody else was faster, and theirs may have policies of its own: clients come again.
+                Ok(None) => Err(Fault::throttling()),
+                Err(Error::NotCreated(_)) => Err(Fault::repository_not_found(&name.name, &name.account)),
+                Err(Error::QuotaExceeded(exceeded)) => Err(Fault::limit_exceeded(exceeded.to_string())),
+                Err(error @ Error::Leftover { .. }) => {
+                    Err(Fault::invalid_parameter("repositoryName", &error.to_string()))
+                }
+                Err(error) => Err(unexpected(&error)),
+            }
+        }
+    }
+}
+
 impl Control<'_> {
     pub(super) async fn batch_check_layer_availability(
         &self,
         input: BatchCheckLayerAvailability,
     ) -> Result<Output, Fault> {
-        let name = self.row(&input.repository.name).await?.name;
+        let row = self.row(&input.repository.name).await?;
         let mut output = BatchCheckLayerAvailabilityOutput::default();
         for layer in input.layers {
             match layer.digest {
-                Ok(digest) => output.layers.push(self.layer(&name, digest).await?),
+                Ok(digest) => output.layers.push(self.layer(&row, digest).await?),
                 Err(code) => output.failures.push(LayerFailure::new(layer.written, code)),
             }
         }
@@ -154,20 +188,23 @@ impl Control<'_> {
     }
 
     /// What no digest of ours can name is not here.
-    async fn layer(&self, repository: &RepositoryName, digest: LayerDigest) -> Result<Layer, Fault> {
-        let size = match digest.digest() {
-            Some(known) => self.layer_size(repository, *known).await?,
-            None => None,
-        };
-        Ok(match size {
-            None => Layer::unavailable(digest),
-            size => Layer {
-                layer_digest: digest,
-                layer_availability: LayerAvailability::Available,
-                layer_size: size,
-                media_type: None,
-            },
+    async fn layer(&self, row: &RepositoryRow, digest: LayerDigest) -> Result<Layer, Fault> {
+        let Some(known) = digest.digest().copied() else { return Ok(Layer::unavailable(digest)) };
+        let Some(size) = self.layer_size(&row.name, known).await? else { return Ok(Layer::unavailable(digest)) };
+        Ok(Layer {
+            layer_digest: digest,
+            layer_availability: LayerAvailability::Available,
+            layer_size: Some(size),
+            media_type: self.layer_media_type(row, &known).await?,
         })
+    }
+
+    /// As a manifest that refers to the layer says it: the bytes alone do not tell.
+    async fn layer_media_type(&self, row: &RepositoryRow, digest: &Digest) -> Result<Option<String>, Fault> {
+        let content = self.meta.manifest_with_blob(row.id, digest, MAX_TELLING_BYTES).await.map_err(failed)?;
+        let manifest = content.and_then(|content| Manifest::parse(&content).ok());
+        let blob = manifest.and_then(|manifest| manifest.blobs.into_iter().find(|blob| blob.digest == *digest));
+        Ok(blob.map(|blob| blob.media_type.to_string()).filter(|text| !text.is_empty()))
     }
 
     /// Bytes of a layer that the repository has. From now on it is not taken for forgotten for a while.

@@ -280,6 +280,22 @@ def layers_that_are_here_and_that_are_not(repository):
 
 
 @check
+def layers_have_the_types_that_manifests_give_them(repository):
+    layer, lonely = repository.upload(b"a layer"), repository.upload(b"another")["digest"]
+    repository.image("a", layers=[layer])
+    answer = repository.batch_check_layer_availability(layerDigests=[layer["digest"], lonely])
+    equal([one.get("mediaType") for one in answer["layers"]], [layer["mediaType"], None])
+
+
+@check
+def an_upload_makes_the_repository(repository):
+    with another(repository) as other:
+        other.delete_repository()
+        layer = other.upload(b"first")
+        equal(other.batch_check_layer_availability(layerDigests=[layer["digest"]])["layers"][0]["layerSize"], 5)
+
+
+@check
 def a_layer_of_another_repository_is_not_here(repository):
     with another(repository) as other:
         digest = other.upload(b"elsewhere")["digest"]
@@ -299,11 +315,15 @@ def a_layer_is_downloaded(repository):
     answer = repository.get_download_url_for_layer(layerDigest=layer["digest"])
     equal(answer["layerDigest"], layer["digest"])
     url = answer["downloadUrl"]
-    # A URL that is signed needs no login; one of the registry itself takes that of any pull.
-    token = repository.ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-    headers = {"Authorization": f"Basic {token}"} if url.startswith(repository.endpoint) else {}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as response:
+    # The URL needs no login, and is for nothing else.
+    with urllib.request.urlopen(url) as response:
         equal(response.read(), content)
+    for other in (url.replace(layer["digest"], ABSENT), url.split("?")[0]):
+        try:
+            urllib.request.urlopen(other)
+            raise AssertionError(f"{other} is served")
+        except urllib.error.HTTPError as error:
+            assert error.code in (401, 403), error.code
 
 
 # PutImage
@@ -693,7 +713,6 @@ def a_repository_that_is_not_there(repository):
         ("put_image", {"imageManifest": "{}"}),
         ("list_image_referrers", {"subjectId": {"imageDigest": ABSENT}}),
         ("batch_check_layer_availability", {"layerDigests": [ABSENT]}),
-        ("initiate_layer_upload", {}),
         ("upload_layer_part", part),
         ("complete_layer_upload", {"uploadId": upload, "layerDigests": [ABSENT]}),
         ("get_download_url_for_layer", {"layerDigest": ABSENT}),

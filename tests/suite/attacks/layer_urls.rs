@@ -55,9 +55,8 @@ async fn c7_the_url_of_a_layer_needs_no_login() {
     assert_eq!(head.header("content-length"), Some("100000"));
     proxy.client().get_range(&url, "bytes=10-19").await.assert_bytes(206, &layer.bytes[10..20]);
     // Who logs in all the same is taken at their word, and not for who has the URL.
-    let shown = async |authorization: &str| {
-        proxy.client().request("GET", &url, &[("Authorization", authorization)]).await
-    };
+    let shown =
+        async |authorization: &str| proxy.client().request("GET", &url, &[("Authorization", authorization)]).await;
     shown(&basic("root")).await.assert_body(&layer.bytes);
     shown(&basic("nobody")).await.assert_error(403, "DENIED");
     shown("Basic eDp5").await.assert_error(401, "UNAUTHORIZED");
@@ -229,7 +228,8 @@ async fn c7_a_url_ends() {
     push(&proxy, REPO, "latest", &an_image(2, &[10]).await).await;
     proxy.get(&readers).await.assert_error(404, "BLOB_UNKNOWN");
     push(&proxy, REPO, "again", &image).await;
-    set_policy(&proxy, REPO, json!({ "Effect": "Deny", "Principal": "*", "Action": "ecr:GetDownloadUrlForLayer" })).await;
+    set_policy(&proxy, REPO, json!({ "Effect": "Deny", "Principal": "*", "Action": "ecr:GetDownloadUrlForLayer" }))
+        .await;
     proxy.get(&readers).await.assert_error(403, "DENIED");
 }
 
@@ -274,7 +274,13 @@ async fn c7_the_layer_of_another_account() {
     theirs.get(&mine).await.assert_error(403, "DENIED");
     home.get(&yours).await.assert_error(403, "DENIED");
     assert_fault(
-        &api(&home, "other", "GetDownloadUrlForLayer", json!({ "repositoryName": "team/none", "layerDigest": image.layer().digest })).await,
+        &api(
+            &home,
+            "other",
+            "GetDownloadUrlForLayer",
+            json!({ "repositoryName": "team/none", "layerDigest": image.layer().digest }),
+        )
+        .await,
         "RepositoryNotFoundException",
     );
 }

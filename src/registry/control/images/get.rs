@@ -4,7 +4,7 @@
 //! anything else, and every client of today takes both families of types.
 //!
 //! Of a repository that is pulled through, a tag is as fresh as on the data plane, and what is not here is brought, for whoever may have it
-//! brought; others get what is here.
+//! brought; others get what is here. Upstream is told which types are accepted, as it is on the data plane.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::ecr::{
     BatchGetImage, BatchGetImageOutput, Fault, Image, ImageFailure, ImageFailureCode, ImageIdentifier, ImageSelector,
     Output, RequestedImage,
 };
-use crate::oci::{Digest, MediaType, Reference, RepositoryName};
+use crate::oci::{AcceptSet, Digest, MediaType, Reference, RepositoryName};
 use crate::registry::control::{Control, failed, unexpected};
 use crate::registry::{Body, Error, Repository};
 
@@ -45,13 +45,16 @@ type Failure = (ImageFailureCode, String);
 struct Sources {
     kept: Option<Place>,
     upstream: Option<Repository>,
+    /// Types that are accepted of upstream.
+    accept: AcceptSet,
     deadline: Instant,
 }
 
 impl Control<'_> {
     pub(in crate::registry::control) async fn batch_get_image(&self, input: BatchGetImage) -> Result<Output, Fault> {
         let name = input.repository.name;
-        let sources = self.sources(&name).await?;
+        let accept = AcceptSet::parse(input.accepted_media_types.iter().map(MediaType::as_str));
+        let sources = self.sources(&name, accept).await?;
         let mut output = BatchGetImageOutput::default();
         let mut bytes = 0;
         for image in input.images {
@@ -79,7 +82,7 @@ impl Control<'_> {
     }
 
     /// A repository that is pulled through need not be there yet: what is brought makes it.
-    async fn sources(&self, name: &RepositoryName) -> Result<Sources, Fault> {
+    async fn sources(&self, name: &RepositoryName, accept: AcceptSet) -> Result<Sources, Fault> {
         let qualified = self.qualified(name);
         let deadline = Instant::now() + MAX_WAIT;
         let row = self.meta.repository_row(&qualified).await.map_err(failed)?;
@@ -87,7 +90,7 @@ impl Control<'_> {
         let upstream = self.registry.upstream_repository(&qualified).filter(|_| !is_own);
         match (row, upstream) {
             (None, None) => Err(Fault::repository_not_found(name, &self.endpoint.account)),
-            (row, upstream) => Ok(Sources { kept: row.map(|row| self.place_of(&row)), upstream, deadline }),
+            (row, upstream) => Ok(Sources { kept: row.map(|row| self.place_of(&row)), upstream, accept, deadline }),
         }
     }
 
@@ -108,7 +111,7 @@ impl Control<'_> {
         let tag = selector.tag().map(|tag| tag.as_str());
         let about = self.registry.about_named(self.qualified(name));
         if self.viewer.may_import(&about, tag).await.map_err(failed)? {
-            return self.pull_image(upstream, selector, sources.deadline).await;
+            return self.pull_image(upstream, selector, sources.accept, sources.deadline).await;
         }
         if sources.kept.is_none() {
             return Err(Fault::repository_not_found(name, &self.endpoint.account));

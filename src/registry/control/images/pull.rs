@@ -17,13 +17,14 @@ impl Control<'_> {
         &self,
         upstream: &Repository,
         selector: &ImageSelector,
+        accept: AcceptSet,
         deadline: Instant,
     ) -> Result<Result<Content, (ImageFailureCode, String)>, Fault> {
         let reference = match selector {
             ImageSelector::Tag(tag) | ImageSelector::TagAndDigest(tag, _) => Reference::Tag(tag.clone()),
             ImageSelector::Digest(digest) => Reference::Digest(*digest),
         };
-        let (accept, principal) = (AcceptSet::current(), self.identity.name());
+        let principal = self.identity.name();
         let upstream_repository = upstream.clone().on_behalf_of(self.asker);
         let pull = self.registry.pull_manifest(upstream_repository, reference, accept, Want::Body, principal);
         let Ok(pulled) = timeout_at(deadline, pull).await else {
