@@ -146,13 +146,13 @@ impl Gate {
                 let message = format!("log in first, as by `docker login {host}`: {denied}");
                 Stopped::Challenged { challenge, message }
             }
-            Denied::Policy { principal, action, resource, why } if action == CREATE_REPOSITORY => {
+            Denied::Policy { principal, action, resource, why, told } if action == CREATE_REPOSITORY => {
                 let name = repository.map(|name| name.to_string()).unwrap_or_default();
-                let why = format!(
-                    "{why}. There is no repository {name} yet, and pushing to it would make it: let somebody make it who may \
+                let told = format!(
+                    "{told}. There is no repository {name} yet, and pushing to it would make it: let somebody make it who may \
                      (`aws ecr create-repository --repository-name {name}`), or ask for the right"
                 );
-                Stopped::Denied(Denied::Policy { principal, action, resource, why })
+                Stopped::Denied(Denied::Policy { principal, action, resource, why, told })
             }
             Denied::Unavailable(error) => Stopped::Unavailable(error),
             denied => Stopped::Denied(denied),

@@ -23,6 +23,7 @@ mod request_body;
 mod service;
 mod standing;
 mod transport;
+mod welcome;
 
 pub use address::Front;
 pub use changes::Changes;

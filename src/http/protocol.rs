@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
 use super::aws::TARGET;
-use super::oci;
+use super::{oci, welcome};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -15,6 +15,8 @@ pub enum Protocol {
     Token,
     /// ECR's API (JSON 1.1): `POST /` with the operation's name in `X-Amz-Target`.
     Ecr,
+    /// A browser at the first page.
+    Welcome,
     /// The APIs of IAM and STS (AWS's Query protocol): `POST /` of a form.
     Iam,
 }
@@ -27,6 +29,9 @@ impl Protocol {
         let path = request.uri.path();
         if path == oci::token::PATH && !is_open {
             return Self::Token;
+        }
+        if welcome::is_wanted(request) {
+            return Self::Welcome;
         }
         if path != "/" || request.method != Method::POST {
             return Self::Oci;
@@ -43,6 +48,26 @@ impl Protocol {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn d4_browsers_are_welcome() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (method, path, accept, expected) in [
+            ("GET", "/", browser, Protocol::Welcome),
+            ("HEAD", "/?x=1", "*/*, Text/HTML;q=0.1", Protocol::Welcome),
+            ("GET", "/", "*/*", Protocol::Oci),
+            ("GET", "/", "application/json", Protocol::Oci),
+            ("GET", "/v2/", browser, Protocol::Oci),
+            ("GET", "//", browser, Protocol::Oci),
+            ("PUT", "/", browser, Protocol::Oci),
+        ] {
+            let request = http::Request::builder().method(method).uri(path).header(http::header::ACCEPT, accept);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            for is_open in [false, true] {
+                assert_eq!(Protocol::of(&parts, is_open), expected, "{method} {path} {accept}");
+            }
+        }
+    }
 
     #[test]
     fn protocols() {

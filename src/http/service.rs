@@ -22,6 +22,7 @@ use super::protocol::Protocol;
 use super::request_body;
 use super::standing::Standing;
 use super::transport::{FileRegions, NoPlace, ResponseBody};
+use super::welcome;
 use crate::accounts;
 use crate::auth::Identity;
 use crate::metering::Meter;
@@ -120,6 +121,7 @@ impl Service {
         let body = |received| request_body::incoming(body, self.stall_timeout, received);
         let answered = match Protocol::of(parts, self.gate.door().open) {
             Protocol::Oci => return self.answer_oci(visit, body, record).await,
+            Protocol::Welcome => return Ok(welcome::words(&self.gate.front().url(&address), self.gate.door().open)),
             Protocol::Token => {
                 let form = body(Received::default()).all(oci::token::MAX_FORM_BYTES).await;
                 let form = form.map_err(crate::registry::Error::from)?.unwrap_or_default();

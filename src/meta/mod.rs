@@ -36,7 +36,9 @@ pub use hosted::{
     Reclaimable, Reference, ReferenceKind, ReferrerRow, Removed, RepositoryColumn, RepositoryId, RepositoryRow,
     RepositorySettings, StoredBlobRow, TagMove, TagWrites, Unlinked, UploadLimits, UploadRow,
 };
-pub use identities::{AccessKeyInfo, AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow};
+pub use identities::{
+    AccessKeyInfo, AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow,
+};
 pub use jobs::{
     Ending, JobFilter, JobId, JobLease, JobProgress, JobRow, JobState, Lane, MAX_LANES, MAX_PAYLOAD_BYTES, NewJob,
     QueueCount, ScheduleRow, Scheduled, TakenJob, Taking, Urgency, When,

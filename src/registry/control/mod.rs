@@ -59,7 +59,8 @@ impl Registry {
         let (EcrRequest { operation, .. }, identity, viewer) = permit.into_parts();
         let (hosted, meta) = (self.hosted().on_behalf_of(asker), self.meta().on_behalf_of(asker));
         let (hosted, meta) = (&hosted, &meta);
-        let control = Control { registry: self, hosted, meta, endpoint, authorizer, authenticator, identity, viewer, asker };
+        let control =
+            Control { registry: self, hosted, meta, endpoint, authorizer, authenticator, identity, viewer, asker };
         control.operate(operation).await
     }
 }

@@ -77,3 +77,24 @@ async fn g17_pages_come_by_no_name_that_may_be_led_here() {
         assert_eq!(open.client().request("GET", "/v2/", &headers).await.status, status, "{site}");
     }
 }
+
+/// Somebody who opens the registry in a browser reads what it is; nothing in it is what they sent.
+#[tokio::test]
+async fn d4_a_browser_at_the_first_page() {
+    let upstream = FakeUpstream::start().await;
+    let browser = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let (guarded, open) = (guarded(&upstream).await, crate::proxy::Proxy::of(&upstream).await);
+    for (proxy, logs_in) in [(&guarded, true), (&open, false)] {
+        let page = proxy.client().request("GET", "/?script", &browser).await;
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/plain; charset=utf-8")));
+        assert_no_page(&page);
+        let (text, host) = (page.text(), proxy.url().strip_prefix("http://").unwrap().to_owned());
+        assert!(text.contains(&format!("docker pull {host}/NAME:TAG")) && !text.contains("script"), "{text}");
+        assert_eq!(text.contains(&format!("docker login {host}")), logs_in, "{text}");
+        // Whatever else comes there is no browser.
+        proxy.get("/").await.assert_error(404, "UNSUPPORTED");
+    }
+    let hostile = guarded.client().as_host("a\"<b>x");
+    assert!(!hostile.request("GET", "/", &browser).await.text().contains("<b>"));
+    guarded.client().request("GET", "/v2/", &browser).await.assert_error(401, "UNAUTHORIZED");
+}
