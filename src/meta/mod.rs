@@ -39,13 +39,10 @@ pub use hosted::{
 pub use identities::{
     AccessKeyInfo, AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow,
 };
-<<<<<<< HEAD
 pub use jobs::{
     Ending, JobFilter, JobId, JobLease, JobProgress, JobRow, JobState, Lane, MAX_LANES, MAX_PAYLOAD_BYTES, NewJob,
     QueueCount, ScheduleRow, Scheduled, TakenJob, Taking, Urgency, When,
 };
-=======
->>>>>>> 6785c65 (Format)
 pub use registry::{DocumentKind, DocumentRow, MadeRule, NewRule};
 pub use upstream::{Link, LinkKind, Listing, TagRow, UpstreamLimits};
 pub use usage::BlobUse;
