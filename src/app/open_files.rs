@@ -3,6 +3,8 @@
 //! Shells and service managers begin with a soft limit of 1024, for programs that cannot count further; whoever can raises it to the
 //! hard one.
 
+use crate::config::HttpSettings;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files of fills and of reads, the database, connections to upstreams.
@@ -32,6 +34,13 @@ pub(super) fn raise(max_connections: usize, listeners: usize) -> usize {
     possible
 }
 
+/// How many of them a client address may have. Where there are fewer than are configured, at most half of those that there are, as in
+/// the defaults: one client never takes all of them by that.
+pub(super) fn per_client(settings: &HttpSettings, connections: usize) -> usize {
+    let configured = settings.max_connections_per_client;
+    if connections < settings.max_connections { configured.min(connections.div_ceil(2)) } else { configured }
+}
+
 /// Half of the files at least are left to connections, however few there are.
 fn places(files: u64, listeners: usize) -> usize {
     let for_connections = files.saturating_sub(BESIDE_CONNECTIONS).max(files / 2);
@@ -41,6 +50,16 @@ fn places(files: u64, listeners: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn d17_a_client_has_no_more_than_half_of_few_connections() {
+        let http = |more: &str| crate::config::parse(&format!("[http]\nmax_connections = 10000\n{more}")).unwrap().http;
+        assert_eq!(per_client(&http(""), 10_000), 5000);
+        assert_eq!(per_client(&http(""), 512), 256);
+        assert_eq!(per_client(&http("max_connections_per_client = 9000"), 10_000), 9000);
+        assert_eq!(per_client(&http("max_connections_per_client = 100"), 512), 100);
+        assert_eq!(per_client(&http(""), 1), 1);
+    }
 
     #[test]
     fn t33_connections_leave_files_for_the_rest() {

@@ -40,7 +40,12 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     let audit = build::audit(&settings, &core.metrics)?;
     identities::declare(&settings, &core.meta, &core.keyring, &audit).await?;
 
-    let with_places = |max_connections| HttpSettings { max_connections, ..settings.http.clone() };
+    let per_client = open_files::per_client(&settings.http, places);
+    let with_places = |max_connections| HttpSettings {
+        max_connections,
+        max_connections_per_client: per_client,
+        ..settings.http.clone()
+    };
     let serving = Serving::new(with_places(places), core.metrics.clone());
     let operators = Serving::new(with_places(places.min(OPERATORS)), core.metrics.clone());
     let stop = CancellationToken::new();

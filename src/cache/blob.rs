@@ -106,7 +106,7 @@ impl Blob {
             Held::Filling(reading) => match (reading.fill.file().cloned(), reading.fill.progress()) {
                 (Some(file), _) => Content::File(BlobReader::growing(file, reading, None)),
                 (None, Progress::Detached(detached)) => {
-                    Content::Stream(pass_through::whole(&reading.fill, reading.source, &detached))
+                    Content::Stream(pass_through::whole(&reading.fill, reading.source, &detached).await?)
                 }
                 (None, _) => return Err(Error::Stopped { digest: self.digest }),
             },
@@ -135,6 +135,11 @@ impl Blob {
                 let arrived = match fill.progress() {
                     Progress::Arriving(arrived) => arrived,
                     Progress::Verified(size) => size,
+                    // Nobody waits for a place with another in hand.
+                    Progress::Detached(detached) => {
+                        drop(detached.take_spare());
+                        0
+                    }
                     _ => 0,
                 };
                 let near = range.start <= arrived.saturating_add(self.range_window);

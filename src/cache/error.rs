@@ -21,6 +21,8 @@ pub enum Error {
     Lost { digest: Digest },
     #[error("the fetch of {digest} was stopped before its end")]
     Stopped { digest: Digest },
+    #[error("nothing more of {digest} comes from where it was asked for")]
+    Stalled { digest: Digest },
     /// Told to nobody: there was nobody left, and whoever came since asks anew.
     #[error("nobody waited any more for {digest} when its turn to be fetched came")]
     Abandoned { digest: Digest },

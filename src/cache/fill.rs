@@ -1,7 +1,8 @@
 //! A blob that is being fetched, as its readers see it.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use prometheus::IntGauge;
 use tokio::sync::watch;
@@ -27,11 +28,17 @@ pub(super) struct Fill {
     /// Who waits for upstream's first answer.
     waiting: watch::Sender<usize>,
     all_waiting: IntGauge,
+    readers: watch::Sender<usize>,
+    /// Sources of readers from other repositories, to go on with where the fill's own stalls.
+    others: Mutex<VecDeque<Origin>>,
     /// Keeps the published blob from eviction while anyone still reads it here.
     pin: OnceLock<Pin>,
     /// Room of a file that was not published, while anyone still reads it here.
     room: OnceLock<Reservation>,
 }
+
+/// Sources of other repositories that are remembered.
+const MAX_OTHERS: usize = 8;
 
 /// A reader's view of the fill: upstream is asked on its behalf as well until the last clone is dropped.
 #[derive(Clone)]
@@ -40,6 +47,16 @@ pub(super) struct Reading {
     /// The reader's own: the fill may have been begun for another repository.
     pub(super) source: Origin,
     _joined: Option<Arc<Joined>>,
+    _counted: Arc<Counted>,
+}
+
+/// Counts a reader, however it ends.
+struct Counted(Arc<Fill>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.readers.send_modify(|readers| *readers = readers.saturating_sub(1));
+    }
 }
 
 /// Counts an asker for as long as it waits, however that ends.
@@ -103,6 +120,8 @@ impl Fill {
             progress: watch::Sender::new(Progress::Opening),
             waiting: watch::Sender::new(0),
             all_waiting,
+            readers: watch::Sender::new(0),
+            others: Mutex::default(),
             pin: OnceLock::new(),
             room: OnceLock::new(),
         }
@@ -110,7 +129,9 @@ impl Fill {
 
     pub(super) fn read(self: &Arc<Self>, source: Origin) -> Reading {
         let joined = self.party.as_ref().zip(source.asker()).map(|(party, asker)| Arc::new(party.join(asker)));
-        Reading { fill: self.clone(), source, _joined: joined }
+        self.readers.send_modify(|readers| *readers += 1);
+        self.offer(&source);
+        Reading { fill: self.clone(), source, _joined: joined, _counted: Arc::new(Counted(self.clone())) }
     }
 
     /// Counts an asker.
@@ -118,6 +139,42 @@ impl Fill {
         self.waiting.send_modify(|waiting| *waiting += 1);
         self.all_waiting.inc();
         Waiting(self.clone())
+    }
+
+    /// Notes where else the bytes may be had: `source` is a reader's.
+    fn offer(&self, source: &Origin) {
+        let mut others = self.lock_others();
+        if source.is_same(&self.source) || others.iter().any(|other| other.is_same(source)) {
+            return;
+        }
+        if others.len() >= MAX_OTHERS {
+            others.pop_front();
+        }
+        others.push_back(source.clone());
+    }
+
+    pub(super) fn has_other(&self) -> bool {
+        !self.lock_others().is_empty()
+    }
+
+    /// The source that was offered last; each is given once.
+    pub(super) fn take_other(&self) -> Option<Origin> {
+        self.lock_others().pop_back()
+    }
+
+    fn lock_others(&self) -> MutexGuard<'_, VecDeque<Origin>> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody waits for the answer or reads.
+    pub(super) fn is_read(&self) -> bool {
+        *self.readers.borrow() > 0
+    }
+
+    /// Returns when nobody waits for the answer or reads.
+    pub(super) async fn unread(&self) {
+        // The sender lives in `self`.
+        let _ = self.readers.subscribe().wait_for(|readers| *readers == 0).await;
     }
 
     /// Returns when nobody waits for the answer any more. Whoever comes after that is told so, and asks anew.

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use super::disk::{Disk, Reservation};
 use super::error::Error;
 use super::fill::{Detached, Fill, Progress};
 use super::flights::Landing;
-use super::origin::Stream;
+use super::origin::{Origin, Stream};
 use super::pass_through::{check, pause};
 use super::room::on_disk;
 use super::supply::Supply;
@@ -31,6 +31,12 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 const STEPS: u64 = 64;
 const LEAST_STEP_BYTES: u64 = 1 << 20;
 const MOST_STEP_BYTES: u64 = 32 << 20;
+
+/// How often it is looked whether a fill stalls, and whether it is in somebody's way then.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A fill that brings less between two looks, and that nobody reads, gives its place to whoever waits for one.
+const LEAST_BYTES: u64 = 64 << 10;
 
 pub(super) struct Filler {
     pub(super) fill: Arc<Fill>,
@@ -194,6 +200,10 @@ impl Filler {
                     self.leave(begun.output).await;
                     return Err(Error::Stopped { digest: self.fill.digest });
                 }
+                Err(Broken::InTheWay) => {
+                    self.give_way(begun.output).await;
+                    return Err(Error::Abandoned { digest: self.fill.digest });
+                }
                 Err(Broken::Origin(error)) => error,
             };
             if begun.output.len() > before {
@@ -201,6 +211,10 @@ impl Filler {
             }
             match self.reopen(begun.output.len(), &mut attempts, error).await {
                 Ok(stream) => begun.stream = Some(stream),
+                Err(error @ Error::Abandoned { .. }) => {
+                    self.give_way(begun.output).await;
+                    return Err(error);
+                }
                 Err(error) => {
                     self.leave(begun.output).await;
                     return Err(error);
@@ -210,8 +224,8 @@ impl Filler {
         self.finish(begun).await
     }
 
-    /// Opens the staging file and the upstream, tells the readers, and makes room. `None` when nothing can be kept: the
-    /// readers have been told to go on by themselves.
+    /// Waits for the place upstream, opens the staging file and the upstream, tells the readers, and makes room. `None` when nothing
+    /// can be kept: the readers have been told to go on by themselves.
     async fn begin(&mut self, told: Option<u64>) -> Result<Option<Begun>, Error> {
         let digest = self.fill.digest;
         // Whoever waits holds no file. What an earlier process had fetched all of needs no place.
@@ -283,7 +297,11 @@ impl Filler {
             Some(place) => place,
             None => self.place().await?,
         };
-        self.supply.open_in(place, &self.fill, start, None).await
+        let (fill, origin) = (self.fill.clone(), self.supply.origin().clone());
+        tokio::select! {
+            opened = self.supply.open_in(place, &fill, start, None) => opened,
+            () = in_the_way(&fill, &origin) => Err(Error::Abandoned { digest: fill.digest }),
+        }
     }
 
     /// From now on readers see what comes.
@@ -312,6 +330,9 @@ impl Filler {
         let mut batch: Vec<Bytes> = Vec::new();
         let mut batch_bytes = 0;
         let mut ended = None;
+        let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut brought = 0;
         let work = futures_util::future::Fuse::terminated();
         tokio::pin!(work);
         loop {
@@ -333,6 +354,8 @@ impl Filler {
                         return (output, Err(Broken::Disk(none)));
                     }
                     let arrived = output.len();
+                    // What waited for the disk is not upstream's to have brought.
+                    brought = brought.max(LEAST_BYTES);
                     self.fill.advance(Progress::Arriving(arrived));
                     if let Some(sending) = sending {
                         sending.advance(arrived);
@@ -342,14 +365,34 @@ impl Filler {
                 chunk = stream.chunk(), if ended.is_none() && batch_bytes < MAX_BATCH_BYTES => match chunk {
                     Ok(Some(chunk)) => {
                         batch_bytes += chunk.len();
+                        brought += chunk.len() as u64;
                         batch.push(chunk);
                     }
                     Ok(None) => ended = Some(Ok(())),
                     Err(error) => ended = Some(Err(Broken::Origin(error))),
                 },
                 () = self.stop.cancelled(), if ended.is_none() => ended = Some(Err(Broken::Stopped)),
+                _ = looks.tick(), if ended.is_none() && batch_bytes < MAX_BATCH_BYTES => {
+                    ended = self.look(std::mem::take(&mut brought)).map(Err);
+                }
             }
         }
+    }
+
+    /// Whether the body is to be left, which has brought so many bytes since the last look.
+    fn look(&self, brought: u64) -> Option<Broken> {
+        let Self { fill, supply, .. } = self;
+        if brought < LEAST_BYTES && !fill.is_read() && supply.origin().is_waited_for() {
+            return Some(Broken::InTheWay);
+        }
+        (brought == 0 && fill.has_other()).then_some(Broken::Origin(Error::Stalled { digest: fill.digest }))
+    }
+
+    /// Leaves what has come to whoever asks next. A reader that came at the last moment goes on by itself.
+    async fn give_way(&self, output: Output) {
+        let (at, hasher) = (output.len(), output.writer.hasher.clone());
+        self.leave(output).await;
+        self.fill.advance(Progress::Detached(Detached::new(at, hasher, None)));
     }
 
     /// The disk took no more: readers go on from what is in the file, which counts until the last of them leaves.
@@ -386,18 +429,29 @@ impl Filler {
             _ => self.supply.open(&self.fill, 0, self.fill.total()).await?,
         };
         self.fill.set_total(stream.total);
-        let stream = match stream.at_readers_pace() {
-            Some(stream) => stream,
-            None => self.fill.source.open_at_readers_pace(0, self.fill.total()).await?,
-        };
         let hasher = crate::oci::Hasher::new(self.fill.digest.algorithm());
-        self.fill.advance(Progress::Detached(Detached::new(0, hasher, Some(stream))));
+        self.fill.advance(Progress::Detached(Detached::new(0, hasher, stream.at_readers_pace())));
         Ok(())
     }
 
-    /// Asks for the rest, on the next endpoint if there is one.
-    async fn reopen(&mut self, at: u64, attempts: &mut u32, mut error: Error) -> Result<Stream, Error> {
+    /// Asks for the rest: as a reader from another repository would, if there is one, or on the next endpoint.
+    async fn reopen(&mut self, at: u64, attempts: &mut u32, error: Error) -> Result<Stream, Error> {
+        let (fill, origin) = (self.fill.clone(), self.supply.origin().clone());
+        tokio::select! {
+            reopened = self.reopen_somewhere(at, attempts, error) => reopened,
+            () = in_the_way(&fill, &origin) => Err(Error::Abandoned { digest: fill.digest }),
+        }
+    }
+
+    async fn reopen_somewhere(&mut self, at: u64, attempts: &mut u32, mut error: Error) -> Result<Stream, Error> {
         loop {
+            while let Some(other) = self.fill.take_other() {
+                tracing::info!(digest = %self.fill.digest, bytes = at, %error, "going on with another repository of the upstream");
+                if let Some(stream) = self.supply.open_elsewhere(&other, &self.fill, at).await {
+                    self.metrics.cache_fill_resumes.inc();
+                    return Ok(stream);
+                }
+            }
             if *attempts + 1 >= self.attempts {
                 return Err(error);
             }
@@ -472,8 +526,21 @@ impl Filler {
 
 enum Broken {
     Origin(Error),
+    /// It stalls, nobody reads it, and somebody waits for its place.
+    InTheWay,
     Disk(NoRoom),
     Stopped,
+}
+
+/// Returns when nobody waits for the blob or reads it, and somebody waits for the place that fetching it takes.
+async fn in_the_way(fill: &Fill, origin: &Origin) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        fill.unread().await;
+        if origin.is_waited_for() {
+            return;
+        }
+    }
 }
 
 async fn blocking<T: Send + 'static>(

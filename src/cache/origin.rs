@@ -57,6 +57,22 @@ impl Origin {
         }
     }
 
+    /// The same fetch, going on with what `other` would ask; `None` where they have nothing in common.
+    pub(super) fn turned_to(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Upstream(this), Self::Upstream(other)) => Some(Self::Upstream(this.turned_to(other))),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody waits for the place that fetching from here takes.
+    pub(super) fn is_waited_for(&self) -> bool {
+        match self {
+            Self::Upstream(source) => source.is_waited_for(),
+            Self::Bucket(..) => false,
+        }
+    }
+
     /// Who is told to have sent wrong bytes.
     pub(super) fn name(&self) -> String {
         match self {

@@ -36,9 +36,14 @@ pub(super) async fn range(source: Origin, range: ByteRange) -> Result<ByteStream
     )))
 }
 
-/// A whole blob of which nothing was kept; `source` is the reader's own.
-pub(super) fn whole(fill: &Arc<Fill>, source: Origin, detached: &Detached) -> ByteStream {
-    verified(fill, source, detached.hasher.clone(), detached.at, VecDeque::new(), detached.take_spare())
+/// A whole blob of which nothing was kept; `source` is the reader's own. The fill's body goes to the first who comes; everybody else
+/// has to have one before the head of the answer goes out.
+pub(super) async fn whole(fill: &Arc<Fill>, source: Origin, detached: &Detached) -> Result<ByteStream, Error> {
+    let stream = match detached.take_spare() {
+        Some(spare) => spare,
+        None => source.open_at_readers_pace(detached.at, fill.total()).await?,
+    };
+    Ok(verified(fill, source, detached.hasher.clone(), detached.at, VecDeque::new(), Some(stream)))
 }
 
 /// What follows offset `beyond`, which a reader of the fill's file has reached.

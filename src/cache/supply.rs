@@ -77,6 +77,25 @@ impl Supply {
         Box::pin(self.open_in(place, fill, start, expected)).await
     }
 
+    /// The rest, from byte `start` on, as `other` would ask for it, who goes on to be asked if that works.
+    pub(super) async fn open_elsewhere(&mut self, other: &Origin, fill: &Fill, start: u64) -> Option<Stream> {
+        let other = self.origin.turned_to(other)?;
+        let opened = async {
+            let place = other.place(fill.party.as_ref()).await?;
+            other.open_in(place, start, fill.total()).await
+        };
+        match opened.await {
+            Ok(stream) => {
+                self.origin = other;
+                Some(stream)
+            }
+            Err(error) => {
+                tracing::debug!(%error, digest = %fill.digest, "another repository does not help");
+                None
+            }
+        }
+    }
+
     /// Whether the bucket stands in for an upstream.
     fn is_substitute(&self) -> bool {
         self.shared.is_some() && matches!(self.origin, Origin::Bucket(..))

@@ -1,17 +1,25 @@
-//! A circuit breaker: an endpoint that fails again and again is left alone for a while, then probed.
+//! A circuit breaker: an endpoint that fails is left alone for a while.
+//!
+//! Questions only raise a doubt: one broken repository, or storage that a redirect led to, is not the registry, and whoever can name
+//! it would decide about everybody else's. `GET /v2/` decides, which the process asks by itself (`probe`) when there is a doubt and
+//! while the circuit is open.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus::IntGauge;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Failures in a row that open the circuit.
+/// Failures in a row that make a doubt.
 const FAILURES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// A failure that took less cost nobody anything, such as a connection that is refused: it is tried again after the first pause.
+/// Where connecting is refused, a probe costs nobody anything.
+const PAUSE_WHERE_REFUSED: Duration = Duration::from_secs(1);
+
+/// A failure that took less cost nobody anything, such as a connection that is refused.
 const CHEAP: Duration = Duration::from_millis(500);
 
 /// What a try showed of the endpoint's health.
@@ -27,34 +35,17 @@ pub(super) enum Health {
     Unknown,
 }
 
-/// Whether a request may go out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
-    Go,
-    /// The one request that finds out whether it works again.
-    Probe,
-    /// Not for this long.
-    Wait(Duration),
-}
-
 /// The decisions, with time and chance passed in.
 #[derive(Debug)]
 enum Circuit {
     Closed { failures: u32 },
     Open { until: Instant, pause: Duration },
-    Probing { since: Instant, pause: Duration },
 }
 
 pub(super) struct Breaker {
     circuit: Mutex<Circuit>,
+    is_closed: watch::Sender<bool>,
     available: IntGauge,
-}
-
-/// One try. Dropped without a word, it counts as given up.
-pub(super) struct Try<'a> {
-    breaker: &'a Breaker,
-    health: Health,
-    probe: bool,
 }
 
 impl Health {
@@ -62,75 +53,94 @@ impl Health {
     pub(super) fn unreachable(elapsed: Duration) -> Self {
         if elapsed < CHEAP { Self::Refusing } else { Self::Failing }
     }
+
+    fn is_failure(self) -> bool {
+        matches!(self, Self::Failing | Self::Refusing)
+    }
 }
 
 impl Circuit {
-    fn admit(&mut self, now: Instant) -> Admission {
+    /// The error is how long the endpoint is left alone, as far as it is known.
+    fn admit(&self, now: Instant) -> Result<(), Duration> {
         match *self {
-            Self::Closed { .. } => Admission::Go,
-            Self::Open { until, .. } if now < until => Admission::Wait(until - now),
-            Self::Open { pause, .. } => {
-                *self = Self::Probing { since: now, pause };
-                Admission::Probe
-            }
-            // Everyone else waits for the probe; how long it takes can only be guessed.
-            Self::Probing { since, pause } => Admission::Wait((since + pause).saturating_duration_since(now)),
+            Self::Closed { .. } => Ok(()),
+            Self::Open { until, .. } => Err(until.saturating_duration_since(now)),
         }
     }
 
-    /// `jitter` is in 0..1; it spreads the probes of many processes, and never makes a pause longer.
-    fn settle(&mut self, health: Health, probe: bool, now: Instant, jitter: f64) {
-        let open = |pause: Duration| Self::Open { until: now + pause.mul_f64(1.0 - jitter / 4.0), pause };
-        let fails = matches!(health, Health::Failing | Health::Refusing);
-        match (health, &*self) {
-            (Health::Alive, _) => *self = Self::Closed { failures: 0 },
-            (_, Self::Closed { failures }) if fails && failures + 1 >= FAILURES => *self = open(FIRST_PAUSE),
-            (_, Self::Closed { failures }) if fails => *self = Self::Closed { failures: failures + 1 },
-            (Health::Refusing, Self::Probing { .. }) if probe => *self = open(FIRST_PAUSE),
-            (Health::Failing, Self::Probing { pause, .. }) if probe => *self = open((*pause * 2).min(LONGEST_PAUSE)),
-            (Health::Unknown, Self::Probing { pause, .. }) if probe => *self = Self::Open { until: now, pause: *pause },
+    /// Notes what a question showed.
+    fn note(&mut self, health: Health) {
+        match self {
+            // Also one that was under way when the circuit opened.
+            _ if health == Health::Alive => *self = Self::Closed { failures: 0 },
+            Self::Closed { failures } if health.is_failure() => *failures = failures.saturating_add(1),
             _ => {}
         }
+    }
+
+    /// Whether it is time to probe.
+    fn is_due(&self, now: Instant) -> bool {
+        match *self {
+            Self::Closed { failures } => failures >= FAILURES,
+            Self::Open { until, .. } => until <= now,
+        }
+    }
+
+    /// Notes what a probe showed. `jitter` is in 0..1; it spreads the probes of many processes, and never makes a pause longer.
+    fn decide(&mut self, health: Health, now: Instant, jitter: f64) {
+        let pause = match (health, &*self) {
+            (Health::Alive, _) => return *self = Self::Closed { failures: 0 },
+            (Health::Unknown, _) => return,
+            (Health::Refusing, _) => PAUSE_WHERE_REFUSED,
+            (Health::Failing, Self::Closed { .. }) => FIRST_PAUSE,
+            (Health::Failing, Self::Open { pause, .. }) => (*pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
+        };
+        *self = Self::Open { until: now + pause.mul_f64(1.0 - jitter / 4.0), pause };
     }
 }
 
 impl Breaker {
     pub(super) fn new(available: IntGauge) -> Self {
         available.set(1);
-        Self { circuit: Mutex::new(Circuit::Closed { failures: 0 }), available }
+        Self { circuit: Mutex::new(Circuit::Closed { failures: 0 }), is_closed: watch::Sender::new(true), available }
     }
 
     /// The error is how long the endpoint is left alone.
-    pub(super) fn admit(&self) -> Result<Try<'_>, Duration> {
-        let probe = match self.circuit().admit(Instant::now()) {
-            Admission::Go => false,
-            Admission::Probe => true,
-            Admission::Wait(pause) => return Err(pause),
-        };
-        Ok(Try { breaker: self, health: Health::Unknown, probe })
+    pub(super) fn admit(&self) -> Result<(), Duration> {
+        self.lock().admit(Instant::now())
     }
 
-    /// Whether the pause of an open circuit is over, and nobody has probed yet.
+    /// Notes what a question showed; one that was given up has shown nothing.
+    pub(super) fn note(&self, health: Health) {
+        self.change(|circuit| circuit.note(health));
+    }
+
+    /// Whether there is a doubt, or the pause of an open circuit is over.
     pub(super) fn is_due(&self) -> bool {
-        matches!(*self.circuit(), Circuit::Open { until, .. } if until <= Instant::now())
+        self.lock().is_due(Instant::now())
     }
 
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+    /// Notes what a probe showed.
+    pub(super) fn decide(&self, health: Health) {
+        self.change(|circuit| circuit.decide(health, Instant::now(), fastrand::f64()));
+    }
+
+    /// Returns when the circuit is closed.
+    pub(super) async fn closed(&self) {
+        // The sender lives in `self`.
+        let _ = self.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Circuit)) {
+        let mut circuit = self.lock();
+        change(&mut circuit);
+        let is_closed = matches!(*circuit, Circuit::Closed { .. });
+        self.available.set(i64::from(is_closed));
+        self.is_closed.send_if_modified(|told| std::mem::replace(told, is_closed) != is_closed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Try<'_> {
-    pub(super) fn settle(mut self, health: Health) {
-        self.health = health;
-    }
-}
-
-impl Drop for Try<'_> {
-    fn drop(&mut self) {
-        let mut circuit = self.breaker.circuit();
-        circuit.settle(self.health, self.probe, Instant::now(), fastrand::f64());
-        self.breaker.available.set(i64::from(matches!(*circuit, Circuit::Closed { .. })));
     }
 }
 
@@ -138,91 +148,109 @@ impl Drop for Try<'_> {
 mod tests {
     use super::*;
 
-    fn open_circuit(now: Instant) -> Circuit {
+    fn open_circuit(now: Instant, health: Health) -> Circuit {
         let mut circuit = Circuit::Closed { failures: 0 };
         for _ in 0..FAILURES {
-            assert_eq!(circuit.admit(now), Admission::Go);
-            circuit.settle(Health::Failing, false, now, 0.0);
+            assert!(!circuit.is_due(now));
+            circuit.note(health);
         }
+        assert!(circuit.is_due(now));
+        circuit.decide(health, now, 0.0);
         circuit
     }
 
     #[test]
-    fn only_failures_in_a_row_open_it() {
+    fn only_failures_in_a_row_make_a_doubt() {
         let now = Instant::now();
         let mut circuit = Circuit::Closed { failures: 0 };
         for _ in 0..3 {
             for _ in 0..FAILURES - 1 {
-                circuit.settle(Health::Failing, false, now, 0.0);
+                circuit.note(Health::Failing);
             }
-            circuit.settle(Health::Unknown, false, now, 0.0);
-            assert_eq!(circuit.admit(now), Admission::Go);
-            circuit.settle(Health::Alive, false, now, 0.0);
+            circuit.note(Health::Unknown);
+            assert!(!circuit.is_due(now));
+            circuit.note(Health::Alive);
         }
     }
 
+    /// Whatever questions come to, it is the probe that opens the circuit.
     #[test]
-    fn one_probe_at_a_time_and_longer_pauses() {
+    fn d04_questions_never_open_it() {
+        let now = Instant::now();
+        let mut circuit = Circuit::Closed { failures: 0 };
+        for _ in 0..10 * FAILURES {
+            circuit.note(Health::Failing);
+            assert_eq!(circuit.admit(now), Ok(()));
+        }
+        assert!(circuit.is_due(now));
+        circuit.decide(Health::Alive, now, 0.0);
+        assert!(!circuit.is_due(now) && circuit.admit(now).is_ok());
+    }
+
+    #[test]
+    fn d04_questions_are_no_probes_and_pauses_grow() {
         let mut now = Instant::now();
-        let mut circuit = open_circuit(now);
+        let mut circuit = open_circuit(now, Health::Failing);
         let mut pause = FIRST_PAUSE;
         for _ in 0..6 {
-            assert_eq!(circuit.admit(now), Admission::Wait(pause));
+            assert_eq!(circuit.admit(now), Err(pause));
+            assert!(!circuit.is_due(now));
             now += pause;
-            assert_eq!(circuit.admit(now), Admission::Probe);
-            assert!(matches!(circuit.admit(now), Admission::Wait(_)));
-            circuit.settle(Health::Failing, true, now, 0.0);
+            assert_eq!(circuit.admit(now), Err(Duration::ZERO));
+            assert!(circuit.is_due(now));
+            circuit.decide(Health::Failing, now, 0.0);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         now += pause;
-        assert_eq!(circuit.admit(now), Admission::Probe);
-        circuit.settle(Health::Alive, true, now, 0.0);
-        assert_eq!(circuit.admit(now), Admission::Go);
+        circuit.decide(Health::Alive, now, 0.0);
+        assert_eq!(circuit.admit(now), Ok(()));
     }
 
-    /// Where connecting is refused, a probe costs nothing: it is never waited for longer than the first pause.
+    /// Where connecting is refused, a probe costs nothing: it is never waited for long.
     #[test]
     fn p3_refused_connections_are_tried_again_soon() {
         let mut now = Instant::now();
-        let mut circuit = open_circuit(now);
+        let refused = Health::unreachable(Duration::from_millis(1));
+        let mut circuit = open_circuit(now, refused);
         for _ in 0..10 {
-            assert_eq!(circuit.admit(now), Admission::Wait(FIRST_PAUSE));
-            now += FIRST_PAUSE;
-            assert_eq!(circuit.admit(now), Admission::Probe);
-            circuit.settle(Health::unreachable(Duration::from_millis(1)), true, now, 0.0);
+            assert_eq!(circuit.admit(now), Err(PAUSE_WHERE_REFUSED));
+            now += PAUSE_WHERE_REFUSED;
+            circuit.decide(refused, now, 0.0);
         }
-        let mut circuit = open_circuit(now);
-        circuit.settle(Health::Refusing, false, now, 0.999);
-        assert!(matches!(circuit.admit(now), Admission::Wait(pause) if pause <= FIRST_PAUSE));
+        circuit.decide(Health::Failing, now, 0.999);
+        assert!(circuit.admit(now).is_err_and(|pause| pause <= FIRST_PAUSE));
     }
 
     #[test]
-    fn a_probe_that_was_given_up_lets_the_next_one_through() {
+    fn a_probe_that_was_given_up_changes_nothing() {
         let mut now = Instant::now();
-        let mut circuit = open_circuit(now);
+        let mut circuit = open_circuit(now, Health::Failing);
         now += FIRST_PAUSE;
-        assert_eq!(circuit.admit(now), Admission::Probe);
-        circuit.settle(Health::Unknown, true, now, 0.0);
-        assert_eq!(circuit.admit(now), Admission::Probe);
+        circuit.decide(Health::Unknown, now, 0.0);
+        assert!(circuit.is_due(now) && circuit.admit(now).is_err());
     }
 
     #[test]
     fn late_failures_of_earlier_requests_do_not_prolong_it() {
         let now = Instant::now();
-        let mut circuit = open_circuit(now);
-        circuit.settle(Health::Failing, false, now + Duration::from_secs(4), 0.0);
-        assert_eq!(circuit.admit(now), Admission::Wait(FIRST_PAUSE));
+        let mut circuit = open_circuit(now, Health::Failing);
+        circuit.note(Health::Failing);
+        assert_eq!(circuit.admit(now), Err(FIRST_PAUSE));
     }
 
-    #[test]
-    fn the_gauge_follows() {
+    #[tokio::test]
+    async fn the_gauge_follows() {
         let gauge = IntGauge::new("a", "b").unwrap();
         let breaker = Breaker::new(gauge.clone());
         for _ in 0..FAILURES {
-            assert_eq!(gauge.get(), 1);
-            breaker.admit().map_err(|_| ()).unwrap().settle(Health::Failing);
+            breaker.note(Health::Failing);
         }
-        assert_eq!(gauge.get(), 0);
-        assert!(breaker.admit().is_err());
+        breaker.closed().await;
+        assert!(gauge.get() == 1 && breaker.is_due());
+        breaker.decide(Health::Failing);
+        assert!(gauge.get() == 0 && breaker.admit().is_err());
+        breaker.note(Health::Alive);
+        breaker.closed().await;
+        assert_eq!(gauge.get(), 1);
     }
 }

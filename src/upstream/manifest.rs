@@ -85,7 +85,10 @@ impl Upstream {
         if let Some(media_type) = media_type.as_ref().filter(|media_type| !media_type.may_be_manifest()) {
             return Err(no_manifest(media_type));
         }
-        let size = reply.header("content-length").and_then(|length| length.parse().ok());
+        // No manifest is empty, and the length of a packed one is not its own.
+        let told = reply.header("content-length").and_then(|length| length.parse().ok());
+        let is_likely = |size: &u64| reply.check_encoding().is_ok() && (1..=MAX_MANIFEST_BYTES as u64).contains(size);
+        let size = told.filter(is_likely);
         let digest = told_digest(&reply);
         Ok(match media_type.filter(|media_type| !is_generic(media_type)) {
             Some(media_type) => ManifestHead { digest, media_type, size },

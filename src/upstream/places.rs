@@ -158,6 +158,14 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Whether a fetch waits.
+    pub(super) fn is_waited_for(&self) -> bool {
+        let state = self.shared.lock();
+        state.full.len() + state.readers.len() > 0
+    }
+}
+
 impl Place {
     /// From now on the fetch runs at the pace of a client. `false`, and nothing has changed, where as many do already.
     pub(super) fn turn_to_readers(&mut self) -> bool {

@@ -1,4 +1,5 @@
-//! Finding out by ourselves when an endpoint works again: no client has to be refused for it.
+//! Finding out by ourselves whether an endpoint works, where there is a doubt or when it did not: no client has to be refused for
+//! it, and no client's question decides about it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use super::retry;
 /// Circuits are looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Probes the endpoints of `upstreams` whose circuits have been open for their pause, for ever. Dropped, it gives up what is under
-/// way.
+/// Probes the endpoints of `upstreams` that are in doubt, or whose circuits have been open for their pause, for ever. Dropped, it
+/// gives up what is under way.
 pub async fn probe(upstreams: impl Fn() -> Vec<Arc<Upstream>>) {
     let mut probes: JoinSet<(usize, usize)> = JoinSet::new();
     let mut under_way: HashSet<(usize, usize)> = HashSet::new();
@@ -56,7 +57,6 @@ impl Upstream {
     /// `GET /v2/`: any answer will do, also that we must log in.
     async fn probe_one(&self, index: usize) {
         let Some(endpoint) = self.endpoints().get(index) else { return };
-        let Ok(trying) = endpoint.breaker.admit() else { return };
         let ask = Ask::new(Method::GET, Channel::Api, String::new());
         let began = Instant::now();
         let health = match self.ask_unsigned(endpoint, &ask).await {
@@ -64,6 +64,6 @@ impl Upstream {
             Err(kind) => retry::health(&kind, began.elapsed()),
         };
         tracing::debug!(upstream = %self.name(), endpoint = endpoint.host(), ?health, "probed");
-        trying.settle(health);
+        endpoint.breaker.decide(health);
     }
 }

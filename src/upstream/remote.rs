@@ -7,6 +7,7 @@ use std::time::Duration;
 use prometheus::IntCounter;
 use tokio::time::Instant;
 
+use super::breaker::Health;
 use super::client::{Channel, Clients};
 use super::endpoint::Endpoint;
 use super::error::{Error, ErrorKind};
@@ -14,7 +15,7 @@ use super::grant::Realms;
 use super::places::Places;
 use super::retry::{self, Next, Verdict};
 use super::seldom::Seldom;
-use super::source::Source;
+use super::source::{Distrust, Source};
 use super::token::Tokens;
 use crate::config::{UpstreamName, UpstreamSettings};
 use crate::metering::Meter;
@@ -46,8 +47,8 @@ pub struct Upstream {
     /// Below `max_fetches`.
     pub(super) places: Places,
     lists: Turns,
-    /// Which endpoint sent wrong bytes for a blob.
-    pub(super) distrusted: moka::sync::Cache<Digest, usize>,
+    /// Which endpoints sent wrong bytes for a blob.
+    pub(super) distrusted: moka::sync::Cache<Digest, Distrust>,
 }
 
 /// One try of a question at one endpoint.
@@ -159,16 +160,17 @@ impl Upstream {
     where
         F: Future<Output = Result<T, ErrorKind>>,
     {
-        self.over_endpoints_from(0, deadline, ask).await
+        self.over_endpoints_from(0, self.endpoints.len(), deadline, ask).await
     }
 
-    /// As `over_endpoints`, beginning with the one of index `first` and coming to those before it last.
+    /// As `over_endpoints`, beginning with the one of index `first` and coming to those before it last; at most `most` of them.
     ///
     /// Several endpoints share the time that is left until `deadline`, so that one that hangs leaves time for the next.
     /// Without a deadline, `ask` must bound itself.
     pub(super) async fn over_endpoints_from<'a, T, F>(
         &'a self,
         first: usize,
+        most: usize,
         deadline: Option<Instant>,
         ask: impl Fn(Turn<'a>) -> F,
     ) -> Result<T, Error>
@@ -180,11 +182,12 @@ impl Upstream {
             return Err(self.error(ErrorKind::NotFound));
         }
         let mut verdict = Verdict::default();
-        let turns = self.endpoints.iter().enumerate().cycle().skip(first).take(self.endpoints.len());
+        let count = self.endpoints.len().min(most);
+        let turns = self.endpoints.iter().enumerate().cycle().skip(first).take(count);
         for (at, (index, endpoint)) in turns.enumerate() {
             let share = deadline.map(|deadline| {
                 let left = deadline.saturating_duration_since(Instant::now());
-                Instant::now() + left / u32::try_from(self.endpoints.len() - at).unwrap_or(u32::MAX)
+                Instant::now() + left / u32::try_from(count - at).unwrap_or(u32::MAX)
             });
             match self.over_one(Turn { endpoint, index, until: share }, &ask).await {
                 Ok(answer) => return Ok(answer),
@@ -197,6 +200,15 @@ impl Upstream {
         Err(self.error(verdict.conclude()))
     }
 
+    /// Waits until an endpoint may be asked, at most `header_timeout` long.
+    pub(super) async fn admitted(&self) {
+        let closed = self.endpoints.iter().map(|endpoint| Box::pin(endpoint.breaker.closed()));
+        if self.settings.offline || self.endpoints.is_empty() {
+            return;
+        }
+        let _ = tokio::time::timeout(self.settings.header_timeout, futures_util::future::select_all(closed)).await;
+    }
+
     async fn over_one<'a, T, F>(&'a self, turn: Turn<'a>, ask: &impl Fn(Turn<'a>) -> F) -> Result<T, ErrorKind>
     where
         F: Future<Output = Result<T, ErrorKind>>,
@@ -205,11 +217,11 @@ impl Upstream {
         let mut last = None;
         let mut tries = 0;
         loop {
-            let trying = match (endpoint.breaker.admit(), last) {
-                (Ok(trying), _) => trying,
+            match (endpoint.breaker.admit(), last) {
+                (Ok(()), _) => {}
                 (Err(_), Some(kind)) => return Err(kind),
                 (Err(pause), None) => return Err(left_alone(endpoint, pause)),
-            };
+            }
             let began = Instant::now();
             let asked = match deadline {
                 Some(deadline) => tokio::time::timeout_at(deadline, ask(turn)).await,
@@ -217,12 +229,12 @@ impl Upstream {
             };
             let kind = match asked.unwrap_or(Err(ErrorKind::TimedOut)) {
                 Ok(answer) => {
-                    trying.settle(super::breaker::Health::Alive);
+                    endpoint.breaker.note(Health::Alive);
                     return Ok(answer);
                 }
                 Err(kind) => kind,
             };
-            trying.settle(retry::health(&kind, began.elapsed()));
+            endpoint.breaker.note(retry::health(&kind, began.elapsed()));
             tries += 1;
             match retry::after(&kind, tries, fastrand::f64()) {
                 Next::Again(pause) if deadline.is_none_or(|deadline| Instant::now() + pause < deadline) => {

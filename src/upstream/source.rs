@@ -1,7 +1,7 @@
 //! Where a blob can be had, and how it is opened.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use reqwest::Method;
 use tokio::time::Instant;
@@ -27,12 +27,25 @@ pub struct Source {
     /// Index of the endpoint to ask first: the one after that whose body broke off last. Otherwise one that answers every
     /// request and breaks off every body would keep the others from being asked. Shared by all clones.
     first: Arc<AtomicUsize>,
-    /// Index of the endpoint that sent the last body.
-    opened: Arc<AtomicUsize>,
+    /// Indices of the endpoints that sent what there is of the blob, in order. Shared by all clones.
+    senders: Arc<Mutex<Vec<usize>>>,
+    /// What several endpoints sent was wrong together, or they contradict each other: nothing is put together any more.
+    alone: bool,
+    /// A range was opened before. Shared by all clones.
+    has_opened_range: Arc<AtomicBool>,
     /// Bytes of the blob, as told first. Shared by all clones.
     total: Arc<OnceLock<u64>>,
     /// Of all bodies that are opened. Shared by all clones.
     pace: Arc<arrival::Pace>,
+}
+
+/// Endpoints that are asked last for a blob.
+#[derive(Clone, Copy)]
+pub(super) struct Distrust {
+    /// The others are asked first, beginning with the next one.
+    worst: usize,
+    /// What one of them has begun to send, no other goes on with.
+    alone: bool,
 }
 
 impl Upstream {
@@ -71,7 +84,8 @@ impl Upstream {
 
 impl Source {
     pub(super) fn new(upstream: Arc<Upstream>, repository: RepositoryName, digest: Digest) -> Self {
-        let first = upstream.distrusted.get(&digest).map_or(0, |index| index + 1);
+        let distrust = upstream.distrusted.get(&digest);
+        let first = distrust.map_or(0, |distrust| distrust.worst + 1);
         let settings = upstream.settings();
         // Each endpoint has one, and the last another.
         let chances = u32::try_from(settings.urls.len() + 1).unwrap_or(u32::MAX);
@@ -82,7 +96,9 @@ impl Source {
             digest,
             asker: Asker::work("fetches"),
             first: Arc::new(AtomicUsize::new(first)),
-            opened: Arc::default(),
+            senders: Arc::default(),
+            alone: distrust.is_some_and(|distrust| distrust.alone),
+            has_opened_range: Arc::default(),
             total: Arc::default(),
             pace,
         }
@@ -105,6 +121,17 @@ impl Source {
 
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
+    }
+
+    /// The same fetch, going on with what `other` would ask: another repository of the same upstream.
+    #[must_use]
+    pub fn turned_to(&self, other: &Self) -> Self {
+        Self { repository: other.repository.clone(), asker: other.asker, pace: other.pace.clone(), ..self.clone() }
+    }
+
+    /// Whether a fetch waits for a place below `max_fetches`.
+    pub fn is_waited_for(&self) -> bool {
+        self.upstream.places.is_waited_for()
     }
 
     /// Asks whether the repository has the blob, and for its size in bytes where upstream tells it.
@@ -146,23 +173,40 @@ impl Source {
         self.upstream.place(Pace::Full, party).await
     }
 
-    /// As [`Self::open`], in a place that the caller has waited for.
+    /// As [`Self::open`], in a place that the caller has waited for. The rest of what has begun to come waits for an upstream that is
+    /// left alone: its readers have their heads.
     pub async fn open_in_place(&self, place: Place, start: u64, expected_total: Option<u64>) -> Result<Stream, Error> {
+        let has_begun = start > 0 && self.last_sender().is_some();
+        self.wait_if(has_begun).await;
+        if self.alone && start > 0 && !has_begun {
+            let detail = "its urls sent different bytes for the blob: it is fetched from the beginning".to_owned();
+            return Err(self.upstream.error(ErrorKind::Misbehaved { detail }));
+        }
         self.open_in(place, Wanted { start, end: None, total: expected_total }).await
     }
 
     /// As [`Self::open`], to be read at the pace of one client, for what is not going to be kept. At most half of the places
     /// below `max_fetches` (rounded up) are for such: fills never wait for all of them.
     pub async fn open_at_readers_pace(&self, start: u64, expected_total: Option<u64>) -> Result<Stream, Error> {
+        self.wait_if(start > 0).await;
         let place = self.upstream.place(Pace::Readers, &self.party()).await?;
         self.open_in(place, Wanted { start, end: None, total: expected_total }).await
     }
 
     /// Opens one range only, at the pace of the client that reads it. The stream brings exactly the bytes of the range.
     pub async fn open_range(&self, range: ByteRange) -> Result<Stream, Error> {
+        self.wait_if(self.has_opened_range.load(Ordering::Relaxed)).await;
         let place = self.upstream.place(Pace::Readers, &self.party()).await?;
         let total = self.total.get().copied();
-        self.open_in(place, Wanted { start: range.start, end: Some(range.end), total }).await
+        let opened = self.open_in(place, Wanted { start: range.start, end: Some(range.end), total }).await;
+        self.has_opened_range.fetch_or(opened.is_ok(), Ordering::Relaxed);
+        opened
+    }
+
+    async fn wait_if(&self, has_begun: bool) {
+        if has_begun {
+            self.upstream.admitted().await;
+        }
     }
 
     async fn open_in(&self, place: Place, wanted: Wanted) -> Result<Stream, Error> {
@@ -173,11 +217,36 @@ impl Source {
         };
         let too_slow = |detail| upstream.error(ErrorKind::BrokenBody { detail });
         self.pace.check().map_err(too_slow)?;
-        let first = self.first.load(Ordering::Relaxed) % upstream.settings().urls.len().max(1);
+        let (first, most) = self.endpoints(wanted);
         let (index, reply, extent) =
-            upstream.over_endpoints_from(first, None, |turn| self.open_once(turn, &ask, wanted)).await?;
-        self.opened.store(index, Ordering::Relaxed);
+            upstream.over_endpoints_from(first, most, None, |turn| self.open_once(turn, &ask, wanted)).await?;
+        if wanted.end.is_none() {
+            self.note_sender(index, wanted.start);
+        }
         Ok(Stream::new(self.clone(), index, reply.response, wanted.start, extent, place))
+    }
+
+    /// The index of the endpoint to ask first, and how many may be asked.
+    fn endpoints(&self, wanted: Wanted) -> (usize, usize) {
+        let all = self.upstream.settings().urls.len().max(1);
+        match self.last_sender() {
+            Some(sender) if self.alone && wanted.start > 0 && wanted.end.is_none() => (sender, 1),
+            _ => (self.first.load(Ordering::Relaxed) % all, all),
+        }
+    }
+
+    fn note_sender(&self, index: usize, start: u64) {
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        if start == 0 {
+            senders.clear();
+        }
+        if !senders.contains(&index) {
+            senders.push(index);
+        }
+    }
+
+    fn last_sender(&self) -> Option<usize> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner).last().copied()
     }
 
     async fn open_once(&self, turn: Turn<'_>, ask: &Ask, wanted: Wanted) -> Result<(usize, Reply, Extent), ErrorKind> {
@@ -190,21 +259,42 @@ impl Source {
         {
             head.check_whole(*known, host).map_err(|detail| ErrorKind::Misbehaved { detail })?;
         }
-        let extent = wanted.extent(&head).map_err(|detail| ErrorKind::Misbehaved { detail })?;
+        let extent = wanted.extent(&head).map_err(|detail| {
+            self.note_contradiction(turn.index, wanted, &head);
+            ErrorKind::Misbehaved { detail }
+        })?;
         if let Some(total) = extent.total.or(wanted.total) {
             let _ = self.total.set(total);
         }
         Ok((turn.index, reply, extent))
     }
 
-    /// The bytes that came were not the blob's: for a while others are asked for it first.
+    /// The bytes that came were not the blob's: for a while others are asked for it first. Where several sent them, the one that
+    /// sent the beginning is the worst: it has broken off, too.
     pub fn distrust(&self) {
-        self.upstream.distrusted.insert(self.digest, self.opened.load(Ordering::Relaxed));
+        let senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.put_last(senders.first().copied().unwrap_or_default(), self.alone || senders.len() > 1);
+    }
+
+    fn put_last(&self, worst: usize, alone: bool) {
+        self.upstream.distrusted.insert(self.digest, Distrust { worst, alone });
+    }
+
+    /// Two endpoints tell different lengths of the blob. Neither is to be believed before its bytes have been verified, so the
+    /// next fetch has them from one alone, and not from the one that has broken off.
+    fn note_contradiction(&self, index: usize, wanted: Wanted, head: &Head) {
+        let differ = wanted.total.zip(head.total()).is_some_and(|(expected, told)| expected != told);
+        if let Some(sender) = self.last_sender().filter(|sender| differ && *sender != index) {
+            self.put_last(sender, true);
+        }
     }
 
     /// The body of this endpoint broke off: the rest is asked for elsewhere, where there is an elsewhere.
     pub(super) fn turn_from(&self, index: usize) {
         self.pace.broke_off();
+        if self.alone {
+            self.put_last(index, true);
+        }
         self.first.store(index + 1, Ordering::Relaxed);
     }
 }

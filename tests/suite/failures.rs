@@ -320,7 +320,10 @@ async fn c52_a_broken_circuit_lets_a_probe_through() {
     for at in 0..20 {
         proxy.get(&manifest(REPO, &format!("t{at}"))).await.assert_status(502);
     }
-    assert_eq!(proxy.metrics().await.with("entrepot_upstream_available", &[("upstream", HUB)]), 0.0);
+    crate::bound::until_async("the circuit opens", async || {
+        proxy.metrics().await.with("entrepot_upstream_available", &[("upstream", HUB)]) == 0.0
+    })
+    .await;
     upstream.forget(sick);
     crate::bound::until_async("the circuit closes", async || {
         proxy.get(&manifest(REPO, "latest")).await.body == image.manifest.bytes
@@ -417,7 +420,7 @@ async fn nm3_an_open_circuit_is_probed() {
         proxy.get(&manifest(REPO, &format!("t{at}"))).await.assert_status(502);
     }
     let available = async || proxy.metrics().await.with("entrepot_upstream_available", &[("upstream", HUB)]);
-    assert_eq!(available().await, 0.0);
+    crate::bound::until_async("the circuit opens", async || available().await == 0.0).await;
     // A circuit that is open for refused connections is never left alone for longer than five seconds.
     let refused = proxy.get(&manifest(REPO, "latest")).await;
     refused.assert_status(502);

@@ -130,9 +130,10 @@ fn answer_to(error: &Error) -> (StatusCode, ErrorCode, Option<Duration>) {
         Error::Cache { source: cache::Error::Corrupt { .. }, .. } => {
             (StatusCode::BAD_GATEWAY, ErrorCode::Unknown, None)
         }
-        Error::Cache { source: cache::Error::Stopped { .. } | cache::Error::Abandoned { .. }, .. } => {
-            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
-        }
+        Error::Cache {
+            source: cache::Error::Stopped { .. } | cache::Error::Abandoned { .. } | cache::Error::Stalled { .. },
+            ..
+        } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER)),
         Error::Cache { source: cache::Error::Bucket { .. }, .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
         }

@@ -214,6 +214,9 @@ impl Control<'_> {
             Claim::Host(name) => {
                 Fault::validation(format!("'{prefix}' is a host of the upstream {name} of the configuration"))
             }
+            Claim::Below(name) => Fault::validation(format!(
+                "'{prefix}' lies below the upstream {name} of the configuration: choose another prefix"
+            )),
             Claim::Default(name) => Fault::validation(format!(
                 "the upstream {name} is the default in the configuration; a rule ROOT needs one without a default"
             )),

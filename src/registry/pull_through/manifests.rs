@@ -4,6 +4,9 @@
 //! served without asking anyone, in a repository that refers to them.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 
 use super::PullThrough;
 use super::Repository;
@@ -79,11 +82,17 @@ impl PullThrough {
     async fn answer_tag(&self, repository: &Repository, served: Served<Meaning>, want: Want) -> Result<Answer, Error> {
         let Served { value: Meaning { digest, media_type, size }, outcome, staleness } = served;
         self.count(ObjectKind::Tag, repository, outcome);
-        let (body, outcome) = if want == Want::Head && size.is_some() {
-            (Body::Manifest { digest, media_type, size, bytes: None }, outcome)
-        } else {
-            let (body, fetched) = self.read_digest(repository, digest, Some(&media_type), want).await?;
-            (body, if outcome == CacheOutcome::Hit { fetched } else { outcome })
+        let (body, outcome) = match size.filter(|_| want == Want::Head) {
+            Some(told) => {
+                // What is kept has a length of its own, whatever upstream's HEAD said.
+                let kept = self.find_manifest(repository, digest, Some(&media_type)).await.ok().flatten();
+                let size = Some(kept.map_or(told, |(_, bytes)| bytes.len() as u64));
+                (Body::Manifest { digest, media_type, size, bytes: None }, outcome)
+            }
+            None => {
+                let (body, fetched) = self.read_digest(repository, digest, Some(&media_type), want).await?;
+                (body, if outcome == CacheOutcome::Hit { fetched } else { outcome })
+            }
         };
         let upstream = Some(repository.upstream.clone());
         Ok(Answer { body, upstream, outcome: Some(outcome), staleness })
@@ -98,25 +107,10 @@ impl PullThrough {
         want: Want,
     ) -> Result<(Body, CacheOutcome), Error> {
         let object = || Object::Manifest(repository.local.clone(), Reference::Digest(digest));
-        let kept = &self.kept;
-        let mut found = None;
-        if kept.rights.claim(repository, LinkKind::Manifest, &digest).await.covers_kept() {
-            let bytes = kept.cache.read(&digest, MAX_MANIFEST_BYTES).await;
-            if let Some(bytes) = bytes.map_err(|error| Error::from_cache(object(), error))? {
-                let media_type = match told.filter(|told| !told.as_str().is_empty()) {
-                    Some(told) => told.clone(),
-                    None => {
-                        let link = kept.link(&repository.local, &digest).await;
-                        declared_type(link.as_ref().map(|link| &link.media_type), &bytes)
-                    }
-                };
-                found = Some((media_type, bytes));
-            }
-        }
-        let (media_type, bytes, outcome) = match found {
+        let (media_type, bytes, outcome) = match self.find_manifest(repository, digest, told).await? {
             Some((media_type, bytes)) => (media_type, bytes, CacheOutcome::Hit),
             None => {
-                let fetched = kept.fetch_manifest(repository, digest).await;
+                let fetched = self.kept.fetch_manifest(repository, digest).await;
                 let (manifest, outcome) = fetched.map_err(|error| Error::from_upstream(object(), error))?;
                 (manifest.media_type, manifest.bytes, outcome)
             }
@@ -126,8 +120,59 @@ impl PullThrough {
         Ok((Body::Manifest { digest, media_type, size, bytes }, outcome))
     }
 
+    /// What is kept of the manifest, if the repository may serve it.
+    async fn find_manifest(
+        &self,
+        repository: &Repository,
+        digest: Digest,
+        told: Option<&MediaType>,
+    ) -> Result<Option<(MediaType, Bytes)>, Error> {
+        let object = || Object::Manifest(repository.local.clone(), Reference::Digest(digest));
+        let kept = &self.kept;
+        if !kept.rights.claim(repository, LinkKind::Manifest, &digest).await.covers_kept() {
+            return Ok(None);
+        }
+        let bytes = kept.cache.read(&digest, MAX_MANIFEST_BYTES).await;
+        let Some(bytes) = bytes.map_err(|error| Error::from_cache(object(), error))? else { return Ok(None) };
+        let media_type = match told.filter(|told| !told.as_str().is_empty()) {
+            Some(told) => told.clone(),
+            None => {
+                let link = kept.link(&repository.local, &digest).await;
+                declared_type(link.as_ref().map(|link| &link.media_type), &bytes)
+            }
+        };
+        Ok(Some((media_type, bytes)))
+    }
+
     pub(super) fn count(&self, kind: ObjectKind, repository: &Repository, outcome: CacheOutcome) {
         self.kept.metrics.cache_request(kind, repository.upstream.name().as_str(), outcome);
+    }
+}
+
+impl TagQuestion {
+    /// Makes sure that the manifest to which a tag has moved can be had, where that to which it points here is kept: HEAD may work
+    /// where GET is limited, and then the old meaning is worth more than the new one. `None` where upstream does not have it by its
+    /// digest: the tag has moved again.
+    async fn moved(&self, known: &Meaning, found: Meaning, left: Duration) -> Result<Option<Meaning>, upstream::Error> {
+        if known.digest == found.digest || !self.is_kept(&known.digest).await || self.is_kept(&found.digest).await {
+            return Ok(Some(found));
+        }
+        // A fetch that takes longer goes on, and the next question finds what it has brought.
+        let fetched = tokio::time::timeout(left, self.kept.fetch_manifest(&self.repository, found.digest)).await;
+        match fetched {
+            Ok(Ok((manifest, _))) => Ok(Some(Meaning { size: Some(manifest.bytes.len() as u64), ..found })),
+            Ok(Err(error)) if error.is_not_found() => Ok(None),
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                let (upstream, kind) = (self.repository.upstream.name().clone(), upstream::ErrorKind::TimedOut);
+                Err(upstream::Error { upstream, kind })
+            }
+        }
+    }
+
+    async fn is_kept(&self, digest: &Digest) -> bool {
+        let claim = self.kept.rights.claim(&self.repository, LinkKind::Manifest, digest).await;
+        claim.covers_kept() && self.kept.cache.contains(digest)
     }
 }
 
@@ -174,10 +219,16 @@ impl Question for TagQuestion {
         let Repository { upstream, remote, local, .. } = &self.repository;
         let settings = upstream.settings();
         let deadline = if known.is_some() { settings.revalidate_timeout } else { settings.patience() };
-        let mut meaning = None;
+        let (began, mut meaning) = (Instant::now(), None);
         if known.is_some() || self.want == Want::Head {
             let head = upstream.manifest_head(remote, &reference, self.accept, deadline).await?;
             meaning = head.digest.map(|digest| Meaning { digest, media_type: head.media_type, size: head.size });
+            meaning = match (&known, meaning) {
+                (Some(known), Some(found)) => {
+                    self.moved(known, found, deadline.saturating_sub(began.elapsed())).await?
+                }
+                (_, meaning) => meaning,
+            };
         }
         let meaning = match meaning {
             Some(meaning) => meaning,

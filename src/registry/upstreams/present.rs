@@ -65,6 +65,8 @@ pub enum Claim {
     Declared,
     /// It is a host of this upstream of the configuration.
     Host(UpstreamName),
+    /// It lies below a name or a host of this upstream of the configuration, whose repositories would be the rule's.
+    Below(UpstreamName),
     /// This upstream of the configuration is the default already.
     Default(UpstreamName),
     /// It is how the upstream of the rule `ROOT` is called.
@@ -327,6 +329,13 @@ fn claim<'a>(
     if let Some(upstream) = declared.clone().find(|upstream| upstream.ns.iter().any(|host| host == name.as_str())) {
         return Some(Claim::Host(upstream.name.clone()));
     }
+    let is_above = |above: &str| name.as_str().strip_prefix(above).is_some_and(|rest| rest.starts_with('/'));
+    let above = declared
+        .clone()
+        .find(|upstream| is_above(upstream.name.as_str()) || upstream.ns.iter().any(|host| is_above(host)));
+    if let Some(upstream) = above {
+        return Some(Claim::Below(upstream.name.clone()));
+    }
     let other = declared.into_iter().find(|upstream| default && upstream.default != DefaultFor::None);
     other.map(|upstream| Claim::Default(upstream.name.clone()))
 }
@@ -352,6 +361,22 @@ mod tests {
         assert_eq!(claim("222222222222/hub", false), Some(Claim::NameOfAccount));
         assert_eq!(claim("222222222222", false), Some(Claim::NameOfAccount));
         assert_eq!(claim("22222222222/hub", false), None);
+    }
+
+    /// What is declared for the home registry is asked for by its path, too: no rule takes a part of it away.
+    #[test]
+    fn d14_a_rule_below_a_declared_upstream_gives_way() {
+        let upstreams = declared(
+            "[[upstream]]\nname = \"docker.io\"\n[[upstream]]\nname = \"team/a\"\nurl = \"https://a.example\"\n",
+        );
+        let claim = |name: &str| claim(upstreams.iter(), &UpstreamName::new(name), false);
+        let below = |name| Some(Claim::Below(UpstreamName::new(name)));
+        assert_eq!(claim("docker.io/library"), below("docker.io"));
+        assert_eq!(claim("index.docker.io/a/b"), below("docker.io"));
+        assert_eq!(claim("team/a/b"), below("team/a"));
+        for free in ["team", "team/b", "team/ab", "docker.iox/library", "hub/docker.io"] {
+            assert_eq!(claim(free), None, "{free}");
+        }
     }
 
     /// Rules take effect when they are read, map names as they say, keep what did not change, and give way on a reload.

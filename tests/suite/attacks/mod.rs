@@ -24,6 +24,7 @@ mod places;
 mod proxies;
 mod reach;
 mod secrets;
+mod sick;
 mod signatures;
 mod streams;
 mod templates;
