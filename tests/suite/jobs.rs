@@ -17,24 +17,26 @@ use crate::proxy::{Proxy, Setup};
 use crate::push::{an_image, push_image, run};
 use crate::upstream::FakeUpstream;
 
-/// Where the worker of [`killed_hundreds_of_times`] finds its database.
+/// Where the worker of [`killed_hundreds_of_times`] finds its database, and what it is called.
 const DATABASE: &str = "SUITE_JOBS_DATABASE";
+const NAME: &str = "SUITE_JOBS_NAME";
 
 /// Kills of a round of the test, for each database.
 const KILLS: &str = "SUITE_KILLS";
-const USUAL_KILLS: usize = 120;
+const USUAL_KILLS: usize = 100;
 
 /// Processes at once, of which one is killed at a time.
 const WORKERS: usize = 2;
 
 /// Jobs in a row, each enqueued by the one before it.
-const HOPS: u32 = 12;
+const HOPS: u32 = 4;
+
+/// Chains that nobody has taken: there is always something to do.
+const WAITING: usize = 16;
 
 const SOON: &[Duration] = &[Duration::from_millis(1)];
 
-const LONGEST_WAIT_MS: u64 = 60;
-
-/// Time of one job: kills come while it runs, and around its end.
+/// Time of one job. A process is killed within twice that after it has taken one: while it runs, around its end, or in the next.
 const LONGEST_WORK_MS: u64 = 12;
 
 /// One job of a chain: its effect is a fact in the same database, and so is the job that follows.
@@ -95,14 +97,17 @@ async fn a_worker() {
     let listening = meta.clone();
     tokio::spawn(async move { listening.listen().await });
     let listed = vec![Listed::after_facts(Hopping)];
-    Jobs::new(meta, "worker", Metrics::new().unwrap(), listed).work().await;
+    let name = std::env::var(NAME).unwrap();
+    Jobs::new(meta, &name, Metrics::new().unwrap(), listed).work().await;
 }
 
-fn a_process(database: &str) -> Child {
+/// With a name of its own.
+fn a_process(database: &str) -> (Child, String) {
+    let name = format!("{:016x}", fastrand::u64(..));
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["jobs::a_worker", "--exact", "--ignored"]).env(DATABASE, database);
+    command.args(["jobs::a_worker", "--exact", "--ignored"]).env(DATABASE, database).env(NAME, &name);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    command.spawn().expect("the test's own binary runs")
+    (command.spawn().expect("the test's own binary runs"), name)
 }
 
 async fn count(meta: &Meta, queue: &str) -> u64 {
@@ -114,19 +119,25 @@ async fn count(meta: &Meta, queue: &str) -> u64 {
 async fn killed_hundreds_of_times(database: String) {
     let kills = std::env::var(KILLS).ok().and_then(|text| text.parse().ok()).unwrap_or(USUAL_KILLS);
     let meta = open(&database).await;
-    let mut workers: Vec<Child> = (0..WORKERS).map(|_| a_process(&database)).collect();
+    let mut workers: Vec<_> = (0..WORKERS).map(|_| a_process(&database)).collect();
     let mut chains = 0;
+    let of = |state| JobFilter { queue: Some("hop".to_owned()), state: Some(state) };
     for kill in 0..kills {
-        // There is always something to do.
-        while count(&meta, "hop").await < 8 {
+        let waiting = meta.jobs(&of(JobState::Waiting), None, 1_000).await.unwrap().len();
+        for _ in waiting..WAITING {
             meta.enqueue(&[Hop { chain: chains, hop: 0 }.job()]).await.unwrap();
             chains += 1;
         }
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..LONGEST_WAIT_MS))).await;
-        let worker = &mut workers[kill % WORKERS];
+        let (worker, name) = &mut workers[kill % WORKERS];
+        until_async("the process is at work", async || {
+            let running = meta.jobs(&of(JobState::Running), None, 1_000).await.unwrap();
+            running.iter().any(|job| job.replica == *name)
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..2 * LONGEST_WORK_MS))).await;
         worker.start_kill().expect("the signal is sent");
         within("the end of a killed process", worker.wait()).await.expect("the child's state");
-        *worker = a_process(&database);
+        workers[kill % WORKERS] = a_process(&database);
     }
     until_async("all chains come to their end", async || count(&meta, "hop").await == 0).await;
     let mut effects: BTreeMap<(u32, u32), Vec<String>> = BTreeMap::new();
@@ -147,7 +158,7 @@ async fn killed_hundreds_of_times(database: String) {
         assert_eq!(found.len(), 1, "job {hop} of chain {chain} of {chains}: {found:?}");
     }
     assert!(effects.is_empty(), "{effects:?}");
-    assert!(tried_again > kills / 10, "kills came too late: {tried_again} jobs were done again");
+    assert!(tried_again > kills / 10, "kills hit no job: {tried_again} were done again");
     meta.close().await;
 }
 
