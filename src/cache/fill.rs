@@ -33,7 +33,7 @@ pub(super) struct Fill {
     others: Mutex<VecDeque<Origin>>,
     /// Keeps the published blob from eviction while anyone still reads it here.
     pin: OnceLock<Pin>,
-    /// Room of a file that was not published, while anyone still reads it here.
+    /// Room of a file that was not published, or was not what it should be, while anyone still reads it here.
     room: OnceLock<Reservation>,
 }
 

@@ -475,11 +475,12 @@ impl Filler {
     async fn finish(&mut self, begun: Begun) -> Result<End, Error> {
         let Begun { output: Output { writer: Writer { staged, hasher }, reservation }, sending, .. } = begun;
         let size = staged.len();
-        let checked = check(&self.fill, self.supply.origin(), hasher, size);
-        if checked.is_err() {
+        if let Err(error) = check(&self.fill, self.supply.origin(), hasher, size) {
+            // Readers hold the file until they hear of it.
+            self.fill.keep_room(reservation);
             self.supply.disown().await;
+            return Err(error);
         }
-        checked?;
         self.supply.keep(size, sending);
         self.fill.set_total(Some(size));
         let (disk, digest) = (self.disk.clone(), self.fill.digest);
@@ -498,11 +499,14 @@ impl Filler {
         }
     }
 
-    /// Keeps what has arrived, to be resumed.
+    /// Keeps what has arrived, to be resumed. Readers hold the file until they hear of it, also when what is left must go: until
+    /// then its room is counted once more.
     async fn leave(&self, output: Output) {
+        let Output { writer, reservation } = output;
+        self.fill.keep_room(reservation);
         let (disk, digest, origin) = (self.disk.clone(), self.fill.digest, self.origin);
         let left = blocking(move || {
-            disk.leave(&digest, origin, output.writer.staged, output.reservation);
+            disk.leave(&digest, origin, writer.staged);
             Ok(())
         });
         // It reports its own trouble.

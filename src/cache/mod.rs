@@ -23,6 +23,8 @@ mod reader;
 mod room;
 mod scrub;
 mod shared;
+#[cfg(test)]
+mod simulation;
 mod supply;
 
 pub use blob::{Blob, Content};

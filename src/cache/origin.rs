@@ -15,6 +15,8 @@ use crate::upstream;
 pub enum Origin {
     Upstream(upstream::Source),
     Bucket(Arc<Bucket>, Digest),
+    #[cfg(test)]
+    Scripted(super::simulation::Scripted),
 }
 
 /// A blob's bytes while they arrive.
@@ -30,6 +32,8 @@ pub(super) struct Stream {
 enum From {
     Upstream(Box<upstream::Stream>),
     Bucket(ObjectStream),
+    #[cfg(test)]
+    Scripted(super::simulation::ScriptedStream),
 }
 
 impl Origin {
@@ -37,6 +41,8 @@ impl Origin {
         match self {
             Self::Upstream(source) => source.digest(),
             Self::Bucket(_, digest) => digest,
+            #[cfg(test)]
+            Self::Scripted(source) => source.digest(),
         }
     }
 
@@ -45,6 +51,8 @@ impl Origin {
         match self {
             Self::Upstream(source) => source.upstream().origin(),
             Self::Bucket(..) => OriginId::of("the bucket"),
+            #[cfg(test)]
+            Self::Scripted(source) => source.id(),
         }
     }
 
@@ -53,6 +61,8 @@ impl Origin {
         match (self, other) {
             (Self::Upstream(this), Self::Upstream(other)) => this.is_same(other),
             (Self::Bucket(..), Self::Bucket(..)) => true,
+            #[cfg(test)]
+            (Self::Scripted(this), Self::Scripted(other)) => this.is_same(other),
             _ => false,
         }
     }
@@ -70,6 +80,8 @@ impl Origin {
         match self {
             Self::Upstream(source) => source.is_waited_for(),
             Self::Bucket(..) => false,
+            #[cfg(test)]
+            Self::Scripted(_) => false,
         }
     }
 
@@ -78,6 +90,8 @@ impl Origin {
         match self {
             Self::Upstream(source) => source.upstream().name().to_string(),
             Self::Bucket(..) => "the bucket".to_owned(),
+            #[cfg(test)]
+            Self::Scripted(source) => source.name(),
         }
     }
 
@@ -86,6 +100,8 @@ impl Origin {
         match self {
             Self::Upstream(source) => Ok(Stream::of_upstream(*self.digest(), source.open(start, expected).await?)),
             Self::Bucket(bucket, digest) => Stream::of_bucket(bucket, *digest, start).await,
+            #[cfg(test)]
+            Self::Scripted(source) => Ok(Stream::of_script(*self.digest(), source.open(start, expected).await?)),
         }
     }
 
@@ -94,6 +110,8 @@ impl Origin {
         match self {
             Self::Upstream(source) => Some(source.party()),
             Self::Bucket(..) => None,
+            #[cfg(test)]
+            Self::Scripted(_) => None,
         }
     }
 
@@ -102,6 +120,8 @@ impl Origin {
         match self {
             Self::Upstream(source) => Some(source.asker()),
             Self::Bucket(..) => None,
+            #[cfg(test)]
+            Self::Scripted(_) => None,
         }
     }
 
@@ -111,6 +131,8 @@ impl Origin {
             (Self::Upstream(source), Some(party)) => Ok(Some(source.place(party).await?)),
             (Self::Upstream(source), None) => Ok(Some(source.place(&source.party()).await?)),
             (Self::Bucket(..), _) => Ok(None),
+            #[cfg(test)]
+            (Self::Scripted(_), _) => Ok(None),
         }
     }
 
@@ -136,6 +158,8 @@ impl Origin {
                 Ok(Stream::of_upstream(*self.digest(), source.open_at_readers_pace(start, expected).await?))
             }
             Self::Bucket(bucket, digest) => Stream::of_bucket(bucket, *digest, start).await,
+            #[cfg(test)]
+            Self::Scripted(source) => Ok(Stream::of_script(*self.digest(), source.open(start, expected).await?)),
         }
     }
 
@@ -151,6 +175,11 @@ impl Origin {
                 let stream = open_object(bucket, digest, range.start, Some(range.end)).await?;
                 (Some(stream.total), From::Bucket(stream))
             }
+            #[cfg(test)]
+            Self::Scripted(source) => {
+                let stream = source.open_range(range).await?;
+                (stream.total, From::Scripted(stream))
+            }
         };
         Ok(Stream { total, start: range.start, digest, from })
     }
@@ -162,6 +191,8 @@ impl Origin {
             Self::Bucket(..) => {
                 tracing::error!(digest = %self.digest(), "an object in the bucket is not what its name says");
             }
+            #[cfg(test)]
+            Self::Scripted(_) => {}
         }
     }
 }
@@ -176,11 +207,18 @@ impl Stream {
         Ok(Self { total: Some(stream.total), start, digest, from: From::Bucket(stream) })
     }
 
+    #[cfg(test)]
+    fn of_script(digest: Digest, stream: super::simulation::ScriptedStream) -> Self {
+        Self { total: stream.total, start: stream.start, digest, from: From::Scripted(stream) }
+    }
+
     /// Goes on at the pace of one client, where there is a place for that; otherwise it must be opened again.
     pub(super) fn at_readers_pace(mut self) -> Option<Self> {
         let may_go_on = match &mut self.from {
             From::Upstream(stream) => stream.turn_to_readers_pace(),
             From::Bucket(_) => true,
+            #[cfg(test)]
+            From::Scripted(_) => true,
         };
         may_go_on.then_some(self)
     }
@@ -191,6 +229,8 @@ impl Stream {
         match &mut self.from {
             From::Upstream(stream) => Ok(stream.chunk().await?),
             From::Bucket(stream) => stream.chunk().await.map_err(|error| bucket_error(digest, error)),
+            #[cfg(test)]
+            From::Scripted(stream) => stream.chunk().await,
         }
     }
 }

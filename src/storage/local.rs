@@ -177,6 +177,9 @@ impl Storage {
                         continue;
                     };
                     let Ok(metadata) = entry.metadata() else { continue };
+                    if !metadata.is_file() {
+                        continue;
+                    }
                     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                     found.push(StoredBlob { digest, size: metadata.len(), modified });
                 }

@@ -82,12 +82,10 @@ impl Staged {
     pub fn reserve(&mut self, size: u64) -> Result<(), Error> {
         let Some(missing) = size.checked_sub(self.len).filter(|missing| *missing > 0) else { return Ok(()) };
         self.leave_reserve(size)?;
+        // Some of it may be there even when all of it is not.
+        self.allocated = self.allocated.max(size);
         match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, self.len, missing) {
-            Ok(()) => {
-                self.allocated = self.allocated.max(size);
-                Ok(())
-            }
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
             Err(error) => Err(Error::io("reserve space for", &self.path)(error.into())),
         }
     }
@@ -140,18 +138,18 @@ impl Staged {
         Ok(())
     }
 
-    /// Makes the bytes so far durable.
-    pub fn sync(&self) -> Result<(), Error> {
-        self.file.sync_data().map_err(Error::io("sync", &self.path))
-    }
-
-    /// Gives back the room that is allocated beyond the end: it is accounted to nobody once the file is.
-    fn trim(&mut self) -> Result<(), Error> {
+    /// Gives back the space that was allocated beyond the end: the length stays as it is.
+    pub fn trim(&mut self) -> Result<(), Error> {
         if self.allocated > self.len {
             self.file.set_len(self.len).map_err(Error::io("trim", &self.path))?;
             self.allocated = self.len;
         }
         Ok(())
+    }
+
+    /// Makes the bytes so far durable.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(Error::io("sync", &self.path))
     }
 
     /// Leaves the file in the staging folder, to be resumed, and returns its name there.
