@@ -243,8 +243,8 @@ impl Authenticator {
                 _ => format!("the signature in the URL is none of this registry's, or it was cut or altered: {again}"),
             })
         })?;
-        let Expiring { value: LayerLoan { principal, layer }, expires_at, .. } = opened;
-        let identity = self.known(&principal, Means::SignedUrl, expires_at).await?;
+        let Expiring { value: LayerLoan { principal, layer }, issued_at, expires_at } = opened;
+        let identity = self.known(&principal, Means::SignedUrl, expires_at).await?.issued(issued_at);
         Ok(Identity { layer: Some(Arc::new(layer)), ..identity })
     }
 

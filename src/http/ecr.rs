@@ -101,8 +101,8 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     let Admitted { permit, entry } = gate.authorize(visit, identity, located).await.map_err(refused)?;
     if let Some(about) = permit.asked().makes() {
         let record = gate.record_of_making(visit, &permit, about);
-        let make = registry.make_named(about.repository.clone());
-        if let Err(fault) = gate.changes().carry_out(Some(record), make, fault_of, |_| None).await {
+        let make = registry.make_named(about.repository.clone(), permit.asker());
+        if let Err(fault) = gate.changes().carry_out(Some(record), make, fault_of, |()| None).await {
             entry.into_iter().for_each(Entry::withdraw);
             return Err(fault);
         }

@@ -131,7 +131,7 @@ fn after(code: &[u8], stem: &[u8]) -> Vec<usize> {
         places.dedup();
         let Some(first) = rest.first() else { return places };
         let (character, others) = rest.split_at(character_len(*first).min(rest.len()));
-        let step = |place: usize| match code.get(place..)? {
+        let step = |place: usize| match code.get(place..).filter(|_| work::step())? {
             [ANY, ..] => Some(place),
             [ONE, ..] => Some(place + 1),
             ahead => ahead.starts_with(character).then_some(place + character.len()),

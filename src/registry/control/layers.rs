@@ -15,6 +15,7 @@ use crate::oci::{Algorithm, Digest, Manifest, QualifiedName, RepositoryName, Upl
 use crate::registry::hosted::{Repository, UploadClient};
 use crate::registry::located::At;
 use crate::registry::{Answer, Body, Error, Incoming, Registry};
+use crate::turns::Asker;
 
 /// Bytes that a part should have, as ECR tells its clients.
 const PART_BYTES: u64 = 10 << 20;
@@ -36,8 +37,12 @@ impl Registry {
     }
 
     /// Makes the repository that a permitted `InitiateLayerUpload` begins to push to.
-    pub fn make_named(&self, name: QualifiedName) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
-        let hosted = self.hosted().clone();
+    pub fn make_named(
+        &self,
+        name: QualifiedName,
+        asker: Asker,
+    ) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
+        let hosted = self.hosted().on_behalf_of(asker);
         async move {
             match hosted.make_repository(name.clone()).await {
                 Ok(Some(_)) => Ok(()),

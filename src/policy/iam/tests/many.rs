@@ -168,3 +168,15 @@ fn of_the_whole_registry() {
     let deny = allow("*") + r#", {"Effect": "Deny", "Action": "ecr:*", "Resource": "~one"}"#;
     assert_eq!(ask_about_many(&deny, "", "ecr:CreateRepository", "~"), "denied");
 }
+
+/// Patterns that take long to be followed along a prefix count for what a decision may cost, as those that are compared whole do.
+#[test]
+fn it_costs_so_much_at_the_most() {
+    let patterns = vec![format!(r#""~{}X""#, "*a".repeat(100)); 60].join(",");
+    let statements = format!(
+        r#"{{"Effect": "Allow", "Action": "*", "Resource": "*"}}, {{"Effect": "Deny", "Action": "*", "Resource": [{patterns}]}}"#
+    );
+    let long = format!("~{}", "a/".repeat(120));
+    assert_eq!(ask_about_many(&statements, "", "ecr:CreateRepository", &long), "no patience");
+    assert_eq!(ask_about_many(&statements, "", "ecr:CreateRepository", "~team/"), "allowed");
+}
