@@ -4,7 +4,7 @@
 //! restarts ([`plan`]). It runs on a clock that stands still while there is work and jumps while all wait ([`world`]), so that a
 //! body of an hour takes no time. The model ([`judge`]) knows one origin at a time. At rest the ledger is compared with the disk.
 //!
-//! `SIMULATION_SEEDS` is how many seeds run, `SIMULATION_SEED` is the one to run again.
+//! `SIMULATION_SEEDS` is how many seeds run, from 0 on; `SIMULATION_SEED` is one to run alone.
 //!
 //! *Never* here: sockets, or waiting for real time.
 
@@ -42,7 +42,7 @@ fn every_client_sees_what_its_origin_alone_would_show() {
         Some(seed) => vec![seed],
         None => {
             let count = number("SIMULATION_SEEDS").map_or(SEEDS, |count| usize::try_from(count).unwrap());
-            (0..count).map(|_| fastrand::u64(..)).collect()
+            (0..count).map(|at| at as u64).collect()
         }
     };
     let next = AtomicUsize::new(0);
