@@ -63,7 +63,7 @@ async fn d04_a_stalled_fill_without_readers_gives_its_place() {
         let behaviour = Behaviour::usual();
         let behaviour = if is_head { behaviour.gate_head(&gate) } else { behaviour.gate_at(500_000, &gate) };
         let rule = upstream.on("GET", &stalls, behaviour);
-        let proxy = with_one_place(&upstream, "10s").await;
+        let proxy = with_one_place(&upstream, "30s").await;
         let leaving = proxy.client().open("GET", &blob("stall/app", &stalls), &[]).await;
         gate.reached().await;
         leaving.reset();
