@@ -26,6 +26,9 @@ use crate::telemetry::Metrics;
 /// Longer than any script: a client that waits so long is never answered.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 
+/// Looks at the disk, 2 ms apart, before what is there is called too much: a busy machine may keep a thread waiting for seconds.
+const LOOKS: usize = 10_000;
+
 const STAGING: &str = "staging";
 const STAGING_AWAY: &str = "staging-away";
 
@@ -232,10 +235,11 @@ impl<'a> Process<'a> {
         assert!(found <= limit, "{when} {found} bytes lie on the disk, where {limit} may");
     }
 
-    /// At any time. What is being removed while it is counted is no excess: that has gone at the next look.
+    /// At any time. What is being removed on another thread while it is counted is no excess, however long that thread waits for its turn;
+    /// nothing else goes on meanwhile.
     fn check_limit(&self, limit: u64) {
         let mut found = 0;
-        for _ in 0..20 {
+        for _ in 0..LOOKS {
             found = taken_bytes(&self.data);
             if found <= limit {
                 return;
