@@ -79,7 +79,7 @@ pub(super) struct Body {
 /// Counts what is asked of a server in one life of the process.
 #[derive(Default)]
 pub(super) struct Asked {
-    /// Bodies from the first byte on, by blob.
+    /// Bodies of which the first byte came, by blob. One that is left before that costs nothing, and the next repository may be asked.
     pub(super) fetches: Mutex<Vec<Digest>>,
     /// Bodies that are open.
     pub(super) open: AtomicUsize,
@@ -109,6 +109,7 @@ pub struct ScriptedStream {
     end: Option<usize>,
     is_part: bool,
     sent: usize,
+    digest: Digest,
     /// When the next piece comes. Kept between calls: a call may be dropped while it waits.
     due: Option<Instant>,
     asked: Arc<Asked>,
@@ -175,11 +176,7 @@ impl Scripted {
     }
 
     pub(in crate::cache) async fn open(&self, start: u64, expected: Option<u64>) -> Result<ScriptedStream, Error> {
-        let stream = self.answer(start, None, expected).await?;
-        if start == 0 {
-            self.asked.fetches.lock().unwrap().push(self.digest);
-        }
-        Ok(stream)
+        self.answer(start, None, expected).await
     }
 
     pub(in crate::cache) async fn open_range(&self, range: ByteRange) -> Result<ScriptedStream, Error> {
@@ -221,6 +218,7 @@ impl Scripted {
             is_part: end.is_some(),
             body,
             sent: 0,
+            digest: self.digest,
             due: None,
             asked: self.asked.clone(),
             breaks: self.breaks.clone(),
@@ -272,6 +270,9 @@ impl ScriptedStream {
         }
         if let Some(end) = self.end {
             until = until.min(end);
+        }
+        if self.at == 0 && !self.is_part {
+            self.asked.fetches.lock().unwrap().push(self.digest);
         }
         let bytes = self.body.content.slice(self.at..until);
         self.sent += bytes.len();
