@@ -80,7 +80,7 @@ pub(super) struct Body {
 #[derive(Default)]
 pub(super) struct Asked {
     /// Bodies of which the first byte came, by blob. One that is left before that costs nothing, and the next repository may be asked.
-    pub(super) fetches: Mutex<Vec<Digest>>,
+    pub(super) fetches: Mutex<Vec<usize>>,
     /// Bodies that are open.
     pub(super) open: AtomicUsize,
     /// By repository and blob, how many GETs there were.
@@ -109,7 +109,7 @@ pub struct ScriptedStream {
     end: Option<usize>,
     is_part: bool,
     sent: usize,
-    digest: Digest,
+    blob: usize,
     /// When the next piece comes. Kept between calls: a call may be dropped while it waits.
     due: Option<Instant>,
     asked: Arc<Asked>,
@@ -218,7 +218,7 @@ impl Scripted {
             is_part: end.is_some(),
             body,
             sent: 0,
-            digest: self.digest,
+            blob: self.blob,
             due: None,
             asked: self.asked.clone(),
             breaks: self.breaks.clone(),
@@ -272,7 +272,7 @@ impl ScriptedStream {
             until = until.min(end);
         }
         if self.at == 0 && !self.is_part {
-            self.asked.fetches.lock().unwrap().push(self.digest);
+            self.asked.fetches.lock().unwrap().push(self.blob);
         }
         let bytes = self.body.content.slice(self.at..until);
         self.sent += bytes.len();

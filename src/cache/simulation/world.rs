@@ -16,7 +16,7 @@ use super::client::Seen;
 use super::disk_usage::{bytes_at_rest, listing, taken_bytes, unlinked, wrong_blobs};
 use super::front::{Front, Rights};
 use super::judge::judge;
-use super::plan::{End, Fault, Life, Plan, REPOSITORIES, Visit};
+use super::plan::{Blob, End, Fault, Life, Plan, REPOSITORIES, Visit};
 use super::script::{Asked, Nature, Scripted};
 use crate::cache::{BlobCache, Claim, Origin};
 use crate::config::CacheSettings;
@@ -188,8 +188,9 @@ impl<'a> Process<'a> {
     /// One fetch serves everyone where all can be kept.
     fn check_fetches(&self, asked: &Asked, name: &str) {
         let fetches = asked.fetches.lock().unwrap();
-        for blob in self.plan.blobs.iter().filter(|blob| blob.content.len() as u64 <= self.plan.disk_object) {
-            let count = fetches.iter().filter(|digest| **digest == blob.digest).count();
+        let is_small = |blob: &Blob| blob.content.len() as u64 <= self.plan.disk_object;
+        for (at, blob) in self.plan.blobs.iter().enumerate().filter(|(_, blob)| is_small(blob)) {
+            let count = fetches.iter().filter(|fetched| **fetched == at).count();
             assert!(count <= 1, "{name} was asked {count} times for {blob:?}");
         }
     }
