@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::body::BodyError;
 use super::buffers::{self, BUFFER_BYTES, Buffer, Client, FIRST_BYTES};
-use super::mapping::FileRegions;
+use super::mapping::{FileRegions, WINDOW_BYTES};
 use super::residency;
 use crate::cache::{BlobReader, ByteStream, Visible};
 use crate::oci::ByteRange;
@@ -37,12 +37,20 @@ pub(super) struct FileBody {
     visible: u64,
     /// Bytes of the next piece that is read.
     piece: usize,
-    /// The whole range as memory, where the connection sends files.
-    mapped: Option<Bytes>,
+    /// Where the connection sends files.
+    regions: Option<FileRegions>,
+    /// A part of the file as memory. It may reach beyond what has arrived.
+    window: Option<Window>,
     /// Work on a blocking thread.
     work: Option<Work>,
     /// What follows the file.
     rest: Option<ByteStream>,
+}
+
+struct Window {
+    bytes: Bytes,
+    /// Offset of its first byte.
+    start: u64,
 }
 
 enum Work {
@@ -53,13 +61,8 @@ enum Work {
 impl FileBody {
     pub(super) fn new(reader: BlobReader, regions: Option<&FileRegions>) -> Self {
         let at = reader.start();
-        let range = reader.end().and_then(|end| ByteRange::new(at, end));
-        // A file that cannot be mapped is read.
-        let mapped = match (regions, range) {
-            (Some(regions), Some(range)) if range.len() >= MIN_MAPPED_BYTES => regions.map(reader.file(), range).ok(),
-            _ => None,
-        };
-        Self { reader, at, visible: at, piece: FIRST_BYTES, mapped, work: None, rest: None }
+        let regions = regions.cloned();
+        Self { reader, at, visible: at, piece: FIRST_BYTES, regions, window: None, work: None, rest: None }
     }
 
     /// For this client.
@@ -95,8 +98,8 @@ impl FileBody {
                 }
                 continue;
             }
-            if self.mapped.is_some() && self.next_len() >= MIN_SLICE_BYTES {
-                let range = ByteRange { start: self.at, end: self.at + self.next_len() };
+            if self.next_len() >= MIN_SLICE_BYTES && self.has_window() {
+                let range = self.next_range();
                 if residency::is_resident(self.reader.file(), range) {
                     return Poll::Ready(Some(self.slice(client)));
                 }
@@ -121,15 +124,32 @@ impl FileBody {
         if left < SLICE_BYTES + MIN_SLICE_BYTES { left } else { SLICE_BYTES }
     }
 
+    fn next_range(&self) -> ByteRange {
+        ByteRange { start: self.at, end: self.at + self.next_len() }
+    }
+
+    /// Whether the next slice is mapped. Where it is not, the next part of the file is mapped, if that can be: otherwise it is read.
+    fn has_window(&mut self) -> bool {
+        let (Some(regions), Some(end)) = (&self.regions, self.reader.end()) else { return false };
+        let next = self.next_range();
+        if self.window.as_ref().is_some_and(|window| window.slice(next).is_some()) {
+            return true;
+        }
+        self.window = None;
+        let Some(range) = ByteRange::new(self.at, end.min(self.at.saturating_add(WINDOW_BYTES))) else { return false };
+        if range.len() >= MIN_MAPPED_BYTES {
+            let mapped = regions.map(self.reader.file(), range);
+            self.window = mapped.ok().map(|bytes| Window { bytes, start: range.start });
+        }
+        self.window.is_some()
+    }
+
     fn read_len(&self) -> usize {
         usize::try_from(self.visible - self.at).unwrap_or(usize::MAX).min(self.piece)
     }
 
     fn slice(&mut self, client: Client) -> Result<Bytes, BodyError> {
-        let within = |offset: u64| usize::try_from(offset - self.reader.start()).unwrap_or(usize::MAX);
-        let (from, to) = (within(self.at), within(self.at + self.next_len()));
-        let slice = self.mapped.as_ref().filter(|mapped| to <= mapped.len()).map(|mapped| mapped.slice(from..to));
-        match slice {
+        match self.window.as_ref().and_then(|window| window.slice(self.next_range())) {
             Some(bytes) => Ok(self.step(bytes, client)),
             None => Err(BodyError::File(io::ErrorKind::UnexpectedEof.into())),
         }
@@ -160,6 +180,15 @@ fn read(file: &Arc<File>, at: u64, count: usize, client: Client) -> io::Result<B
     match file.read_at(buffer.space(), at)? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         count => Ok(buffer.filled(count)),
+    }
+}
+
+impl Window {
+    /// `None` where it does not reach so far.
+    fn slice(&self, range: ByteRange) -> Option<Bytes> {
+        let within = |offset: u64| offset.checked_sub(self.start).and_then(|within| usize::try_from(within).ok());
+        let (from, to) = (within(range.start)?, within(range.end)?);
+        (to <= self.bytes.len()).then(|| self.bytes.slice(from..to))
     }
 }
 

@@ -6,12 +6,22 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use memmap2::{Mmap, MmapOptions};
 
 use crate::oci::ByteRange;
+
+/// Bytes of a file that are mapped at a time. An upstream may announce any length, and addresses have an end as well.
+pub(super) const WINDOW_BYTES: u64 = 16 << 20;
+
+/// Mappings of the process at a time. The kernel allows 65,530 (`vm.max_map_count`), of which allocators and stacks need some:
+/// without one of theirs the process ends.
+const MAX_MAPPINGS: usize = 16 << 10;
+
+static MAPPINGS: AtomicUsize = AtomicUsize::new(0);
 
 /// The mappings that one connection's bodies are made of. Cheap to clone.
 #[derive(Clone, Default)]
@@ -34,11 +44,13 @@ pub(super) struct Located {
 }
 
 impl FileRegions {
-    /// Maps a range of the file. The memory is registered for as long as any slice of it lives.
+    /// Maps a range of the file, which is within [`WINDOW_BYTES`]. The memory is registered for as long as any slice of it lives. Fails
+    /// where the process has as many mappings as it may.
     ///
     /// The range may reach past the present end of a file that is growing; what has not arrived must not be sliced off.
     pub(super) fn map(&self, file: &Arc<File>, range: ByteRange) -> io::Result<Bytes> {
-        let len = usize::try_from(range.len()).map_err(io::Error::other)?;
+        let place = MapPlace::take().ok_or(io::ErrorKind::OutOfMemory)?;
+        let len = usize::try_from(range.len().min(WINDOW_BYTES)).map_err(io::Error::other)?;
         // SAFETY: a shared read-only mapping is sound as long as nobody changes the bytes that are read through it. Blobs
         // are immutable once they are published, and a file that is being filled is only ever appended to, below which
         // readers stay; neither is ever truncated. A disk that fails would raise SIGBUS on reading, but on a connection
@@ -47,7 +59,7 @@ impl FileRegions {
         let map = unsafe { MmapOptions::new().offset(range.start).len(len).map(&**file)? };
         let region = Region { base: map.as_ptr() as usize, len, offset: range.start, file: file.clone() };
         self.lock().push(region);
-        Ok(Bytes::from_owner(Mapped { map, regions: self.clone() }))
+        Ok(Bytes::from_owner(Mapped { map, regions: self.clone(), _place: place }))
     }
 
     /// The place in a file of the memory that begins at `slice` and lies within one mapping.
@@ -73,6 +85,25 @@ impl FileRegions {
 struct Mapped {
     map: Mmap,
     regions: FileRegions,
+    /// Given back after the mapping has gone.
+    _place: MapPlace,
+}
+
+/// One of the mappings that the process may have.
+struct MapPlace;
+
+impl MapPlace {
+    fn take() -> Option<Self> {
+        let taken = MAPPINGS.fetch_add(1, Ordering::Relaxed);
+        let place = Self;
+        (taken < MAX_MAPPINGS).then_some(place)
+    }
+}
+
+impl Drop for MapPlace {
+    fn drop(&mut self) {
+        MAPPINGS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl AsRef<[u8]> for Mapped {
@@ -117,4 +148,23 @@ pub(super) fn resident_pages(file: &File, range: ByteRange) -> Option<u64> {
     let result =
         unsafe { libc::syscall(SYS_CACHESTAT, file.as_raw_fd(), &raw const asked, &raw mut answer, 0 as libc::c_uint) };
     (result == 0).then_some(answer.nr_cache)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings_have_a_number() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        file.set_len(WINDOW_BYTES).unwrap();
+        let range = ByteRange { start: 0, end: 4096 };
+        let map = || FileRegions::default().map(&file, range);
+        let held: Vec<_> = (0..=MAX_MAPPINGS).map_while(|_| map().ok()).collect();
+        // Other tests have some of them.
+        assert!((MAX_MAPPINGS / 2..=MAX_MAPPINGS).contains(&held.len()), "{}", held.len());
+        assert!(map().is_err());
+        drop(held);
+        assert!(map().is_ok());
+    }
 }

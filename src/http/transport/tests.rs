@@ -132,6 +132,18 @@ fn a_file_arrives_whole_and_in_parts() {
     }
 }
 
+/// Files are mapped in parts.
+#[test]
+fn a_file_longer_than_a_window_arrives_whole() {
+    let server = Server::start(40_000_003, None, Duration::from_secs(60));
+    let (_, body) = fetch(server.address, "/", "", None);
+    assert!(body == server.content);
+    for (from, to) in [(5, 16_777_220), (16_777_215, 16_777_217), (12_345_678, 39_999_999)] {
+        let (_, body) = fetch(server.address, "/", &format!("Range: bytes={from}-{to}\r\n"), None);
+        assert!(body == server.content[from..=to], "{from}-{to}");
+    }
+}
+
 #[test]
 fn many_readers_of_every_speed_get_the_same_bytes() {
     let server = Server::start(3_333_333, None, Duration::from_secs(60));

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use crate::proxy::{Proxy, Setup, blob};
-use crate::upstream::{Behaviour, FakeUpstream, noise};
+use crate::upstream::{Behaviour, FakeUpstream, Gate, noise};
 
 const REPO: &str = "team/app";
 const LEN: usize = 1 << 20;
@@ -106,4 +106,27 @@ async fn d09_a_range_of_everything_is_verified() {
         upstream.forget(rule);
         proxy.client().get_range(&blob(REPO, &digest), &range).await.assert_bytes(206, &right);
     }
+}
+
+/// Each reader used to take as many addresses as upstream announced bytes: some thousand readers took all that a process has.
+#[tokio::test]
+async fn d04_readers_take_few_addresses_whatever_length_is_announced() {
+    const ANNOUNCED: u64 = 1 << 40;
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    setup.cache.text("disk", "4TiB").text("disk_object", "2TiB");
+    let proxy = setup.start().await;
+    let (digest, gate) = (upstream.boundless_blob(REPO, 1, ANNOUNCED), Gate::new());
+    upstream.on("GET", &digest, Behaviour::usual().gate_at(LEN as u64, &gate));
+    let before = proxy.address_bytes();
+    let mut readers = Vec::new();
+    for _ in 0..8 {
+        let mut reader = proxy.client().open("GET", &blob(REPO, &digest), &[]).await;
+        assert_eq!(reader.read(LEN / 2).await.len(), LEN / 2);
+        readers.push(reader);
+    }
+    let taken = proxy.address_bytes().saturating_sub(before);
+    assert!(taken < ANNOUNCED, "{} GiB of addresses are taken", taken >> 30);
+    drop(readers);
+    gate.open();
 }
