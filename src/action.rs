@@ -172,36 +172,3 @@ impl Action {
         }
     }
 }
-
-impl Page {
-    /// Entries of a sorted list that come after `last`, at most `n`, and whether more follow.
-    pub fn cut<'a>(&self, sorted: &'a [Tag], most: u32) -> (&'a [Tag], bool) {
-        let from = self.last.as_deref().map_or(0, |last| sorted.partition_point(|tag| tag.as_str() <= last));
-        let rest = sorted.get(from..).unwrap_or_default();
-        let count = self.n.unwrap_or(most).min(most) as usize;
-        let page = rest.get(..count.min(rest.len())).unwrap_or_default();
-        (page, count > 0 && rest.len() > page.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages() {
-        let tags: Vec<Tag> = ["a", "b", "c"].iter().map(|text| text.parse().unwrap()).collect();
-        let page = |n, last: Option<&str>| Page { n, last: last.map(str::to_owned) };
-        let names = |page: Page| {
-            let (tags, more) = page.cut(&tags, 100);
-            (tags.iter().map(Tag::as_str).collect::<String>(), more)
-        };
-        assert_eq!(names(page(None, None)), ("abc".into(), false));
-        assert_eq!(names(page(Some(2), None)), ("ab".into(), true));
-        assert_eq!(names(page(Some(2), Some("b"))), ("c".into(), false));
-        assert_eq!(names(page(Some(3), None)), ("abc".into(), false));
-        assert_eq!(names(page(None, Some("bb"))), ("c".into(), false));
-        assert_eq!(names(page(None, Some("z"))), (String::new(), false));
-        assert_eq!(names(page(Some(0), None)), (String::new(), false));
-    }
-}

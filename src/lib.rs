@@ -19,6 +19,8 @@ pub mod config;
 
 pub mod telemetry;
 
+pub mod memory;
+
 pub mod storage;
 
 pub mod meta;

@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of ARCHITECTURE.md: a room names only rooms above it.
-const ROOMS: [&str; 20] = [
+const ROOMS: [&str; 21] = [
     "oci",
     "ecr",
     "iam",
@@ -24,6 +24,7 @@ const ROOMS: [&str; 20] = [
     "turns",
     "config",
     "telemetry",
+    "memory",
     "storage",
     "meta",
     "metering",

@@ -10,6 +10,7 @@ use crate::accounts::{self, Accounts};
 use crate::auth::{Authenticator, Certificates, Enrolment, Keyring};
 use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
+use crate::memory;
 use crate::meta::{Connections, Meta};
 use crate::metering::Meter;
 use crate::policy::Authorizer;
@@ -36,6 +37,7 @@ pub(super) struct Core {
 pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let metrics = Metrics::new()?;
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("ENTREPOT_COMMIT")]).set(1);
+    memory::limit(settings.cache.remembered);
     let started = Instant::now();
     let data = settings.data.clone();
     let reserve = reserve(settings);

@@ -18,6 +18,7 @@ use super::proof::{
 use super::recent::Recent;
 use super::unproven::{NoRoom, NotRead, Room, Unproven};
 use crate::config::{AuthSettings, OidcSettings};
+use crate::memory;
 use crate::meta::{self, Meta};
 use crate::oci::AccountId;
 
@@ -67,7 +68,6 @@ const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What was right is right for so long, for so many headers.
 const RECENT: Duration = Duration::from_secs(3);
-const MAX_RECENT: u64 = 10_000;
 
 /// The user whose password is an ID token.
 const ID_TOKEN_USER: &str = "oidc";
@@ -96,7 +96,7 @@ impl Authenticator {
             meta,
             wrong_id_tokens: Attempts::new(limit),
             doubted: Attempts::new(AttemptLimit::default()),
-            recent: Recent::new(MAX_RECENT, RECENT),
+            recent: Recent::new(memory::Kind::Logins, RECENT, |_, identity: &Identity| identity.bytes()),
             passwords,
             unproven: Unproven::new(),
             settings,

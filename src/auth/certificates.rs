@@ -8,11 +8,11 @@ use super::identity::{Identity, Means};
 use super::proof::{Bearer, CertificateNames, CertificateRule, ClaimPattern, ClaimPatternError, Gives, UnixTime};
 use super::recent::Recent;
 use crate::config::{CertificateGives, CertificateSettings};
+use crate::memory;
 use crate::oci::AccountId;
 
 /// Whose it was is whose it is for so long, for so many certificates.
 const RECENT: Duration = Duration::from_secs(3);
-const MAX_RECENT: u64 = 10_000;
 
 /// Names of a certificate that the log has.
 const LOGGED_NAMES: usize = 8;
@@ -35,7 +35,11 @@ pub struct CertificateRuleError {
 impl Certificates {
     pub fn new(settings: &[CertificateSettings], account: AccountId) -> Result<Self, CertificateRuleError> {
         let rules = settings.iter().map(|rule| read(rule, account)).collect::<Result<_, _>>()?;
-        Ok(Self { rules, account, recent: Recent::new(MAX_RECENT, RECENT) })
+        Ok(Self {
+            rules,
+            account,
+            recent: Recent::new(memory::Kind::Certificates, RECENT, |_, identity: &Identity| identity.bytes()),
+        })
     }
 
     /// Who shows a certificate with these names, which was verified when the connection began.

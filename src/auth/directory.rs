@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::proof::{Principal, PrincipalError};
+use crate::memory::{self, Map};
 use crate::meta::{self, Meta, PrincipalId, PrincipalKind, PrincipalRow};
 use crate::oci::AccountId;
 
 /// A change elsewhere that was not announced is seen after this.
 const REMEMBERED: Duration = Duration::from_secs(3);
-
-const MAX_PRINCIPALS: u64 = 10_000;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -20,7 +19,7 @@ pub struct Directory {
     /// Counts changes.
     changes: Arc<AtomicU64>,
     /// Each with the count that it was asked for at; under another it is not believed.
-    by_arn: moka::sync::Cache<String, (u64, Option<Arc<Known>>)>,
+    by_arn: Map<String, (u64, Option<Arc<Known>>)>,
 }
 
 /// A principal that the database knows: a user, or somebody in a role.
@@ -58,6 +57,13 @@ impl Known {
         &self.arn
     }
 
+    /// Bytes that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let tags = self.row.tags.iter().map(|(key, value)| 2 * size_of::<String>() + key.len() + value.len());
+        let session = self.session.as_ref().map_or(0, String::len);
+        size_of::<Self>() + self.arn.len() + session + self.row.name.len() + tags.sum::<usize>()
+    }
+
     /// As tokens carry it.
     pub(super) fn in_tokens(&self) -> Result<Principal, PrincipalError> {
         Principal::new(&self.arn, self.row.account.as_str(), self.row.epoch)
@@ -66,7 +72,13 @@ impl Known {
 
 impl Directory {
     pub fn new(meta: Meta) -> Self {
-        let by_arn = moka::sync::Cache::builder().max_capacity(MAX_PRINCIPALS).time_to_live(REMEMBERED).build();
+        let by_arn = Map::expiring(
+            memory::Kind::Principals,
+            REMEMBERED,
+            |arn: &String, (_, known): &(_, Option<Arc<Known>>)| {
+                arn.len() + known.as_ref().map_or(0, |known| known.bytes())
+            },
+        );
         Self { meta, changes: Arc::default(), by_arn }
     }
 

@@ -70,6 +70,16 @@ impl Identity {
         Self { who: Who::Known(known), means, access: None, layer: None, lease: None, issued_at: None }
     }
 
+    /// Bytes that it points to, about.
+    pub(super) fn bytes(&self) -> usize {
+        let known = if let Who::Known(known) = &self.who { known.bytes() } else { 0 };
+        let access = self.access.iter().flat_map(|all| all.iter()).map(Access::bytes).sum::<usize>();
+        let lenders = self.lease.iter().flat_map(|lease| &lease.lenders);
+        let lenders = lenders.map(|(arn, _)| size_of::<(String, u64)>() + arn.len()).sum::<usize>();
+        let layer = self.layer.as_ref().map_or(0, |layer| layer.bytes());
+        known + access + lenders + layer
+    }
+
     pub(super) fn leased(mut self, ends: UnixTime, lenders: &[(String, u64)]) -> Self {
         self.lease = Some(Arc::new(Lease { ends, lenders: lenders.to_vec() }));
         self

@@ -3,16 +3,19 @@
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::Duration;
 
+use crate::memory::{self, Map};
+
 /// What was found out a moment ago. Keys are not kept, only 128 bits of keyed hashes of them: whoever reads the memory finds no
 /// credential, and nobody can make two of them meet.
 pub struct Recent<V: Clone + Send + Sync + 'static> {
     keys: [RandomState; 2],
-    known: moka::sync::Cache<(u64, u64), V>,
+    known: Map<(u64, u64), V>,
 }
 
 impl<V: Clone + Send + Sync + 'static> Recent<V> {
-    pub fn new(entries: u64, lifetime: Duration) -> Self {
-        let known = moka::sync::Cache::builder().max_capacity(entries).time_to_live(lifetime).build();
+    /// `beyond` tells the bytes that a value points to.
+    pub fn new(kind: memory::Kind, lifetime: Duration, beyond: fn(&(u64, u64), &V) -> usize) -> Self {
+        let known = Map::expiring(kind, lifetime, beyond);
         Self { keys: [RandomState::new(), RandomState::new()], known }
     }
 
@@ -36,7 +39,7 @@ mod tests {
 
     #[test]
     fn remembers() {
-        let recent = Recent::new(10, Duration::from_secs(60));
+        let recent = Recent::new(memory::Kind::Logins, Duration::from_secs(60), |_, _: &i32| 0);
         recent.insert(&("a", 1), 7);
         assert_eq!(recent.get(&("a", 1)), Some(7));
         assert_eq!(recent.get(&("a", 2)), None);

@@ -248,6 +248,7 @@ impl Settings {
             (ADMIN.declared(), self.admin.differences(&new.admin)),
             (LOG.declared(), self.telemetry.differences(&new.telemetry)),
             (HTTP.declared(), self.http.differences(&new.http)),
+            (CACHE.declared(), cache::differences_at_start(&self.cache, &new.cache)),
         ];
         let whole = whole.into_iter().filter(|(_, same)| !same).map(|(key, _)| key.name.to_owned());
         let by_key = by_key

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::digest::Digest;
+use super::json;
 use super::media_type::{MediaType, NoMediaType};
 
 /// Manifests refer to at most this many things; a larger number is an attack or a mistake.
@@ -53,17 +54,17 @@ struct Document {
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<Entry>,
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "bounded")]
     layers: Vec<Entry>,
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "bounded")]
     blobs: Vec<Entry>,
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "bounded")]
     manifests: Vec<Entry>,
     subject: Option<Entry>,
-    #[serde(default, deserialize_with = "null_is_empty")]
-    annotations: BTreeMap<String, serde_json::Value>,
+    #[serde(default, deserialize_with = "json::texts")]
+    annotations: BTreeMap<String, String>,
     /// Docker schema 1.
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "bounded")]
     fs_layers: Vec<SchemaOneLayer>,
 }
 
@@ -85,15 +86,15 @@ struct SchemaOneLayer {
     blob_sum: String,
 }
 
-/// Programs in Go write an empty list as `null`.
-fn null_is_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+/// No more of them than tell that they are too many.
+fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    json::at_most::<D, T, MAX_DESCRIPTORS>(deserializer)
 }
 
 impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
         let document: Document =
-            serde_json::from_slice(bytes).map_err(|error| ManifestError::NotJson(error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| ManifestError::NotJson(json::told(&error)))?;
         let count = document.layers.len() + document.blobs.len() + document.manifests.len() + document.fs_layers.len();
         if count > MAX_DESCRIPTORS {
             return Err(ManifestError::TooManyDescriptors);
@@ -131,11 +132,7 @@ impl Manifest {
             subject: document.subject.as_ref().and_then(Entry::read),
             unreadable,
             malformed,
-            annotations: document
-                .annotations
-                .into_iter()
-                .filter_map(|(key, value)| Some((key, value.as_str()?.to_owned())))
-                .collect(),
+            annotations: document.annotations,
         })
     }
 }
@@ -209,6 +206,25 @@ mod tests {
             assert_eq!(manifest.media_type, None);
             assert!(manifest.blobs.iter().chain(&manifest.subject).all(|one| one.media_type.as_str().is_empty()));
         }
+    }
+
+    /// No list is built that is longer than those that are taken.
+    #[test]
+    fn lists_of_millions_are_too_many() {
+        let text = format!(r#"{{"layers":[{}]}}"#, vec!["{}"; 1_000_000].join(","));
+        assert_eq!(Manifest::parse(text.as_bytes()), Err(ManifestError::TooManyDescriptors));
+        let document: Document = serde_json::from_str(&text).unwrap();
+        assert_eq!(document.layers.len(), MAX_DESCRIPTORS + 1);
+        let text = format!(r#"{{"layers":[{}1]}}"#, "{},".repeat(MAX_DESCRIPTORS));
+        assert!(matches!(Manifest::parse(text.as_bytes()), Err(ManifestError::NotJson(_))));
+    }
+
+    #[test]
+    fn annotations_are_texts() {
+        let text = r#"{"annotations":{"a":"b","n":[{"a":{}},null],"t":true,"x":-1.5,"o":{"a":[]},"u":"\u00e4"}}"#;
+        let annotations = Manifest::parse(text.as_bytes()).unwrap().annotations;
+        assert_eq!(annotations, BTreeMap::from([("a".into(), "b".into()), ("u".into(), "ä".into())]));
+        assert!(Manifest::parse(br#"{"annotations":[]}"#).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod account_id;
 mod digest;
 mod error_code;
 mod hash;
+pub mod json;
 mod manifest;
 mod media_type;
 mod name;

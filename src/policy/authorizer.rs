@@ -9,7 +9,7 @@ use super::iam::{
     Context, Decision, Document, DocumentError, IdentityPolicy, Kind, Moment, Policies, Question, Source, decide,
     decide_assumption, explain,
 };
-use super::library::{Facts, Library, MAX_DOCUMENT_BYTES, MAX_REMEMBERED, REMEMBERED, RegistryFacts};
+use super::library::{Facts, Library, MAX_DOCUMENT_BYTES, REMEMBERED, RegistryFacts};
 use super::needs::{About, Asked, Need, Offer, On, name_in_tokens, of_action};
 use super::permit::Permit;
 use super::public;
@@ -18,6 +18,7 @@ use crate::auth::{Access, Identity, Known, Recent, Who};
 use crate::config::{AuthSettings, RepositorySettings};
 use crate::ecr::{repositories_arn, repository_arn};
 use crate::iam::ManagedPolicy;
+use crate::memory;
 use crate::meta::{self, Meta};
 use crate::turns::Asker;
 
@@ -47,7 +48,7 @@ pub(super) struct Inner {
 impl Authorizer {
     /// The error says what cannot be made public.
     pub fn new(settings: AuthSettings, repositories: &[RepositorySettings], meta: Meta) -> Result<Self, DocumentError> {
-        let allowed = Recent::new(MAX_REMEMBERED, REMEMBERED);
+        let allowed = Recent::new(memory::Kind::Decisions, REMEMBERED, |_, reason: &Arc<str>| reason.len());
         let public = public::document(repositories, settings.account)?;
         let inner = Inner { library: Library::new(meta), public, allowed, settings };
         Ok(Self { inner: Arc::new(inner) })

@@ -9,13 +9,18 @@ use super::iam::{Document, Kind, Principal, RegistryScope};
 use crate::auth::Known;
 use crate::ecr::{AccountSettingName, Word};
 use crate::iam::ManagedPolicy;
+use crate::memory::{self, Map};
 use crate::meta::{self, DocumentKind, Meta, PrincipalId};
 use crate::oci::{AccountId, QualifiedName};
 
 /// A change by another process that was not announced is seen after this.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(3);
 
-pub(super) const MAX_REMEMBERED: u64 = 10_000;
+/// What a byte of a document's text weighs when it is compiled, about.
+const COMPILED: usize = 10;
+
+/// What a managed policy weighs.
+const MANAGED_BYTES: usize = 4 << 10;
 
 /// No stored document is larger.
 pub(super) const MAX_DOCUMENT_BYTES: usize = 64 << 10;
@@ -23,11 +28,11 @@ pub(super) const MAX_DOCUMENT_BYTES: usize = 64 << 10;
 pub(super) struct Library {
     meta: Meta,
     /// By ARN, each with the count of changes that it was asked for at.
-    rights: moka::sync::Cache<String, (u64, Arc<Rights>)>,
+    rights: Map<String, (u64, Arc<Rights>)>,
     /// Counts changes. What was read before one is kept under the count before it, and not found after it.
     changes: AtomicU64,
-    repositories: moka::sync::Cache<(u64, QualifiedName), Arc<Facts>>,
-    registries: moka::sync::Cache<(u64, AccountId), Arc<RegistryFacts>>,
+    repositories: Map<(u64, QualifiedName), Arc<Facts>>,
+    registries: Map<(u64, AccountId), Arc<RegistryFacts>>,
     nobody: Rights,
 }
 
@@ -37,6 +42,8 @@ pub(super) struct Rights {
     of: Option<(PrincipalId, BTreeMap<String, String>)>,
     pub(super) principal: Principal,
     pub(super) policies: Vec<(String, Document)>,
+    /// That these point to, about.
+    bytes: usize,
 }
 
 /// What a repository says of itself.
@@ -44,23 +51,37 @@ pub(super) struct Rights {
 pub(super) struct Facts {
     pub(super) policy: Option<Document>,
     pub(super) tags: Vec<(String, String)>,
+    /// That these point to, about.
+    bytes: usize,
 }
 
 /// What holds for the whole registry.
 pub(super) struct RegistryFacts {
     pub(super) policy: Option<Document>,
     pub(super) scope: RegistryScope,
+    /// That the policy points to, about.
+    bytes: usize,
 }
 
 impl Library {
     pub(super) fn new(meta: Meta) -> Self {
         Self {
             meta,
-            rights: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
+            rights: Map::expiring(
+                memory::Kind::PrincipalPolicies,
+                REMEMBERED,
+                |arn: &String, (_, rights): &(_, Arc<Rights>)| size_of::<Rights>() + arn.len() + rights.bytes,
+            ),
             changes: AtomicU64::new(0),
-            repositories: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
-            registries: moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build(),
-            nobody: Rights { of: None, principal: Principal::anonymous(), policies: Vec::new() },
+            repositories: Map::expiring(
+                memory::Kind::RepositoryPolicies,
+                REMEMBERED,
+                |(_, name), facts: &Arc<Facts>| size_of::<Facts>() + name.name.as_str().len() + facts.bytes,
+            ),
+            registries: Map::expiring(memory::Kind::RegistryPolicies, REMEMBERED, |_, facts: &Arc<RegistryFacts>| {
+                size_of::<RegistryFacts>() + facts.bytes
+            }),
+            nobody: Rights { of: None, principal: Principal::anonymous(), policies: Vec::new(), bytes: 0 },
         }
     }
 
@@ -97,7 +118,9 @@ impl Library {
         let tags = known.row().tags.iter();
         let principal = tags.fold(principal, |principal, (key, value)| principal.with_tag(key, value));
         let mut policies = Vec::new();
+        let mut bytes = 2 * known.bytes();
         for (name, text) in self.meta.principal_policies(id).await? {
+            bytes += name.len() + size_of::<(String, Document)>() + (text.len() * COMPILED).max(MANAGED_BYTES);
             let document = match ManagedPolicy::named(&name).filter(|_| text.is_empty()) {
                 Some(preset) => preset.document(),
                 None => Document::parse(Kind::Identity, &text, MAX_DOCUMENT_BYTES),
@@ -110,7 +133,7 @@ impl Library {
                 }
             }
         }
-        let rights = Arc::new(Rights { of: Some((id, known.row().tags.clone())), principal, policies });
+        let rights = Arc::new(Rights { of: Some((id, known.row().tags.clone())), principal, policies, bytes });
         self.rights.insert(known.arn().to_owned(), (changes, rights.clone()));
         Ok(rights)
     }
@@ -122,7 +145,11 @@ impl Library {
         }
         // That there is none is not remembered: a push or a pull may make it at any moment, with a policy.
         let Some(row) = self.meta.repository_row(name).await? else { return Ok(Arc::default()) };
+        let text = row.settings.policy.as_ref().map_or(0, String::len);
+        let tags = row.settings.resource_tags.iter();
+        let tags = tags.map(|(key, value)| 2 * size_of::<String>() + key.len() + value.len()).sum::<usize>();
         let facts = Arc::new(Facts {
+            bytes: text * COMPILED + tags,
             policy: row.settings.policy.map(|text| stored(Kind::Repository, &text, name.name.as_str())),
             tags: row.settings.resource_tags.into_iter().collect(),
         });
@@ -141,6 +168,7 @@ impl Library {
         let scope = self.meta.document(account, DocumentKind::Setting, scope.word()).await?;
         let is_v1 = scope.is_some_and(|row| row.document == "V1");
         let facts = Arc::new(RegistryFacts {
+            bytes: policy.as_ref().map_or(0, |row| row.document.len() * COMPILED),
             policy: policy.map(|row| stored(Kind::Registry, &row.document, "the registry")),
             scope: if is_v1 { RegistryScope::V1 } else { RegistryScope::V2 },
         });

@@ -34,6 +34,11 @@ impl Repository {
     pub(super) fn on_behalf_of(self, asker: Asker) -> Self {
         Self { asker, ..self }
     }
+
+    /// Bytes of its names.
+    pub(super) fn bytes(&self) -> usize {
+        [&self.remote, &self.local, &self.own.name].iter().map(|name| name.as_str().len()).sum()
+    }
 }
 
 /// What a name means.

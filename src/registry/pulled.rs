@@ -9,13 +9,12 @@ use std::time::Duration;
 use super::hosted::{Hosted, PulledManifest};
 use super::names;
 use super::pull_through::PullThrough;
+use crate::memory::{self, Map};
 use crate::meta::{Meta, RepositoryId, RepositoryRow};
 use crate::oci::{AcceptSet, Digest, QualifiedName, Reference, Tag};
 
 /// What was written down a moment ago. Another process may have deleted it since.
 const REMEMBERED: Duration = Duration::from_secs(60);
-
-const MAX_REMEMBERED: u64 = 100_000;
 
 /// Tags of one image that are written down with it.
 const MAX_TAGS: u32 = 100;
@@ -27,12 +26,16 @@ pub(super) struct Pulled {
     meta: Meta,
     hosted: Hosted,
     /// `None` is what cannot be written down.
-    written: moka::sync::Cache<(QualifiedName, Reference), (Digest, Option<RepositoryId>)>,
+    written: Map<(QualifiedName, Reference), (Digest, Option<RepositoryId>)>,
 }
 
 impl Pulled {
     pub(super) fn new(meta: Meta, hosted: Hosted) -> Self {
-        let written = moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build();
+        let beyond = |(name, reference): &(QualifiedName, Reference), _: &_| {
+            let tag = if let Reference::Tag(tag) = reference { tag.as_str().len() } else { 0 };
+            name.name.as_str().len() + tag
+        };
+        let written = Map::expiring(memory::Kind::Pulled, REMEMBERED, beyond);
         Self { meta, hosted, written }
     }
 
@@ -58,7 +61,7 @@ impl Pulled {
     pub(super) fn note_meaning(&self, repository: &names::Repository, tag: &Tag, digest: Digest) {
         let by_tag = (repository.own.clone(), Reference::Tag(tag.clone()));
         if self.written.get(&by_tag).is_none_or(|(written, _)| written != digest) {
-            self.written.invalidate(&(repository.own.clone(), Reference::Digest(digest)));
+            self.written.remove(&(repository.own.clone(), Reference::Digest(digest)));
         }
     }
 
@@ -116,13 +119,13 @@ impl Pulled {
     ) -> Result<(), crate::meta::Error> {
         self.meta.forget_upstream_image(&repository.local, digest).await?;
         pull_through.forget_all();
-        self.written.invalidate_all();
+        self.written.clear();
         Ok(())
     }
 
     /// What is written down is looked up again: some of it was deleted.
     pub(super) fn forget_written(&self) {
-        self.written.invalidate_all();
+        self.written.clear();
     }
 
     /// Forgets all that upstream said of a repository that is deleted.
@@ -133,7 +136,7 @@ impl Pulled {
         row: &RepositoryRow,
     ) -> Result<(), crate::meta::Error> {
         self.hosted.repository_is_gone(row.id);
-        self.written.invalidate_all();
+        self.written.clear();
         if let Some(repository) = repository {
             self.meta.forget_upstream_repository(&repository.local).await?;
             pull_through.forget_all();

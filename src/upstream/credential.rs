@@ -2,18 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use moka::sync::Cache;
-
 use super::docker_config::{DockerConfig, Entry};
 use super::error::ErrorKind;
 use super::flight::Flights;
 use super::helper;
 use crate::config::{Credential, Secret};
+use crate::memory::{self, Map};
 use crate::oci::Digest;
 
 /// How long the answer of a helper that a Docker configuration names is used.
 const CONFIG_HELPER_LIFETIME: Duration = Duration::from_secs(300);
-const MAX_HELPER_ANSWERS: u64 = 64;
 /// A helper that was asked a moment ago is not asked again: its answer is as new as it gets.
 const RENEW_AFTER: Duration = Duration::from_secs(1);
 
@@ -42,7 +40,7 @@ pub(super) struct Resolved {
 
 pub(super) struct Credentials {
     source: Source,
-    answers: Cache<HelperKey, (Login, Instant)>,
+    answers: Map<HelperKey, (Login, Instant)>,
     flights: Flights<HelperKey, Login>,
 }
 
@@ -56,6 +54,14 @@ enum Source {
 type HelperKey = (Vec<String>, String);
 
 impl Login {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Anonymous => 0,
+            Self::Basic { username, password } => username.len() + password.expose().len(),
+            Self::IdentityToken(token) => token.expose().len(),
+        }
+    }
+
     /// Distinguishes credentials in the key of a token without keeping them there.
     pub(super) fn fingerprint(&self) -> Digest {
         match self {
@@ -80,7 +86,15 @@ impl Credentials {
                 Source::Helper { command: command.clone(), lifetime: *lifetime }
             }
         };
-        Self { source, answers: Cache::new(MAX_HELPER_ANSWERS), flights: Flights::new() }
+        Self {
+            source,
+            answers: Map::new(memory::Kind::Helpers, |(command, server), (login, _)| {
+                command.iter().map(|word| size_of::<String>() + word.len()).sum::<usize>()
+                    + server.len()
+                    + login.bytes()
+            }),
+            flights: Flights::new(),
+        }
     }
 
     /// The credential for a registry's `host` (with its port, where it has one). With `renew`, a helper is asked again even

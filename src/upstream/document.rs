@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 
 use super::error::ErrorKind;
 use super::manifest::ManifestBody;
-use crate::oci::{Digest, Manifest, MediaType};
+use crate::oci::{Digest, Manifest, MediaType, json};
 
 /// What the answer's head says of its body.
 #[derive(Default)]
@@ -49,7 +49,7 @@ impl Members {
         if bytes.trim_ascii_start().first() != Some(&b'{') {
             return Err("no JSON object".to_owned());
         }
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+        serde_json::from_slice(bytes).map_err(|error| json::told(&error))
     }
 
     /// Whether a document that came as `told` may be taken for a manifest. The types that we know have members that we know; of

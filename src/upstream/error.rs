@@ -75,6 +75,19 @@ impl Error {
         matches!(self.kind, ErrorKind::NotFound | ErrorKind::Unauthorized | ErrorKind::Denied)
     }
 
+    /// Bytes of the texts in it.
+    pub fn text_bytes(&self) -> usize {
+        let detail = match &self.kind {
+            ErrorKind::Unreachable { detail }
+            | ErrorKind::LoginFailed { detail, .. }
+            | ErrorKind::Misbehaved { detail }
+            | ErrorKind::BrokenBody { detail } => detail.len(),
+            ErrorKind::LeftAlone { host, .. } => host.len(),
+            _ => 0,
+        };
+        self.upstream.as_str().len() + detail
+    }
+
     pub fn is_not_found(&self) -> bool {
         matches!(self.kind, ErrorKind::NotFound)
     }

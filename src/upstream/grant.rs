@@ -13,6 +13,13 @@ pub(super) struct Grant {
     pub(super) scope: String,
 }
 
+impl Grant {
+    /// Bytes of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        self.realm.as_str().len() + self.service.as_ref().map_or(0, String::len) + self.scope.len()
+    }
+}
+
 /// What an endpoint's challenges have in common, so that the next request need not be challenged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TokenService {

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Method;
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::body::read_body;
@@ -15,7 +13,7 @@ use super::error::{Error, ErrorKind};
 use super::link::next_query;
 use super::remote::{Turn, Upstream};
 use super::request::Ask;
-use crate::oci::{Digest, MediaType, RepositoryName, Tag};
+use crate::oci::{Digest, MediaType, RepositoryName, Tag, json};
 
 const MAX_PAGES: usize = 1_000;
 const MAX_LIST_BYTES: usize = 64 << 20;
@@ -24,20 +22,6 @@ const MAX_TAGS: usize = 2_000_000;
 const MAX_REFERRERS_BYTES: usize = 16 << 20;
 /// Tags wanted on a page; what other clients ask for, too.
 const PAGE_TAGS: &str = "n=1000";
-
-#[derive(Deserialize)]
-struct TagsPage {
-    /// `None` inside is `null`, which stands for an empty list; without the member it is no list.
-    #[serde(default, deserialize_with = "present")]
-    tags: Option<Option<Vec<TagEntry>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TagEntry {
-    Name(String),
-    Other(IgnoredAny),
-}
 
 /// One page as it came.
 struct Page {
@@ -48,8 +32,8 @@ struct Page {
 }
 
 impl Upstream {
-    /// Every tag, over all of upstream's pages, in upstream's order. What is not a tag by the specification is left out.
-    pub async fn tags(&self, repository: &RepositoryName) -> Result<Vec<String>, Error> {
+    /// Every tag, over all of upstream's pages, in upstream's order, one on a line. What is not a tag by the specification is left out.
+    pub async fn tags(&self, repository: &RepositoryName) -> Result<String, Error> {
         let deadline = Some(Instant::now() + self.list_time());
         self.over_endpoints(deadline, |turn| self.tags_once(turn, repository)).await
     }
@@ -72,10 +56,10 @@ impl Upstream {
         self.settings().header_timeout * 8
     }
 
-    async fn tags_once(&self, turn: Turn<'_>, repository: &RepositoryName) -> Result<Vec<String>, ErrorKind> {
+    async fn tags_once(&self, turn: Turn<'_>, repository: &RepositoryName) -> Result<String, ErrorKind> {
         let path = format!("{repository}/tags/list");
         let mut ask = Ask { query: Some(PAGE_TAGS.to_owned()), ..Ask::new(Method::GET, Channel::Api, path) };
-        let mut tags = Vec::new();
+        let mut tags = Names::default();
         let mut bytes_left = MAX_LIST_BYTES;
         for number in 0..MAX_PAGES {
             let page = match self.page(turn, repository, &ask, bytes_left).await {
@@ -89,7 +73,7 @@ impl Upstream {
             bytes_left -= page.bytes.len();
             read_tags(&page.bytes, &mut tags).map_err(|detail| ErrorKind::Misbehaved { detail })?;
             if page.next.is_none() || page.next == ask.query {
-                return Ok(tags);
+                return Ok(tags.lines);
             }
             ask.query = page.next;
         }
@@ -152,74 +136,112 @@ impl Upstream {
     }
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Vec<TagEntry>>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// Adds the tags of a page to `tags`, one on a line.
+fn read_tags(bytes: &[u8], tags: &mut Names) -> Result<(), String> {
+    let mut is_list = false;
+    let read = json::members(bytes, |name, value| {
+        if name != "tags" {
+            return Ok(());
+        }
+        is_list = true;
+        // `null` stands for an empty list; without the member it is no list.
+        if value.get() == "null" {
+            return Ok(());
+        }
+        json::elements(value.get().as_bytes(), |entry| match json::text(entry) {
+            Some(name) if name.parse::<Tag>().is_ok() => tags.add(&name),
+            _ => Ok(()),
+        })
+    });
+    read.map_err(|error| format!("its list of tags cannot be read: {error}"))?;
+    if is_list { Ok(()) } else { Err("it sends a document without tags where a list of them was asked for".to_owned()) }
 }
 
-fn read_tags(bytes: &[u8], tags: &mut Vec<String>) -> Result<(), String> {
-    let page: TagsPage =
-        serde_json::from_slice(bytes).map_err(|error| format!("its list of tags cannot be read: {error}"))?;
-    let entries = page.tags.ok_or("it sends a document without tags where a list of them was asked for")?;
-    for entry in entries.unwrap_or_default() {
-        match entry {
-            TagEntry::Name(name) if name.parse::<Tag>().is_ok() => tags.push(name),
-            TagEntry::Name(_) | TagEntry::Other(_) => {}
+#[derive(Default)]
+struct Names {
+    /// One on a line.
+    lines: String,
+    count: usize,
+}
+
+impl Names {
+    fn add(&mut self, name: &str) -> Result<(), String> {
+        if self.count == MAX_TAGS {
+            return Err(format!("it has more than {MAX_TAGS} tags"));
         }
-        if tags.len() > MAX_TAGS {
-            return Err(format!("its list of tags has more than {MAX_TAGS}"));
-        }
+        self.count += 1;
+        self.lines.extend([name, "\n"]);
+        Ok(())
     }
-    Ok(())
 }
 
 /// Pages of an index, put together. A single page stays as it came, byte for byte.
 #[derive(Default)]
 struct Index {
     first: Bytes,
-    merged: Option<Value>,
+    /// The members of the first page but its manifests, and the manifests of all, each followed by a comma.
+    members: String,
+    manifests: String,
     pages: usize,
 }
 
 impl Index {
     fn add(&mut self, page: Bytes) -> Result<(), String> {
-        let mut document: Value = serde_json::from_slice(&page).map_err(|error| error.to_string())?;
-        let Some(members) = document.as_object_mut() else { return Err("it is no object".to_owned()) };
-        let declared = members.get("mediaType").and_then(Value::as_str);
-        if declared.is_some_and(|declared| MediaType::new(declared) != MediaType::oci_index()) {
+        self.pages += 1;
+        let is_first = self.pages == 1;
+        let (mut has_list, mut is_other) = (false, false);
+        json::members(&page, |name, value| {
+            if name == "mediaType" {
+                let declared = json::text(value);
+                is_other = declared.is_some_and(|declared| MediaType::new(&declared) != MediaType::oci_index());
+            }
+            if name == "manifests" {
+                has_list = true;
+                return if value.get() == "null" { Ok(()) } else { self.add_manifests(value) };
+            }
+            if is_first {
+                let name = serde_json::to_string(name).map_err(|error| error.to_string())?;
+                self.members.extend([&name, ":", value.get(), ","]);
+            }
+            Ok(())
+        })?;
+        if is_other {
             return Err("it says that it is of another type".to_owned());
         }
-        let added = match members.get_mut("manifests") {
-            Some(Value::Array(manifests)) => std::mem::take(manifests),
-            Some(Value::Null) => Vec::new(),
-            _ => return Err("it has no list of manifests".to_owned()),
-        };
-        self.pages += 1;
-        match self.merged.as_mut().and_then(|merged| merged.get_mut("manifests")) {
-            Some(Value::Array(manifests)) => manifests.extend(added),
-            _ => {
-                members.insert("manifests".to_owned(), Value::Array(added));
-                self.first = page;
-                self.merged = Some(document);
-            }
+        if !has_list {
+            return Err("it has no list of manifests".to_owned());
+        }
+        if is_first {
+            self.first = page;
         }
         Ok(())
     }
 
+    fn add_manifests(&mut self, list: &RawValue) -> Result<(), String> {
+        json::elements(list.get().as_bytes(), |manifest| {
+            self.manifests.extend([manifest.get(), ","]);
+            Ok(())
+        })
+    }
+
     fn into_bytes(self) -> Bytes {
-        match self.merged {
-            Some(merged) if self.pages > 1 => Bytes::from(merged.to_string()),
-            _ => self.first,
+        if self.pages == 1 {
+            return self.first;
         }
+        let manifests = self.manifests.strip_suffix(',').unwrap_or_default();
+        Bytes::from(format!("{{{}\"manifests\":[{manifests}]}}", self.members))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn tags(text: &str) -> Result<Vec<String>, String> {
-        let mut tags = Vec::new();
-        read_tags(text.as_bytes(), &mut tags).map(|()| tags)
+        let mut tags = Names::default();
+        read_tags(text.as_bytes(), &mut tags).map(|()| tags.lines.lines().map(str::to_owned).collect())
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::seldom::Seldom;
 use super::source::{Distrust, Source};
 use super::token::Tokens;
 use crate::config::{UpstreamName, UpstreamSettings};
+use crate::memory::{self, Map};
 use crate::metering::Meter;
 use crate::oci::{Digest, RepositoryName};
 use crate::storage::OriginId;
@@ -26,8 +27,6 @@ use crate::turns::{Asker, Turn as ListTurn, Turns};
 
 /// How long an endpoint that sent wrong bytes for a blob is asked last for it.
 const DISTRUST: Duration = Duration::from_secs(600);
-
-const MAX_DISTRUSTED: u64 = 1_000;
 
 /// Lists of one upstream that are in the making: each may take a hundred megabytes.
 const LISTS_AT_ONCE: usize = 4;
@@ -48,7 +47,7 @@ pub struct Upstream {
     pub(super) places: Places,
     lists: Turns,
     /// Which endpoints sent wrong bytes for a blob.
-    pub(super) distrusted: moka::sync::Cache<Digest, Distrust>,
+    pub(super) distrusted: Map<Digest, Distrust>,
 }
 
 /// One try of a question at one endpoint.
@@ -105,7 +104,7 @@ impl Upstream {
             received_bytes: metrics.upstream_received_bytes.with_label_values(&[name]),
             places: Places::new(settings.max_fetches, settings.queue_timeout, waiting),
             lists: Turns::new(LISTS_AT_ONCE),
-            distrusted: moka::sync::Cache::builder().max_capacity(MAX_DISTRUSTED).time_to_live(DISTRUST).build(),
+            distrusted: Map::expiring(memory::Kind::Distrusted, DISTRUST, |_, _| 0),
             login_failures_told: Seldom::default(),
             failures_told: Seldom::default(),
             metrics,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::sync::Cache;
 use prometheus::IntCounterVec;
 use tokio::time::Instant;
 
@@ -14,10 +13,9 @@ use super::grant::Grant;
 use super::retry::{self, Next};
 use super::token_request::{self, Token};
 use crate::config::{UpstreamName, UpstreamSettings};
+use crate::memory::{self, Map};
 use crate::oci::Digest;
 
-/// A token is for one repository.
-const MAX_TOKENS: u64 = 4096;
 /// After a renewal that failed, while the old token still works.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 
@@ -30,7 +28,8 @@ pub(super) struct Tokens {
     credentials: Credentials,
     requests: IntCounterVec,
     timeout: Duration,
-    kept: Cache<Key, Token>,
+    /// Each is for one repository.
+    kept: Map<Key, Token>,
     flights: Flights<Key, Token>,
 }
 
@@ -42,7 +41,7 @@ impl Tokens {
             credentials: Credentials::new(&settings.credential),
             requests,
             timeout: settings.header_timeout,
-            kept: Cache::new(MAX_TOKENS),
+            kept: Map::new(memory::Kind::Tokens, |(grant, _), token| grant.bytes() + token.header.len()),
             flights: Flights::new(),
         })
     }

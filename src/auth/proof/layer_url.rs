@@ -30,6 +30,11 @@ pub struct LayerLoan {
 }
 
 impl LayerPlace {
+    /// Bytes of its text.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn new(repository: &QualifiedName, digest: &Digest) -> Self {
         Self(format!("{}/{}@{digest}", repository.account, repository.name))
     }

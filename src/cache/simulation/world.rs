@@ -292,6 +292,7 @@ fn bring_back(data: &Path) {
 fn settings(plan: &Plan, disk: Option<u64>) -> CacheSettings {
     let disk = disk.unwrap_or(plan.disk);
     CacheSettings {
+        remembered: 1 << 20,
         memory: plan.memory,
         disk,
         disk_object: plan.disk_object.min(disk),

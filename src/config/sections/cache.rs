@@ -8,6 +8,8 @@ settings! {
     pub struct CacheSettings {
         /// Bytes of small objects in memory, a hard limit.
         pub memory: u64 = MEMORY,
+        /// Bytes of what is remembered, a hard limit.
+        pub remembered: u64 = REMEMBERED,
         /// Bytes of blobs on disk, fills in flight included, a hard limit.
         pub disk: u64 = DISK,
         /// Blobs of more bytes are passed through and not kept.
@@ -37,6 +39,13 @@ section! {
         size(0, EXBIBYTE),
         "64MiB",
         "Hard limit of small objects in memory: manifests, configs, small blobs.",
+    );
+    static REMEMBERED: Key<u64> = Key::usual(
+        "remembered",
+        size(1 << 20, EXBIBYTE),
+        "64MiB",
+        "Hard limit of what is remembered beside objects: lists, tags, links, rights and refusals of upstreams, rows of \
+         the database, policies, logins. Each kind has its share. A miss costs a question to the database, or to upstream.",
     );
     static DISK: Key<u64> =
         Key::usual("disk", size(1, EXBIBYTE), "50GiB", "Hard limit of blobs on disk, fills in flight included.");
@@ -74,6 +83,14 @@ section! {
         "24h",
         "Unfinished fills of an earlier process are kept this long to be resumed.",
     );
+}
+
+/// What can be changed while the process runs.
+const LIVE: [&str; 4] = ["memory", "disk", "disk_object", "range_window"];
+
+/// The keys that differ and are read at the start only.
+pub fn differences_at_start(old: &CacheSettings, new: &CacheSettings) -> Vec<&'static str> {
+    old.differences(new).into_iter().filter(|name| !LIVE.contains(name)).collect()
 }
 
 pub fn read(reader: &Reader<'_>) -> Option<CacheSettings> {

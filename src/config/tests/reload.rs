@@ -126,7 +126,10 @@ fn what_needs_a_restart() {
     let old = parse("").unwrap();
     let live = parse("[cache]\ndisk = \"1GiB\"\n[[upstream]]\nname = \"ghcr.io\"\n").unwrap();
     assert!(old.needs_restart(&live).is_empty());
-    let text = "listen = \"127.0.0.1:1\"\ndata = \"x\"\n[http]\nidle_timeout = \"1s\"\n[admin]\nlisten = []\n[log]\nlevel = \"warn\"\n";
+    let text = "listen = \"127.0.0.1:1\"\ndata = \"x\"\n[cache]\nremembered = \"1MiB\"\n[http]\nidle_timeout = \"1s\"\n[admin]\nlisten = []\n[log]\nlevel = \"warn\"\n";
     let new = parse(text).unwrap();
-    assert_eq!(old.needs_restart(&new), ["listen", "data", "admin.listen", "log.level", "http.idle_timeout"]);
+    assert_eq!(
+        old.needs_restart(&new),
+        ["listen", "data", "admin.listen", "log.level", "http.idle_timeout", "cache.remembered"]
+    );
 }

@@ -20,6 +20,7 @@ use super::origin::{self, KnownHosts};
 use super::transport::ResponseBody;
 use crate::cache::BlobCache;
 use crate::jobs::Jobs;
+use crate::memory;
 use crate::telemetry::Metrics;
 
 pub use usage::Usage;
@@ -102,6 +103,7 @@ impl Ops {
             "/usage" => self.usage.tell(request.uri().query().unwrap_or_default()).await,
             "/metrics" => {
                 self.cache.observe();
+                memory::observe(&self.metrics);
                 let mut response = Response::new(ResponseBody::uncounted(self.metrics.render().into()));
                 response
                     .headers_mut()

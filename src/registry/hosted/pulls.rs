@@ -6,13 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Hosted, lock};
+use crate::memory::{self, Map};
 use crate::meta::{DocumentKind, Meta, RepositoryId, now_ms};
 use crate::oci::{AccountId, Digest};
 
 /// A change of the exclusions that was not announced is seen after this.
 const REMEMBERED: Duration = Duration::from_secs(5);
-
-const MAX_REGISTRIES: u64 = 1_000;
 
 /// Rows of one transaction: others wait for it with SQLite.
 const BATCH_ROWS: usize = 500;
@@ -26,12 +25,14 @@ pub(super) struct Pulls {
     /// Counts changes of the exclusions.
     changes: AtomicU64,
     /// Principals whose pulls leave no trace, such as scanners, by the count that they were asked for at.
-    excluded: moka::sync::Cache<(u64, AccountId), Arc<HashSet<String>>>,
+    excluded: Map<(u64, AccountId), Arc<HashSet<String>>>,
 }
 
 impl Pulls {
     pub(super) fn new() -> Self {
-        let excluded = moka::sync::Cache::builder().max_capacity(MAX_REGISTRIES).time_to_live(REMEMBERED).build();
+        let excluded = Map::expiring(memory::Kind::Exclusions, REMEMBERED, |_, names: &Arc<HashSet<String>>| {
+            names.iter().map(|name| size_of::<String>() + name.len()).sum()
+        });
         Self { times: Mutex::default(), changes: AtomicU64::new(0), excluded }
     }
 

@@ -12,20 +12,19 @@ use std::time::Duration;
 
 use super::{Repository, lock};
 use crate::config::{AccountSettings, HostedSettings};
+use crate::memory::{self, Map};
 use crate::meta::{self, Holdings, Meta, RepositoryId};
 use crate::oci::{AccountId, Digest};
 use crate::registry::Error;
 
 const REMEMBERED: Duration = Duration::from_secs(10);
 
-const MAX_REMEMBERED: u64 = 10_000;
-
 pub(super) struct Quotas {
     meta: Meta,
     /// Of each repository.
     repository: Quota,
     accounts: HashMap<AccountId, Quota>,
-    held: moka::sync::Cache<Key, Arc<Held>>,
+    held: Map<Key, Arc<Held>>,
     under_way: Mutex<UnderWay>,
 }
 
@@ -122,7 +121,7 @@ impl Quotas {
         };
         let repository =
             Quota { repositories: None, images: settings.max_repository_images, bytes: settings.max_repository_bytes };
-        let held = moka::sync::Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(REMEMBERED).build();
+        let held = Map::expiring(memory::Kind::Quotas, REMEMBERED, |_, _| size_of::<Held>());
         let accounts = accounts.iter().map(of_account).filter(|(_, quota)| quota.is_any()).collect();
         Self { meta, repository, accounts, held, under_way: Mutex::default() }
     }

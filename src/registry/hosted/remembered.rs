@@ -9,36 +9,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::lock;
+use crate::memory::{self, Map};
 use crate::meta::{Error, ManifestRow, RepositoryId};
 use crate::oci::{QualifiedName, Reference};
-
-const MAX_REPOSITORIES: u64 = 100_000;
-
-/// Bytes of manifests.
-const MAX_MANIFEST_BYTES: u64 = 32 << 20;
-
-/// What an entry costs beside its content, estimated.
-const OVERHEAD_BYTES: usize = 512;
 
 pub(super) struct Remembered {
     enabled: bool,
     made: AtomicU64,
-    repositories: moka::sync::Cache<(u64, QualifiedName), Option<RepositoryId>>,
+    repositories: Map<(u64, QualifiedName), Option<RepositoryId>>,
     changes: Mutex<HashMap<RepositoryId, u64>>,
-    manifests: moka::sync::Cache<(u64, RepositoryId, Reference), Arc<ManifestRow>>,
+    manifests: Map<(u64, RepositoryId, Reference), Arc<ManifestRow>>,
 }
 
 impl Remembered {
     pub(super) fn new(enabled: bool) -> Self {
-        let weigh = |_: &(u64, RepositoryId, Reference), row: &Arc<ManifestRow>| {
-            u32::try_from(row.content.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
+        let manifest = |(_, _, reference): &(u64, RepositoryId, Reference), row: &Arc<ManifestRow>| {
+            let tag = if let Reference::Tag(tag) = reference { tag.as_str().len() } else { 0 };
+            tag + size_of::<ManifestRow>() + row.content.len() + row.media_type.as_str().len()
         };
         Self {
             enabled,
             made: AtomicU64::new(0),
-            repositories: moka::sync::Cache::new(MAX_REPOSITORIES),
+            repositories: Map::new(memory::Kind::Repositories, |(_, name), _| name.name.as_str().len()),
             changes: Mutex::default(),
-            manifests: moka::sync::Cache::builder().max_capacity(MAX_MANIFEST_BYTES).weigher(weigh).build(),
+            manifests: Map::new(memory::Kind::Manifests, manifest),
         }
     }
 

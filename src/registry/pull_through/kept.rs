@@ -7,6 +7,7 @@ use super::Repository;
 use super::rights::Rights;
 use super::single_flight::SingleFlight;
 use crate::cache::BlobCache;
+use crate::memory::{self, Map};
 use crate::meta::{Link, LinkKind, Meta, now_ms};
 use crate::oci::{AcceptSet, Digest, Manifest, MediaType, Reference, RepositoryName};
 use crate::storage::OriginId;
@@ -14,12 +15,6 @@ use crate::telemetry::{CacheOutcome, Metrics};
 use crate::upstream::{Error, ManifestBody};
 
 use tokio_util::task::TaskTracker;
-
-/// Links in memory: which repository may serve which digest.
-const MAX_LINKS: u64 = 200_000;
-
-/// Refusals in memory.
-const MAX_REFUSALS: u64 = 10_000;
 
 type Key = (RepositoryName, Digest);
 
@@ -31,9 +26,9 @@ pub(super) struct Kept {
     pub(super) meta: Meta,
     pub(super) metrics: Metrics,
     pub(super) rights: Rights,
-    links: moka::sync::Cache<Key, Arc<Link>>,
+    links: Map<Key, Arc<Link>>,
     /// What upstream refused, and when.
-    refusals: moka::sync::Cache<RefusalKey, (Error, i64)>,
+    refusals: Map<RefusalKey, (Error, i64)>,
     manifests: SingleFlight<(OriginId, RepositoryName, Digest), ManifestBody>,
     /// Whether a blob is there: the size in bytes where upstream tells.
     confirmations: SingleFlight<(OriginId, RepositoryName, Digest), Option<u64>>,
@@ -46,8 +41,12 @@ impl Kept {
             rights: Rights::new(meta.clone()),
             meta,
             metrics,
-            links: moka::sync::Cache::new(MAX_LINKS),
-            refusals: moka::sync::Cache::new(MAX_REFUSALS),
+            links: Map::new(memory::Kind::Links, |(repository, _), link| {
+                repository.as_str().len() + size_of::<Link>() + link.media_type.as_str().len()
+            }),
+            refusals: Map::new(memory::Kind::Refusals, |(_, repository, ..), (error, _)| {
+                repository.as_str().len() + error.text_bytes()
+            }),
             manifests: SingleFlight::new(tasks.clone()),
             confirmations: SingleFlight::new(tasks),
         }
@@ -73,7 +72,7 @@ impl Kept {
     }
 
     pub(super) fn forget_all(&self) {
-        self.links.invalidate_all();
+        self.links.clear();
         self.rights.forget_all();
     }
 

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::PullThrough;
 use super::Repository;
 use super::freshness::Rules;
 use super::kept::Kept;
 use super::perishable::{Confirmed, Question};
-use super::{MAX_LISTS_KIB, PullThrough};
+use super::tag_list::TagList;
 use crate::action::{Page, RequestedName};
 use crate::config::OnNotFound;
 use crate::meta::{Listing, now_ms};
-use crate::oci::{AcceptSet, Digest, Reference, RepositoryName, Tag};
+use crate::oci::{AcceptSet, Digest, Reference, RepositoryName, Tag, json};
 use crate::registry::PAGE_ENTRIES;
 use crate::registry::{Answer, Body};
 use crate::registry::{Error, Object};
@@ -37,17 +38,13 @@ pub(super) enum List {
 /// A list as it is kept.
 #[derive(Clone)]
 pub(super) enum Entries {
-    /// Sorted.
-    Tags(Arc<[Tag]>),
+    Tags(TagList),
     /// An OCI index.
     Referrers(Bytes),
 }
 
 /// A longer list lasts until the next start, or until others need its room in memory.
 const MAX_WRITTEN_BYTES: usize = 4 << 20;
-
-/// Of the allocation of a tag's text.
-const TAG_OVERHEAD_BYTES: usize = 16;
 
 const EMPTY_INDEX: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
@@ -60,8 +57,8 @@ impl PullThrough {
     ) -> Result<Answer, Error> {
         let (entries, mut answer) = self.list(repository, List::Tags).await?;
         if let Entries::Tags(all) = entries {
-            let (tags, more) = page.cut(&all, PAGE_ENTRIES);
-            answer.body = Body::Tags { name: name.path.to_string(), tags: tags.to_vec(), more };
+            let (tags, more) = all.page(page, PAGE_ENTRIES);
+            answer.body = Body::Tags { name: name.path.to_string(), tags, more };
         }
         Ok(answer)
     }
@@ -117,36 +114,31 @@ impl List {
 impl Entries {
     fn is_empty(&self) -> bool {
         match self {
-            Self::Tags(tags) => tags.is_empty(),
+            Self::Tags(tags) => tags.text().is_empty(),
             Self::Referrers(index) => !has_manifests(index),
         }
     }
 
-    /// Bytes in memory, about.
+    /// Bytes that it points to.
     fn bytes(&self) -> usize {
         match self {
-            Self::Tags(tags) => tags.iter().map(|tag| size_of::<Tag>() + tag.as_str().len() + TAG_OVERHEAD_BYTES).sum(),
+            Self::Tags(tags) => tags.text().len(),
             Self::Referrers(index) => index.len(),
         }
     }
 
     fn body(&self) -> Bytes {
         match self {
-            Self::Tags(tags) => {
-                let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-                Bytes::from(names.join("\n"))
-            }
+            Self::Tags(tags) => tags.text().clone(),
             Self::Referrers(index) => index.clone(),
         }
     }
 
-    fn read(list: List, body: &Bytes) -> Option<Self> {
-        Some(match list {
-            List::Tags => {
-                Self::Tags(std::str::from_utf8(body).ok()?.lines().filter_map(|line| line.parse().ok()).collect())
-            }
-            List::Referrers(_) => Self::Referrers(body.clone()),
-        })
+    fn read(list: List, body: Bytes) -> Self {
+        match list {
+            List::Tags => Self::Tags(TagList::of_sorted(body)),
+            List::Referrers(_) => Self::Referrers(body),
+        }
     }
 }
 
@@ -170,10 +162,12 @@ impl Question for ListQuestion {
         self.upstream().settings().on_not_found == OnNotFound::Keep
     }
 
-    /// KiB. The longest count for half of the limit, so that they are kept at all.
-    fn weight(entries: &Entries) -> u32 {
-        let most = u32::try_from(MAX_LISTS_KIB / 2).unwrap_or(u32::MAX);
-        u32::try_from(entries.bytes().div_ceil(1024)).unwrap_or(most).clamp(1, most)
+    fn bytes(&self) -> usize {
+        self.repository.bytes()
+    }
+
+    fn value_bytes(entries: &Entries) -> usize {
+        entries.bytes()
     }
 
     async fn recall(&self) -> Option<Confirmed<Entries>> {
@@ -183,7 +177,7 @@ impl Question for ListQuestion {
             tracing::warn!(%error, repository = %self.repository.local, "a list cannot be read");
             None
         })?;
-        let value = Entries::read(self.list, &body)?;
+        let value = Entries::read(self.list, body);
         let short_lived = value.is_empty();
         Some(Confirmed { value, checked_at_ms, short_lived })
     }
@@ -212,10 +206,7 @@ impl Question for ListQuestion {
 impl ListQuestion {
     async fn ask_tags(&self) -> Result<Entries, upstream::Error> {
         let names = self.upstream().tags(&self.repository.remote).await?;
-        let mut tags: Vec<Tag> = names.iter().filter_map(|name| name.parse().ok()).collect();
-        tags.sort_unstable();
-        tags.dedup();
-        Ok(Entries::Tags(tags.into()))
+        Ok(Entries::Tags(TagList::sorted(&names)))
     }
 
     /// The referrers API, else the index under the fallback tag (distribution-spec, "Referrers tag schema").
@@ -252,33 +243,63 @@ impl ListQuestion {
     }
 }
 
-/// Told without building the document, which is many times as large as its text.
 fn has_manifests(index: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        #[serde(default)]
-        manifests: Vec<serde::de::IgnoredAny>,
-    }
-    serde_json::from_slice::<Index>(index).is_ok_and(|index| !index.manifests.is_empty())
+    let mut found = false;
+    // A document that is no index has none.
+    let _ = each_manifest(index, |_| {
+        found = true;
+        Ok(())
+    });
+    found
 }
 
-fn manifests(index: &[u8]) -> Vec<Value> {
-    let Ok(mut document) = serde_json::from_slice::<Value>(index) else { return Vec::new() };
-    match document.get_mut("manifests").map(Value::take) {
-        Some(Value::Array(manifests)) => manifests,
-        _ => Vec::new(),
-    }
+fn each_manifest<'a>(index: &'a [u8], mut each: impl FnMut(&'a RawValue) -> Result<(), String>) -> Result<(), String> {
+    json::members(index, |name, value| match name {
+        "manifests" if value.get() != "null" => json::elements(value.get().as_bytes(), &mut each),
+        _ => Ok(()),
+    })
 }
 
-/// Keeps the descriptors of one artifact type; everything else of them stays as it was.
-fn filter(index: &Bytes, artifact_type: &str) -> Bytes {
-    let mut kept = manifests(index);
-    kept.retain(|descriptor| descriptor.get("artifactType").and_then(Value::as_str) == Some(artifact_type));
-    let mut document: Value = serde_json::from_slice(index).unwrap_or_default();
-    if let Some(object) = document.as_object_mut() {
-        object.insert("manifests".to_owned(), Value::Array(kept));
-    }
-    Bytes::from(document.to_string())
+/// Keeps the descriptors of one artifact type; everything else stays as it was.
+fn filter(index: &[u8], artifact_type: &str) -> Bytes {
+    filtered(index, artifact_type).unwrap_or_else(|_| Bytes::from_static(EMPTY_INDEX.as_bytes()))
+}
+
+fn filtered(index: &[u8], artifact_type: &str) -> Result<Bytes, String> {
+    let mut kept = String::new();
+    json::members(index, |name, value| {
+        let separator = if kept.is_empty() { "{" } else { "," };
+        let written = serde_json::to_string(name).map_err(|error| error.to_string())?;
+        kept.extend([separator, &written, ":"]);
+        if name != "manifests" || value.get() == "null" {
+            kept.push_str(value.get());
+            return Ok(());
+        }
+        kept.push('[');
+        let mut separator = "";
+        json::elements(value.get().as_bytes(), |descriptor| {
+            if is_of(descriptor, artifact_type) {
+                kept.extend([separator, descriptor.get()]);
+                separator = ",";
+            }
+            Ok(())
+        })?;
+        kept.push(']');
+        Ok(())
+    })?;
+    kept.push_str(if kept.is_empty() { "{}" } else { "}" });
+    Ok(Bytes::from(kept))
+}
+
+fn is_of(descriptor: &RawValue, artifact_type: &str) -> bool {
+    let mut found = false;
+    let read = json::members(descriptor.get().as_bytes(), |name, value| {
+        if name == "artifactType" {
+            found = json::text(value).is_some_and(|text| text == artifact_type);
+        }
+        Ok(())
+    });
+    read.is_ok() && found
 }
 
 #[cfg(test)]
@@ -286,23 +307,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_count_by_their_size() {
-        let tags: Arc<[Tag]> = (0..1000).map(|n| format!("v{n:0>20}").parse().unwrap()).collect();
-        let kib = ListQuestion::weight(&Entries::Tags(tags));
-        assert!((36..=80).contains(&kib), "{kib}");
-        let referrers = |bytes| ListQuestion::weight(&Entries::Referrers(Bytes::from(vec![b'x'; bytes])));
-        assert_eq!([referrers(0), referrers(10_000), referrers(60 << 20)], [1, 10, 16 << 10]);
-    }
-
-    #[test]
     fn filter_by_artifact_type() {
         let index = Bytes::from_static(
             br#"{"schemaVersion":2,"manifests":[{"artifactType":"a","n":1},{"artifactType":"b"},{}]}"#,
         );
-        let filtered = filter(&index, "a");
-        assert_eq!(manifests(&filtered), [serde_json::json!({"artifactType":"a","n":1})]);
-        assert!(manifests(&filter(&index, "c")).is_empty());
-        assert!(manifests(EMPTY_INDEX.as_bytes()).is_empty());
-        assert!(has_manifests(&index) && !has_manifests(EMPTY_INDEX.as_bytes()) && !has_manifests(b"<html>"));
+        assert_eq!(&*filter(&index, "a"), br#"{"schemaVersion":2,"manifests":[{"artifactType":"a","n":1}]}"#);
+        assert_eq!(&*filter(&index, "c"), br#"{"schemaVersion":2,"manifests":[]}"#);
+        let two =
+            br#"{ "manifests" : [ {"artifactType":"a"}, {"b":{"artifactType":"c"},"artifactType":"a"} ], "x" : "y" }"#;
+        assert_eq!(
+            &*filter(two, "a"),
+            br#"{"manifests":[{"artifactType":"a"},{"b":{"artifactType":"c"},"artifactType":"a"}],"x":"y"}"#
+        );
+        assert_eq!(&*filter(br#"{"manifests":null}"#, "a"), br#"{"manifests":null}"#);
+        assert_eq!(&*filter(b"{}", "a"), b"{}");
+        assert_eq!(&*filter(b"<html>", "a"), EMPTY_INDEX.as_bytes());
+        for none in [EMPTY_INDEX, "<html>", r#"{"manifests":null}"#, "{}"] {
+            assert!(!has_manifests(none.as_bytes()), "{none}");
+        }
+        assert!(has_manifests(&index));
     }
 }

@@ -196,8 +196,12 @@ impl Question for TagQuestion {
         self.upstream().settings().on_not_found == OnNotFound::Keep
     }
 
-    fn weight(_: &Meaning) -> u32 {
-        1
+    fn bytes(&self) -> usize {
+        self.repository.bytes() + self.tag.as_str().len()
+    }
+
+    fn value_bytes(meaning: &Meaning) -> usize {
+        meaning.media_type.as_str().len()
     }
 
     async fn recall(&self) -> Option<Confirmed<Meaning>> {

@@ -11,6 +11,7 @@ mod perishable;
 mod refresher;
 mod rights;
 mod single_flight;
+mod tag_list;
 mod trim;
 
 use std::sync::Arc;
@@ -23,14 +24,9 @@ use self::manifests::TagQuestion;
 use self::perishable::Perishables;
 use super::names::Repository;
 use crate::cache::BlobCache;
+use crate::memory;
 use crate::meta::Meta;
 use crate::telemetry::Metrics;
-
-/// Answers in memory of what tags mean.
-const MAX_TAGS: u64 = 100_000;
-
-/// Lists in memory, in KiB: one of hundreds of thousands of tags is dozens of megabytes.
-const MAX_LISTS_KIB: u64 = 32 << 10;
 
 pub(super) struct PullThrough {
     kept: Arc<Kept>,
@@ -44,8 +40,8 @@ impl PullThrough {
         let tasks = TaskTracker::new();
         Self {
             kept: Arc::new(Kept::new(cache, meta, metrics, tasks.clone())),
-            tags: Arc::new(Perishables::new(MAX_TAGS, tasks.clone())),
-            lists: Arc::new(Perishables::new(MAX_LISTS_KIB, tasks.clone())),
+            tags: Arc::new(Perishables::new(memory::Kind::Tags, tasks.clone())),
+            lists: Arc::new(Perishables::new(memory::Kind::Lists, tasks.clone())),
             tasks,
         }
     }

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::freshness::{QUIET_AFTER_FAILURE, Rules, Verdict};
 use super::single_flight::{Pending, SingleFlight};
+use crate::memory::{self, Map};
 use crate::meta::now_ms;
 use crate::registry::Staleness;
 use crate::telemetry::CacheOutcome;
@@ -49,14 +50,16 @@ pub(super) trait Question: Clone + Send + Sync + 'static {
     fn recall(&self) -> impl Future<Output = Option<Confirmed<Self::Value>>> + Send;
     /// Asks upstream and writes the answer down.
     fn ask(&self, known: Option<Self::Value>) -> impl Future<Output = Result<Confirmed<Self::Value>, Error>> + Send;
-    /// What a value counts for in memory; the most that there is for all is the perishables' limit.
-    fn weight(value: &Self::Value) -> u32;
+    /// Bytes that the question and its key point to.
+    fn bytes(&self) -> usize;
+    /// Bytes that a value points to.
+    fn value_bytes(value: &Self::Value) -> usize;
     /// Upstream says that there is no such thing.
     fn forget(&self) -> impl Future<Output = ()> + Send;
 }
 
 pub(super) struct Perishables<Q: Question> {
-    entries: moka::sync::Cache<Q::Key, Arc<Entry<Q>>>,
+    entries: Map<Q::Key, Arc<Entry<Q>>>,
     questions: SingleFlight<Q::Key, Confirmed<Q::Value>>,
 }
 
@@ -71,14 +74,8 @@ struct Entry<Q: Question> {
 }
 
 impl<Q: Question> Perishables<Q> {
-    /// `most` is the sum of all weights in memory.
-    pub(super) fn new(most: u64, tasks: TaskTracker) -> Self {
-        let weight = |_: &Q::Key, entry: &Arc<Entry<Q>>| {
-            // Refusals are entries, too.
-            entry.known.as_ref().map_or(1, |known| Q::weight(&known.value))
-        };
-        let entries = moka::sync::Cache::builder().max_capacity(most).weigher(weight).build();
-        Self { entries, questions: SingleFlight::new(tasks) }
+    pub(super) fn new(kind: memory::Kind, tasks: TaskTracker) -> Self {
+        Self { entries: Map::new(kind, |_, entry| entry.bytes()), questions: SingleFlight::new(tasks) }
     }
 
     pub(super) async fn get(self: &Arc<Self>, question: &Q) -> Result<Served<Q::Value>, Error> {
@@ -140,7 +137,7 @@ impl<Q: Question> Perishables<Q> {
     }
 
     pub(super) fn forget_all(&self) {
-        self.entries.invalidate_all();
+        self.entries.clear();
     }
 
     /// Asks anew whatever is kept: what was kept turned out to be wrong.
@@ -156,7 +153,7 @@ impl<Q: Question> Perishables<Q> {
                 elapsed(known.checked_at_ms, now_ms) >= entry.question.rules().time_to_live && !known.short_lived
             }) && entry.used.swap(false, Ordering::Relaxed)
         };
-        self.entries.iter().filter(|(_, entry)| is_due(entry)).map(|(_, entry)| entry.question.clone()).collect()
+        self.entries.values().filter(|entry| is_due(entry)).map(|entry| entry.question.clone()).collect()
     }
 
     /// Asks in the background's name.
@@ -219,6 +216,14 @@ impl<Q: Question> Perishables<Q> {
     }
 }
 
+impl<Q: Question> Entry<Q> {
+    fn bytes(&self) -> usize {
+        let known = self.known.as_ref().map_or(0, |known| Q::value_bytes(&known.value));
+        let trouble = self.trouble.as_ref().map_or(0, |(error, _)| error.text_bytes());
+        size_of::<Self>() + self.question.bytes() + known + trouble
+    }
+}
+
 /// A clock that was set back makes answers young, never negative.
 fn elapsed(then_ms: i64, now_ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or_default())
@@ -257,8 +262,11 @@ mod tests {
         fn keeps_what_upstream_lost(&self) -> bool {
             self.keeps
         }
-        fn weight(_: &u32) -> u32 {
-            1
+        fn bytes(&self) -> usize {
+            0
+        }
+        fn value_bytes(_: &u32) -> usize {
+            0
         }
         async fn recall(&self) -> Option<Confirmed<u32>> {
             self.recalled.clone()
@@ -289,7 +297,7 @@ mod tests {
     }
 
     fn perishables() -> Arc<Perishables<Asked>> {
-        Arc::new(Perishables::new(10, TaskTracker::new()))
+        Arc::new(Perishables::new(memory::Kind::Tags, TaskTracker::new()))
     }
 
     /// C20: everyone who waits for a failed question gets the error.

@@ -6,26 +6,23 @@
 
 use super::Repository;
 use crate::cache::Claim;
+use crate::memory::{self, Map};
 use crate::meta::{LinkKind, Meta, now_ms};
 use crate::oci::{Digest, RepositoryName};
 use crate::storage::OriginId;
 
-/// Confirmations in memory.
-const MAX_CONFIRMED: u64 = 200_000;
-
-/// Digests in memory that an origin has sent.
-const MAX_SENT: u64 = 200_000;
-
 pub(super) struct Rights {
     meta: Meta,
-    confirmed: moka::sync::Cache<(OriginId, RepositoryName, LinkKind, Digest), ()>,
-    sent: moka::sync::Cache<(OriginId, Digest), ()>,
+    confirmed: Map<(OriginId, RepositoryName, LinkKind, Digest), ()>,
+    sent: Map<(OriginId, Digest), ()>,
 }
 
 impl Rights {
     pub(super) fn new(meta: Meta) -> Self {
-        let (confirmed, sent) = (moka::sync::Cache::new(MAX_CONFIRMED), moka::sync::Cache::new(MAX_SENT));
-        Self { meta, confirmed, sent }
+        let confirmed = Map::new(memory::Kind::Confirmed, |(_, repository, ..): &(_, RepositoryName, _, _), ()| {
+            repository.as_str().len()
+        });
+        Self { meta, confirmed, sent: Map::new(memory::Kind::Sent, |_, ()| 0) }
     }
 
     /// The repository's claim to an object that is kept here, or may be. A database that fails costs a question to upstream.
@@ -95,7 +92,7 @@ impl Rights {
     }
 
     pub(super) fn forget_all(&self) {
-        self.confirmed.invalidate_all();
+        self.confirmed.clear();
     }
 
     async fn put(&self, repository: &Repository, kind: LinkKind, digest: Digest, sent: bool) {

@@ -13,6 +13,7 @@ use super::rule::{self, Rule};
 use super::{MAX_RULES, SecretError, secret};
 use crate::config::{Credential, DefaultFor, RulesSettings, UpstreamName, UpstreamSettings};
 use crate::ecr::Prefix;
+use crate::memory::{self, Map};
 use crate::meta::{Change, Changes, DocumentKind, Error, Meta};
 use crate::metering::Meter;
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
@@ -25,8 +26,8 @@ use crate::upstream::Upstream;
 /// A secret that changed, and a rule whose change was not announced, are seen after this.
 const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 
-/// Upstreams of deleted rules in memory.
-const MAX_GONE: u64 = 1_000;
+/// What an upstream without endpoints weighs, with its clients, about.
+const UPSTREAM_BYTES: usize = 32 << 10;
 
 pub struct Upstreams {
     accounts: Arc<Registries>,
@@ -47,7 +48,7 @@ pub struct Upstreams {
     /// When what is declared was read first.
     started_at_ms: i64,
     /// Upstreams of rules that were deleted, for what is kept of them.
-    gone: moka::sync::Cache<UpstreamName, Option<Arc<Upstream>>>,
+    gone: Map<UpstreamName, Option<Arc<Upstream>>>,
 }
 
 #[derive(Default)]
@@ -97,7 +98,9 @@ impl Upstreams {
             meter: Meter::default(),
             rules: RulesSettings::default(),
             started_at_ms: crate::meta::now_ms(),
-            gone: moka::sync::Cache::new(MAX_GONE),
+            gone: Map::new(memory::Kind::DeletedRules, |name, upstream| {
+                name.as_str().len() + if upstream.is_some() { UPSTREAM_BYTES } else { 0 }
+            }),
         }
     }
 
@@ -267,7 +270,12 @@ impl Upstreams {
         // A URL is needed to make settings, and dropped with all else that asking needs.
         let mut settings = UpstreamSettings::new(UpstreamName::new(upstream), "http://localhost/".parse().ok()?)?;
         settings.registry = account;
-        let known = self.gone.get_with(UpstreamName::new(upstream), || self.make(settings.without_asking()).ok())?;
+        let name = UpstreamName::new(upstream);
+        let known = self.gone.get(&name).unwrap_or_else(|| {
+            let made = self.make(settings.without_asking()).ok();
+            self.gone.insert(name, made.clone());
+            made
+        })?;
         let local = match account {
             Some(account) => RepositoryName::under(account.as_str(), &own.name),
             None => own.name.clone(),

@@ -6,7 +6,7 @@ use crate::oci::MediaType;
 use crate::upstream::{Error, ErrorKind};
 
 async fn tags(handler: fn(&Seen) -> Answer) -> Result<Vec<String>, Error> {
-    Fake::new(handler).await.upstream().tags(&repository()).await
+    Fake::new(handler).await.upstream().tags(&repository()).await.map(|tags| tags.lines().map(str::to_owned).collect())
 }
 
 async fn referrers(handler: fn(&Seen) -> Answer) -> Result<Option<String>, Error> {

@@ -16,6 +16,7 @@ mod lengths;
 mod lines;
 mod lockouts;
 mod logins;
+mod memory;
 mod open;
 mod origins;
 mod pages;

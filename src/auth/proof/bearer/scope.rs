@@ -49,6 +49,11 @@ pub enum AccessAction {
 pub(super) struct TooManyScopes;
 
 impl Access {
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.class.as_ref().map_or(0, String::len) + self.name.len() + self.actions.len()
+    }
+
     /// Every scope of a request. Scopes of one resource become one.
     pub(super) fn parse_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<Self>, TooManyScopes> {
         let mut all: Vec<Self> = Vec::new();
