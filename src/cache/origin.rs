@@ -33,7 +33,7 @@ enum From {
     Upstream(Box<upstream::Stream>),
     Bucket(ObjectStream),
     #[cfg(test)]
-    Scripted(super::simulation::ScriptedStream),
+    Scripted(Box<super::simulation::ScriptedStream>),
 }
 
 impl Origin {
@@ -178,7 +178,7 @@ impl Origin {
             #[cfg(test)]
             Self::Scripted(source) => {
                 let stream = source.open_range(range).await?;
-                (stream.total, From::Scripted(stream))
+                (stream.total, From::Scripted(Box::new(stream)))
             }
         };
         Ok(Stream { total, start: range.start, digest, from })
@@ -209,7 +209,7 @@ impl Stream {
 
     #[cfg(test)]
     fn of_script(digest: Digest, stream: super::simulation::ScriptedStream) -> Self {
-        Self { total: stream.total, start: stream.start, digest, from: From::Scripted(stream) }
+        Self { total: stream.total, start: stream.start, digest, from: From::Scripted(Box::new(stream)) }
     }
 
     /// Goes on at the pace of one client, where there is a place for that; otherwise it must be opened again.
