@@ -46,8 +46,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
         max_connections_per_client: per_client,
         ..settings.http.clone()
     };
-    let serving = Serving::new(with_places(places), core.metrics.clone());
-    let operators = Serving::new(with_places(places.min(OPERATORS)), core.metrics.clone());
+    let serving = Serving::new(with_places(places), core.metrics.clone(), core.cache.shortage());
+    let operators = Serving::new(with_places(places.min(OPERATORS)), core.metrics.clone(), core.cache.shortage());
     let stop = CancellationToken::new();
     let background = TaskTracker::new();
 

@@ -22,6 +22,7 @@ use super::memory::Memory;
 use super::origin::Origin;
 use super::scrub::{CacheScrubPosition, CacheScrubbed};
 use super::shared::Shared;
+use super::shortage::Shortage;
 use super::supply::Supply;
 use crate::config::CacheSettings;
 use crate::meta::{self, BlobUse, Meta};
@@ -163,6 +164,11 @@ impl BlobCache {
         };
         let fetched = self.fetch(Origin::Bucket(bucket, digest), || Claim::PUSHED, Some(size), report).await?;
         fetched.ok_or(Error::Stopped { digest })
+    }
+
+    /// Whether blobs find no room because of what clients do not take.
+    pub fn shortage(&self) -> Shortage {
+        self.inner.disk.shortage().clone()
     }
 
     pub(super) fn chunks(&self) -> &Chunks {

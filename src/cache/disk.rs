@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::room::{Going, LeftOver, Room, on_disk};
+use super::shortage::Shortage;
 use crate::config::CacheSettings;
 use crate::meta::BlobUse;
 use crate::oci::{Digest, Hasher};
@@ -24,6 +25,7 @@ pub(super) struct Disk {
     clearing: Mutex<()>,
     /// Held while a file is read again because somebody doubts its size.
     rereading: Mutex<()>,
+    shortage: Shortage,
     metrics: Metrics,
 }
 
@@ -84,6 +86,7 @@ impl Disk {
             room: Mutex::new(room),
             clearing: Mutex::new(()),
             rereading: Mutex::new(()),
+            shortage: Shortage::default(),
             metrics,
         });
         disk.clear(|room| Some(room.shrink()));
@@ -268,7 +271,32 @@ impl Disk {
 
     /// Whether a blob of this size may enter, for which the reservation is.
     pub(super) fn admits(&self, size: u64, reservation: &Reservation) -> bool {
-        self.room().admits(size, reservation.bytes)
+        let room = self.room();
+        let admits = room.admits(size, reservation.bytes);
+        if !admits && room.would_admit(size) {
+            self.shortage.note();
+        }
+        admits
+    }
+
+    /// Whether room is short.
+    pub(super) fn shortage(&self) -> &Shortage {
+        &self.shortage
+    }
+
+    /// Lets go of what is beyond the limit, where something may go now that could not before.
+    fn settle(self: &Arc<Self>) {
+        if !self.room().has_to_shrink() {
+            return;
+        }
+        let disk = self.clone();
+        let shrink = move || {
+            disk.clear(|room| Some(room.shrink()));
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(shrink)),
+            Err(_) => shrink(),
+        }
     }
 
     /// Blocks on IO.
@@ -361,6 +389,8 @@ impl Reservation {
         let fits = self.disk.clear(|room| room.reserve(more, promised));
         if fits {
             self.bytes += more;
+        } else if self.disk.room().would_admit(bytes) {
+            self.disk.shortage.note();
         }
         fits
     }
@@ -383,12 +413,14 @@ impl Pin {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.disk.room().release(self.bytes);
+        self.disk.settle();
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
         self.disk.room().unpin(&self.digest, self.id);
+        self.disk.settle();
     }
 }
 

@@ -23,6 +23,7 @@ mod reader;
 mod room;
 mod scrub;
 mod shared;
+mod shortage;
 #[cfg(test)]
 mod simulation;
 mod supply;
@@ -37,6 +38,7 @@ pub use pass_through::ByteStream;
 pub use reader::{BlobReader, Visible};
 pub use scrub::{CacheScrubPosition, CacheScrubbed};
 pub use shared::Shared;
+pub use shortage::Shortage;
 
 /// Bytes at the end of a blob that nobody gets before the whole is verified.
 const HELD_BACK_BYTES: u64 = 64 * 1024;

@@ -103,6 +103,16 @@ impl Room {
         bytes <= self.max_object && self.could_fit(bytes.saturating_sub(promised))
     }
 
+    /// Whether a blob of this size could enter a disk on which nothing is read or under way.
+    pub(super) fn would_admit(&self, size: u64) -> bool {
+        on_disk(size) <= self.max_object.min(self.limit)
+    }
+
+    /// Whether more lies here than may, and some of it can go: the limit was lowered while that was read.
+    pub(super) fn has_to_shrink(&self) -> bool {
+        self.used_bytes() > self.limit && self.used_bytes() > self.immovable_bytes()
+    }
+
     /// Promises `bytes` more to a blob that has `promised`, and says what must go for them; `None`, and nothing goes, when they cannot fit
     /// or the blob would become larger than one may be. Of one whose size nobody told this is known only as it comes.
     pub(super) fn reserve(&mut self, bytes: u64, promised: u64) -> Option<Going> {

@@ -66,6 +66,8 @@ struct Process<'a> {
     metrics: Metrics,
     /// By server.
     asked: Vec<Arc<Asked>>,
+    /// Of the disk, in bytes.
+    limit: Cell<u64>,
 }
 
 impl<'a> Process<'a> {
@@ -75,7 +77,7 @@ impl<'a> Process<'a> {
         let cache = BlobCache::load(storage, &settings(plan, None), &HashMap::new(), false, None, metrics.clone());
         let front = Front { cache: cache.unwrap(), rights };
         let asked = plan.servers.iter().map(|_| Arc::default()).collect();
-        let process = Self { plan, data: data.to_owned(), front, metrics, asked };
+        let process = Self { plan, data: data.to_owned(), front, metrics, asked, limit: Cell::new(plan.disk) };
         process.check_ledger("at the start", plan.disk);
         process
     }
@@ -169,10 +171,9 @@ impl<'a> Process<'a> {
             sleep(Duration::from_secs(60)).await;
         };
         timeout(FOR_EVER, resting).await.expect("a fill ends");
-        // A limit that was lowered is kept from the next fill on: what was being read then may still be there.
-        let limit = if life.faults.is_empty() { self.plan.disk } else { u64::MAX };
         if !life.loses_files() {
-            self.check_ledger("at rest", limit);
+            // Also where it was lowered while more than that was read.
+            self.check_ledger("at rest", self.limit.get());
         }
         assert!(unlinked(&self.data).is_empty(), "a file is held that is not there any more");
         assert_eq!(wrong_blobs(&self.data), Vec::<PathBuf>::new());
@@ -264,6 +265,7 @@ impl<'a> Process<'a> {
                 Fault::Limit(limit) => {
                     most.set(most.get().max(limit));
                     self.front.cache.apply(&settings(self.plan, Some(limit)));
+                    self.limit.set(limit);
                 }
                 Fault::StagingGone(time) => {
                     fs::rename(self.data.join(STAGING), self.data.join(STAGING_AWAY)).unwrap();

@@ -83,7 +83,8 @@ section! {
         TIMEOUT,
         "5m",
         "A body of which the client takes no byte for this long is aborted; over HTTP/2 its stream is reset and the \
-         connection lives. A body of which the client sends nothing for this long is given up.",
+         connection lives. A body of which the client sends nothing for this long is given up. Where room on the disk is \
+         short, a client is cut off that takes less than 16 KiB a second over 30 s.",
     );
     // hyper refuses to work with less than 8 KiB.
     static MAX_HEADER_BYTES: Key<usize> =

@@ -24,8 +24,10 @@ use super::places::ClientPlace;
 use super::plain_io::{PlainIo, Requests};
 use super::recognise::{Speaks, recognise, turn_tls_away};
 use super::streams::{StreamBody, StreamTasks, Streams};
+use super::taking::Patience;
 use super::tls::{BUFFER_LIMIT_BYTES, certificate_names};
 use crate::auth::CertificateNames;
+use crate::cache::Shortage;
 use crate::config::HttpSettings;
 use crate::telemetry::Metrics;
 
@@ -64,6 +66,8 @@ pub(super) struct Connection<H> {
     pub(super) handler: H,
     /// The client's, for requests over HTTP/2.
     pub(super) place: ClientPlace,
+    /// Room on the disk, which files that are read keep from others.
+    pub(super) shortage: Shortage,
     /// Finish what is in flight, then close.
     pub(super) drain: CancellationToken,
 }
@@ -82,6 +86,11 @@ impl<H> Connection<H> {
         }
     }
 
+    fn patience(&self) -> Patience {
+        let (stall_timeout, client) = (self.settings.stall_timeout, self.place.asker());
+        Patience { stall_timeout, client, shortage: self.shortage.clone() }
+    }
+
     async fn serve_plain<B>(self, stream: TcpStream)
     where
         H: Handler<B>,
@@ -94,7 +103,7 @@ impl<H> Connection<H> {
             () = self.drain.cancelled() => return,
         };
         let Ok(Some(speaks)) = recognised else { return };
-        let mut io = PlainIo::new(stream, self.settings.stall_timeout, self.place.asker());
+        let mut io = PlainIo::new(stream, self.patience());
         match speaks {
             Speaks::Http1 => {
                 let requests = io.watch_heads(self.settings.header_timeout);
@@ -112,7 +121,7 @@ impl<H> Connection<H> {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let io = PlainIo::new(stream, self.settings.stall_timeout, self.place.asker());
+        let io = PlainIo::new(stream, self.patience());
         let set_up = |session: &mut rustls::ServerConnection| session.set_buffer_limit(Some(BUFFER_LIMIT_BYTES));
         let mut io = match timeout(self.settings.header_timeout, acceptor.accept_with(io, set_up)).await {
             Ok(Ok(io)) => io,
@@ -183,7 +192,7 @@ impl<H> Connection<H> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let client = self.place.asker();
+        let patience = self.patience();
         let (handler, peer, place, streams) = (self.handler, self.peer, self.place, Streams::new());
         let opened = streams.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -201,7 +210,7 @@ impl<H> Connection<H> {
                 Ok::<_, Infallible>(handler.handle(request).await.map(|body| StreamBody { body, _open: open }))
             }
         });
-        let tasks = StreamTasks { stall_timeout: self.settings.stall_timeout, client, metrics: self.metrics.clone() };
+        let tasks = StreamTasks { patience, metrics: self.metrics.clone() };
         let connection = http2::Builder::new(tasks)
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.settings.max_streams)

@@ -17,6 +17,7 @@ use super::places::{ClientPlace, ConnectionPlace, Places};
 use super::proxy_protocol;
 use super::seldom::Seldom;
 use super::tls::TlsListener;
+use crate::cache::Shortage;
 use crate::config::HttpSettings;
 use crate::http::forwarded::TrustedProxies;
 use crate::telemetry::Metrics;
@@ -46,6 +47,7 @@ pub struct Bound {
 pub struct Serving {
     settings: HttpSettings,
     metrics: Metrics,
+    shortage: Shortage,
     connections: TaskTracker,
     drain: CancellationToken,
     abort: CancellationToken,
@@ -123,11 +125,13 @@ impl Bound {
 }
 
 impl Serving {
-    pub fn new(settings: HttpSettings, metrics: Metrics) -> Self {
+    /// Clients that take next to nothing are given up during `shortage`.
+    pub fn new(settings: HttpSettings, metrics: Metrics, shortage: Shortage) -> Self {
         buffers::limit(settings.body_memory);
         Self {
             settings,
             metrics,
+            shortage,
             connections: TaskTracker::new(),
             drain: CancellationToken::new(),
             abort: CancellationToken::new(),
@@ -182,6 +186,7 @@ impl Served {
             metrics: serving.metrics.clone(),
             handler,
             place,
+            shortage: serving.shortage.clone(),
             drain: serving.drain.clone(),
         };
         tokio::select! {

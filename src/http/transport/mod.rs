@@ -20,6 +20,7 @@ mod recognise;
 mod residency;
 mod seldom;
 mod streams;
+mod taking;
 mod tls;
 
 #[cfg(test)]

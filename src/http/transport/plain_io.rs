@@ -17,14 +17,11 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::buffers::{self, Client};
 use super::mapping::{FileRegions, Located};
+use super::taking::{Patience, Taking};
 
 /// Bytes that one `sendfile` may send before others on the same thread have their turn.
 const MAX_SEND_BYTES: usize = 1 << 20;
-
-/// A client that takes nothing of an answer in memory is given up after this where memory is short.
-pub(super) const SHORT_STALL: Duration = Duration::from_secs(10);
 
 pub(super) struct PlainIo {
     stream: TcpStream,
@@ -63,18 +60,16 @@ struct HeadWatch {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// Notices that a client takes nothing.
+/// Notices that a client takes nothing, or too little.
 struct Stall {
-    timeout: Duration,
-    client: Client,
-    /// Since when the client has taken nothing.
-    since: Option<Instant>,
+    patience: Patience,
+    taking: Taking,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl PlainIo {
-    pub(super) fn new(stream: TcpStream, stall_timeout: Duration, client: Client) -> Self {
-        let stall = Stall { timeout: stall_timeout, client, since: None, timer: None };
+    pub(super) fn new(stream: TcpStream, patience: Patience) -> Self {
+        let stall = Stall { patience, taking: Taking::default(), timer: None };
         Self { stream, regions: FileRegions::default(), stall, head: None }
     }
 
@@ -173,7 +168,7 @@ impl HeadWatch {
 }
 
 impl Stall {
-    /// Turns "not now" into an error when it has been said for too long.
+    /// Turns "not now" into an error when it has been said for too long, or too often.
     ///
     /// `holds_memory`: what the client does not take is memory of ours, not a file.
     fn watch(
@@ -182,22 +177,21 @@ impl Stall {
         polled: Poll<io::Result<usize>>,
         holds_memory: bool,
     ) -> Poll<io::Result<usize>> {
-        if polled.is_ready() {
-            self.since = None;
+        if let Poll::Ready(taken) = &polled {
+            self.taking.took(taken.as_ref().map_or(0, |bytes| *bytes as u64));
             return polled;
         }
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let look_again = |now: Instant| (since + self.timeout).min(now + SHORT_STALL);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(look_again(since))));
-        // The timer may be of an earlier stall that ended, and memory may have become short since it was set.
+        let now = Instant::now();
+        self.taking.waits(now);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(now)));
+        // The timer may be of an earlier stall that ended.
         while timer.as_mut().poll(context).is_ready() {
-            let now = Instant::now();
-            let is_short = holds_memory && buffers::is_short(self.client);
-            let limit = if is_short { self.timeout.min(SHORT_STALL) } else { self.timeout };
-            if now.duration_since(since) >= limit {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took nothing")));
+            match self.taking.look(Instant::now(), &self.patience, holds_memory) {
+                Some(next) => timer.as_mut().reset(next),
+                None => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes too little")));
+                }
             }
-            timer.as_mut().reset(look_again(now));
         }
         Poll::Pending
     }

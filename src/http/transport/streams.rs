@@ -6,18 +6,17 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::buffers::{self, Client};
 use super::places::RequestPlace;
-use super::plain_io::SHORT_STALL;
+use super::taking::{Patience, Taking};
 use crate::telemetry::Metrics;
 
 tokio::task_local! {
@@ -77,11 +76,10 @@ impl Drop for OpenStream {
     }
 }
 
-/// Runs the tasks of streams, and drops those whose client takes nothing: the stream is reset, the connection lives.
+/// Runs the tasks of streams, and drops those whose client takes nothing, or too little: the stream is reset, the connection lives.
 #[derive(Clone)]
 pub(super) struct StreamTasks {
-    pub(super) stall_timeout: Duration,
-    pub(super) client: Client,
+    pub(super) patience: Patience,
     pub(super) metrics: Metrics,
 }
 
@@ -90,46 +88,53 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let (stall_timeout, client, metrics) = (self.stall_timeout, self.client, self.metrics.clone());
+        let (patience, metrics) = (self.patience.clone(), self.metrics.clone());
         tokio::spawn(async move {
             let progress = Arc::new(Progress::default());
             let stream = PROGRESS.scope(progress.clone(), stream);
             tokio::select! {
                 () = stream => {}
-                () = progress.stalled(stall_timeout, client) => metrics.http_ended.with_label_values(&["stalled_stream"]).inc(),
+                () = progress.stalled(&patience) => metrics.http_ended.with_label_values(&["stalled_stream"]).inc(),
             }
         });
     }
 }
 
-/// Milliseconds of the clock since which the client has had a piece to take; 0 while it waits for the next one.
+/// How the client takes the pieces of an answer.
 #[derive(Default)]
-struct Progress(AtomicU64);
+struct Progress(Mutex<Pieces>);
 
-impl Progress {
-    fn client_has_a_piece(&self, has: bool) {
-        self.0.store(if has { clock_ms() } else { 0 }, Ordering::Relaxed);
-    }
-
-    /// Returns when the client has taken nothing for so long.
-    async fn stalled(&self, timeout: Duration, client: Client) {
-        loop {
-            let limit = if buffers::is_short(client) { timeout.min(SHORT_STALL) } else { timeout };
-            let waited = match self.0.load(Ordering::Relaxed) {
-                0 => Duration::ZERO,
-                since => Duration::from_millis(clock_ms().saturating_sub(since)),
-            };
-            let Some(left) = limit.checked_sub(waited).filter(|left| !left.is_zero()) else { return };
-            // Memory may become short meanwhile.
-            tokio::time::sleep(left.min(SHORT_STALL)).await;
-        }
-    }
+#[derive(Default)]
+struct Pieces {
+    taking: Taking,
+    /// Bytes of the piece that the client has to take.
+    offered: u64,
 }
 
-/// Never 0.
-fn clock_ms() -> u64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+impl Progress {
+    /// The client has taken the piece before, and has one of so many bytes; `None` while it waits for the next one.
+    fn client_has_a_piece(&self, bytes: Option<u64>) {
+        let mut pieces = self.lock();
+        let taken = std::mem::replace(&mut pieces.offered, bytes.unwrap_or_default());
+        pieces.taking.took(taken);
+        if bytes.is_some() {
+            pieces.taking.waits(Instant::now());
+        }
+    }
+
+    /// Returns when the client is given up.
+    async fn stalled(&self, patience: &Patience) {
+        loop {
+            let next = self.lock().taking.look(Instant::now(), patience, true);
+            let Some(next) = next else { return };
+            tokio::time::sleep_until(next).await;
+        }
+    }
+
+    /// Nothing that holds the lock panics or awaits.
+    fn lock(&self) -> MutexGuard<'_, Pieces> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The body of a stream's answer.
@@ -144,9 +149,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for StreamBody<B> {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.get_mut().body).poll_frame(context);
-        let has = matches!(polled, Poll::Ready(Some(Ok(_))));
+        let piece = match &polled {
+            Poll::Ready(Some(Ok(frame))) => Some(frame.data_ref().map_or(0, |bytes| bytes.len() as u64)),
+            _ => None,
+        };
         // Outside of a stream's task nobody watches.
-        let _ = PROGRESS.try_with(|progress| progress.client_has_a_piece(has));
+        let _ = PROGRESS.try_with(|progress| progress.client_has_a_piece(piece));
         polled
     }
 

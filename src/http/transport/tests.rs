@@ -14,7 +14,7 @@ use super::body::{Later, ResponseBody};
 use super::listener::{Bound, Serving};
 use super::mapping::FileRegions;
 use super::tls::TlsListener;
-use crate::cache::{BlobCache, Content, Error};
+use crate::cache::{BlobCache, Content, Error, Shortage};
 use crate::config::ListenerTls;
 use crate::oci::{ByteRange, Digest};
 use crate::telemetry::Metrics;
@@ -47,7 +47,7 @@ impl Server {
         http_settings.stall_timeout = stall;
         http_settings.header_timeout = stall.min(http_settings.header_timeout);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let serving = Serving::new(http_settings, metrics);
+        let serving = Serving::new(http_settings, metrics, Shortage::default());
         let sends_files = Arc::new(AtomicBool::new(false));
         let seen = sends_files.clone();
         let handler = move |request: Request<Incoming>| {

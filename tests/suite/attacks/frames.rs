@@ -14,6 +14,7 @@ pub(super) const RST_STREAM: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
 pub(super) const PING: u8 = 6;
 pub(super) const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 pub(super) const END_STREAM_AND_HEADERS: u8 = 5;
 
 pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -127,6 +128,14 @@ impl Peer {
         let asked = frame(HEADERS, END_STREAM_AND_HEADERS, stream, &block(&headers));
         self.stream.write_all(&asked).await.expect("the server takes it");
         stream
+    }
+
+    /// The stream, and the connection, may send so many bytes more.
+    pub(super) async fn give(&mut self, stream: u32, bytes: u32) {
+        for to in [stream, 0] {
+            // A server that has closed hears nothing.
+            let _ = self.stream.write_all(&frame(WINDOW_UPDATE, 0, to, &bytes.to_be_bytes())).await;
+        }
     }
 
     pub(super) async fn hear(&mut self) -> Heard {

@@ -25,6 +25,7 @@ mod places;
 mod proxies;
 mod reach;
 mod secrets;
+mod readers;
 mod sick;
 mod signatures;
 mod streams;
