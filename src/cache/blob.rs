@@ -84,12 +84,18 @@ impl Blob {
             },
         }
     }
+    /// Whether nothing more comes.
+    #[cfg(test)]
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(&self.held, Held::Filling(reading) if matches!(reading.fill.progress(), Progress::Failed(_)))
+    }
+
 
     /// Returns when the size is known or never will be, for a client that cannot tell a cut from an end. Of a blob that is coming it is known
     /// when all of it has come and was verified.
     pub async fn measure(&self) -> Result<Option<u64>, Error> {
-        if let (None, Held::Filling(Reading { fill, .. })) = (self.size(), &self.held) {
-            fill.ended().await?;
+        if let (None, Held::Filling(reading @ Reading { fill, .. })) = (self.size(), &self.held) {
+            fill.ended().await.map_err(|error| reading.told(error))?;
         }
         Ok(self.size())
     }
@@ -103,6 +109,7 @@ impl Blob {
         Ok(match held {
             Held::Memory(bytes) => Content::Memory(bytes),
             Held::File { file, size, pin } => Content::File(BlobReader::whole(file, size, None, pin)),
+                (_, Progress::Failed(error)) => return Err(reading.told(error)),
             Held::Filling(reading) => match (reading.fill.file().cloned(), reading.fill.progress()) {
                 (Some(file), _) => Content::File(BlobReader::growing(file, reading, None)),
                 (None, Progress::Detached(detached)) => {
@@ -134,6 +141,7 @@ impl Blob {
                 let fill = &reading.fill;
                 let arrived = match fill.progress() {
                     Progress::Arriving(arrived) => arrived,
+                    Progress::Failed(error) => return Err(reading.told(error)),
                     Progress::Verified(size) => size,
                     // Nobody waits for a place with another in hand.
                     Progress::Detached(detached) => {

@@ -50,6 +50,16 @@ pub(super) struct Reading {
     _counted: Arc<Counted>,
 }
 
+impl Reading {
+    /// The fill's failure, as it is told to this reader: what its origin answers another repository is no answer to this one.
+    pub(super) fn told(&self, error: Error) -> Error {
+        if error.is_answer() && !self.fill.source.is_same(&self.source) {
+            return Error::Stopped { digest: self.fill.digest };
+        }
+        error
+    }
+}
+
 /// Counts a reader, however it ends.
 struct Counted(Arc<Fill>);
 

@@ -134,7 +134,7 @@ impl Output {
 
 impl Filler {
     /// `told` is the blob's size in bytes, if somebody told it: no more than a hint. The fill lands before its failure is told,
-    /// so that whoever hears of it and asks again starts another. `report` is called before that, so that whoever asks next knows.
+    /// so that whoever hears of it and asks again starts another. `report` is called when the origin has sent the blob.
     pub(super) async fn run<F: Future<Output = ()>>(
         mut self,
         told: Option<u64>,
@@ -426,7 +426,11 @@ impl Filler {
         }
         let stream = match stream {
             Some(stream) if stream.start == 0 => stream,
-            _ => self.supply.open(&self.fill, 0, self.fill.total()).await?,
+            other => {
+                // Nobody waits for a place with another in hand.
+                drop(other);
+                self.supply.open(&self.fill, 0, self.fill.total()).await?
+            }
         };
         self.fill.set_total(stream.total);
         let hasher = crate::oci::Hasher::new(self.fill.digest.algorithm());

@@ -71,12 +71,12 @@ impl Front {
             }
             Wants::Whole { leaves_after, pause } => {
                 let reading = Reading { leaves_after: *leaves_after, pause: *pause };
-                self.get(&source, visit.told, None, reading).await
+                self.get(&source, visit, None, reading).await
             }
             Wants::Range { start, bytes } => {
                 let range = ByteRange::new(*start, start + bytes);
                 let reading = Reading { leaves_after: None, pause: std::time::Duration::ZERO };
-                self.get(&source, visit.told, range, reading).await
+                self.get(&source, visit, range, reading).await
             }
         };
         answered.unwrap_or_else(Seen::Refused)
@@ -95,11 +95,13 @@ impl Front {
     async fn get(
         &self,
         source: &Scripted,
-        told: Option<u64>,
+        visit: &Visit,
         range: Option<ByteRange>,
         reading: Reading,
     ) -> Result<Seen, Error> {
-        let blob = self.blob(source, told).await?;
+        let blob = self.blob(source, visit.told).await?;
+        tokio::time::sleep(visit.dwells).await;
+        let has_failed = blob.has_failed();
         let size = blob.size();
         // A range is looked at where the size is known, and is cut to it.
         let within = range.zip(size).and_then(|(range, size)| ByteRange::new(range.start, range.end.min(size)));
@@ -107,6 +109,7 @@ impl Front {
             Some(range) => (blob.range(range).await?, Some(range.len())),
             None => (blob.whole().await?, size),
         };
+        assert!(!has_failed, "an answer of which nothing comes");
         let (bytes, end) = reading.read(content).await;
         let end = match (end, announced) {
             (BodyEnd::Complete, Some(announced)) if announced != bytes.len() as u64 => {

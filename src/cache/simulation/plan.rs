@@ -60,6 +60,8 @@ pub(super) struct Visit {
     /// Bytes of the blob, as some manifest says.
     pub(super) told: Option<u64>,
     pub(super) wants: Wants,
+    /// Between what the head of the answer says and its first byte.
+    pub(super) dwells: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -331,7 +333,8 @@ impl Chance {
             1 => Some(self.0.u64(0..400_000)),
             _ => Some(blobs[blob].content.len() as u64),
         };
-        let visit = Visit { at: self.moment(), server, repository, blob, told, wants: Wants::Head };
+        let dwells = Duration::from_millis(self.of(&[0, 0, 1, 3000, 40_000]));
+        let visit = Visit { at: self.moment(), server, repository, blob, told, wants: Wants::Head, dwells };
         Visit { wants: self.wants(servers, &visit, blobs), ..visit }
     }
 

@@ -200,7 +200,8 @@ impl<'a> Process<'a> {
         for server in 0..self.plan.servers.len() {
             for (blob, repository) in (0..self.plan.blobs.len()).flat_map(|b| (0..REPOSITORIES).map(move |r| (b, r))) {
                 let wants = super::plan::Wants::Head;
-                let visit = Visit { at: Duration::ZERO, server, repository, blob, told: None, wants };
+                let (at, dwells) = (Duration::ZERO, Duration::ZERO);
+                let visit = Visit { at, server, repository, blob, told: None, wants, dwells };
                 let source = Origin::Scripted(self.source(&visit));
                 let claim = Claim { confirmed: true, sent: false };
                 let present = self.front.cache.present(&source, claim, None).await;
@@ -264,8 +265,8 @@ impl<'a> Process<'a> {
             match *fault {
                 Fault::Limit(limit) => {
                     most.set(most.get().max(limit));
-                    self.front.cache.apply(&settings(self.plan, Some(limit)));
                     self.limit.set(limit);
+                    self.front.cache.apply(&settings(self.plan, Some(limit)));
                 }
                 Fault::StagingGone(time) => {
                     fs::rename(self.data.join(STAGING), self.data.join(STAGING_AWAY)).unwrap();
