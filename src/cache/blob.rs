@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::blob_cache::BlobCache;
+use super::chunks::Version;
 use super::disk::{Opened, Pin};
 use super::error::Error;
 use super::fill::{Progress, Reading};
+use super::origin::Origin;
 use super::pass_through::{self, ByteStream};
 use super::reader::BlobReader;
 use crate::oci::{ByteRange, Digest};
-use crate::storage::Bucket;
 use crate::telemetry::CacheOutcome;
 
 /// A blob of which at least the headers can be answered.
@@ -42,10 +43,8 @@ pub(super) enum Held {
 #[derive(Clone)]
 pub(super) struct Away {
     pub(super) cache: BlobCache,
-    pub(super) bucket: Arc<Bucket>,
-    pub(super) size: u64,
-    /// Told when the bucket turns out not to have it.
-    pub(super) lost: Arc<dyn Fn() + Send + Sync>,
+    pub(super) origin: Origin,
+    pub(super) version: Version,
 }
 
 /// Bytes for one answer, or one part of it.
@@ -77,19 +76,19 @@ impl Blob {
     pub fn size(&self) -> Option<u64> {
         match &self.held {
             Held::Memory(bytes) => Some(bytes.len() as u64),
-            Held::File { size, .. } | Held::Away(Away { size, .. }) => Some(*size),
+            Held::File { size, .. } | Held::Away(Away { version: Version { size, .. }, .. }) => Some(*size),
             Held::Filling(Reading { fill, .. }) => match fill.progress() {
                 Progress::Verified(size) => Some(size),
                 _ => fill.total(),
             },
         }
     }
+
     /// Whether nothing more comes.
     #[cfg(test)]
     pub(super) fn has_failed(&self) -> bool {
         matches!(&self.held, Held::Filling(reading) if matches!(reading.fill.progress(), Progress::Failed(_)))
     }
-
 
     /// Returns when the size is known or never will be, for a client that cannot tell a cut from an end. Of a blob that is coming it is known
     /// when all of it has come and was verified.
@@ -103,14 +102,14 @@ impl Blob {
     /// Everything.
     pub async fn whole(self) -> Result<Content, Error> {
         let held = match self.held {
-            Held::Away(away) => away.cache.clone().fetch_pushed(away, self.digest).await?.held,
+            Held::Away(away) => away.cache.clone().fetch_pushed(away).await?.held,
             held => held,
         };
         Ok(match held {
             Held::Memory(bytes) => Content::Memory(bytes),
             Held::File { file, size, pin } => Content::File(BlobReader::whole(file, size, None, pin)),
-                (_, Progress::Failed(error)) => return Err(reading.told(error)),
             Held::Filling(reading) => match (reading.fill.file().cloned(), reading.fill.progress()) {
+                (_, Progress::Failed(error)) => return Err(reading.told(error)),
                 (Some(file), _) => Content::File(BlobReader::growing(file, reading, None)),
                 (None, Progress::Detached(detached)) => {
                     Content::Stream(pass_through::whole(&reading.fill, reading.source, &detached).await?)
@@ -141,8 +140,8 @@ impl Blob {
                 let fill = &reading.fill;
                 let arrived = match fill.progress() {
                     Progress::Arriving(arrived) => arrived,
-                    Progress::Failed(error) => return Err(reading.told(error)),
                     Progress::Verified(size) => size,
+                    Progress::Failed(error) => return Err(reading.told(error)),
                     // Nobody waits for a place with another in hand.
                     Progress::Detached(detached) => {
                         drop(detached.take_spare());
@@ -158,9 +157,8 @@ impl Blob {
                     _ => Ok(Content::Stream(pass_through::range(reading.source.clone(), range).await?)),
                 }
             }
-            Held::Away(Away { cache, bucket, size, .. }) => {
-                let stream = cache.chunks().range(bucket, self.digest, *size, range).await?;
-                Ok(Content::Stream(stream))
+            Held::Away(Away { cache, origin, version }) => {
+                Ok(Content::Stream(cache.chunks().range(origin, *version, range).await?))
             }
         }
     }

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::blob::{Away, Blob, Held};
-use super::chunks::Chunks;
+use super::chunks::{Chunks, Version};
 use super::disk::Disk;
 use super::error::Error;
 use super::fill::{Fill, Waiting};
-use super::filler::{Filler, Found};
+use super::filler::Filler;
 use super::flights::{Boarding, Flights, Landing};
 use super::memory::Memory;
 use super::origin::Origin;
@@ -142,27 +142,27 @@ impl BlobCache {
     pub async fn reach(
         &self,
         bucket: Arc<Bucket>,
-        digest: &Digest,
-        size: u64,
+        version: Version,
         lost: impl Fn() + Send + Sync + 'static,
     ) -> Result<Blob, Error> {
-        let source = Origin::Bucket(bucket.clone(), *digest);
-        if let Some(blob) = self.present(&source, Claim::PUSHED, Some(size)).await? {
+        let Version { digest, size, .. } = version;
+        let chunks = self.inner.chunks.clone();
+        let lost = move || {
+            chunks.forget(version);
+            lost();
+        };
+        let origin = Origin::Bucket(bucket, digest, Some(Arc::new(lost)));
+        if let Some(blob) = self.present(&origin, Claim::PUSHED, Some(size)).await? {
             return Ok(blob);
         }
-        let held = Held::Away(Away { cache: self.clone(), bucket, size, lost: Arc::new(lost) });
-        Ok(self.blob(digest, CacheOutcome::Miss, held))
+        let held = Held::Away(Away { cache: self.clone(), origin, version });
+        Ok(self.blob(&digest, CacheOutcome::Miss, held))
     }
 
     /// A blob that was pushed, whole, from the bucket.
-    pub(super) async fn fetch_pushed(&self, away: Away, digest: Digest) -> Result<Blob, Error> {
-        let Away { bucket, size, lost, .. } = away;
-        let report = move |found| async move {
-            if found == Found::Lost {
-                lost();
-            }
-        };
-        let fetched = self.fetch(Origin::Bucket(bucket, digest), || Claim::PUSHED, Some(size), report).await?;
+    pub(super) async fn fetch_pushed(&self, away: Away) -> Result<Blob, Error> {
+        let Away { origin, version: Version { digest, size, .. }, .. } = away;
+        let fetched = self.fetch(origin, || Claim::PUSHED, Some(size), || std::future::ready(())).await?;
         fetched.ok_or(Error::Stopped { digest })
     }
 
@@ -184,14 +184,14 @@ impl BlobCache {
     /// runs. Returns when the size is known or upstream has begun to answer.
     ///
     /// `claim` is asked whenever it matters: it may have become stronger since. `None` where nothing is confirmed and others'
-    /// bytes are there: the origin must be asked whether this repository has the blob. `report` is called with what a fetch has found
-    /// out about the origin, if it is this one that is begun.
+    /// bytes are there: the origin must be asked whether this repository has the blob. `report` is called when the origin has sent
+    /// the blob, if it is this fetch that is begun.
     pub async fn fetch<F>(
         &self,
         source: Origin,
         claim: impl Fn() -> Claim,
         told: Option<u64>,
-        report: impl FnOnce(Found) -> F + Send + 'static,
+        report: impl FnOnce() -> F + Send + 'static,
     ) -> Result<Option<Blob>, Error>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -412,7 +412,7 @@ impl BlobCache {
         landing: Landing<FlightKey, Fill>,
         claim: Claim,
         told: Option<u64>,
-        report: impl FnOnce(Found) -> F + Send + 'static,
+        report: impl FnOnce() -> F + Send + 'static,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {

@@ -67,15 +67,6 @@ enum End {
     Detached,
 }
 
-/// What a fill has found out about its origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// The origin has sent the blob.
-    Sent,
-    /// The origin has something else by that digest, or, for a bucket that should have it, nothing.
-    Lost,
-}
-
 /// A fill that has a file and room for it.
 struct Begun {
     output: Output,
@@ -139,7 +130,7 @@ impl Filler {
         mut self,
         told: Option<u64>,
         landing: Landing<FlightKey, Fill>,
-        report: impl FnOnce(Found) -> F,
+        report: impl FnOnce() -> F,
     ) {
         let fill = self.fill.clone();
         let _unfinished = Unfinished(&fill);
@@ -150,13 +141,8 @@ impl Filler {
             Ok(()) => self.fetch(told).await,
             Err(error) => Err(error),
         };
-        let found = match &result {
-            Err(Error::Corrupt { .. } | Error::Lost { .. }) => Some(Found::Lost),
-            _ if matches!(fill.progress(), Progress::Verified(_)) => Some(Found::Sent),
-            _ => None,
-        };
-        if let Some(found) = found {
-            report(found).await;
+        if matches!(fill.progress(), Progress::Verified(_)) {
+            report().await;
         }
         self.metrics.cache_fills_in_flight.dec();
         let label = match &result {

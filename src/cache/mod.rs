@@ -30,8 +30,8 @@ mod supply;
 
 pub use blob::{Blob, Content};
 pub use blob_cache::{BlobCache, Claim};
+pub use chunks::Version;
 pub use error::Error;
-pub use filler::Found;
 pub(crate) use flights::{Boarding, Flights};
 pub use origin::Origin;
 pub use pass_through::ByteStream;

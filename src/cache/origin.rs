@@ -14,10 +14,14 @@ use crate::upstream;
 #[derive(Clone)]
 pub enum Origin {
     Upstream(upstream::Source),
-    Bucket(Arc<Bucket>, Digest),
+    /// Told when the bucket turns out to have something else in the blob's place, or nothing.
+    Bucket(Arc<Bucket>, Digest, Option<Lost>),
     #[cfg(test)]
     Scripted(super::simulation::Scripted),
 }
+
+/// What is to be done when a bucket has lost a blob.
+pub(super) type Lost = Arc<dyn Fn() + Send + Sync>;
 
 /// A blob's bytes while they arrive.
 pub(super) struct Stream {
@@ -40,7 +44,7 @@ impl Origin {
     pub fn digest(&self) -> &Digest {
         match self {
             Self::Upstream(source) => source.digest(),
-            Self::Bucket(_, digest) => digest,
+            Self::Bucket(_, digest, _) => digest,
             #[cfg(test)]
             Self::Scripted(source) => source.digest(),
         }
@@ -99,7 +103,7 @@ impl Origin {
     pub(super) async fn open(&self, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
         match self {
             Self::Upstream(source) => Ok(Stream::of_upstream(*self.digest(), source.open(start, expected).await?)),
-            Self::Bucket(bucket, digest) => Stream::of_bucket(bucket, *digest, start).await,
+            Self::Bucket(bucket, _, _) => self.of_bucket(bucket, start).await,
             #[cfg(test)]
             Self::Scripted(source) => Ok(Stream::of_script(*self.digest(), source.open(start, expected).await?)),
         }
@@ -157,7 +161,7 @@ impl Origin {
             Self::Upstream(source) => {
                 Ok(Stream::of_upstream(*self.digest(), source.open_at_readers_pace(start, expected).await?))
             }
-            Self::Bucket(bucket, digest) => Stream::of_bucket(bucket, *digest, start).await,
+            Self::Bucket(bucket, _, _) => self.of_bucket(bucket, start).await,
             #[cfg(test)]
             Self::Scripted(source) => Ok(Stream::of_script(*self.digest(), source.open(start, expected).await?)),
         }
@@ -171,8 +175,8 @@ impl Origin {
                 let stream = source.open_range(range).await?;
                 (stream.total, From::Upstream(Box::new(stream)))
             }
-            Self::Bucket(bucket, _) => {
-                let stream = open_object(bucket, digest, range.start, Some(range.end)).await?;
+            Self::Bucket(bucket, _, _) => {
+                let stream = self.object(bucket, range.start, Some(range.end)).await?;
                 (Some(stream.total), From::Bucket(stream))
             }
             #[cfg(test)]
@@ -190,9 +194,30 @@ impl Origin {
             Self::Upstream(source) => source.distrust(),
             Self::Bucket(..) => {
                 tracing::error!(digest = %self.digest(), "an object in the bucket is not what its name says");
+                self.is_lost();
             }
             #[cfg(test)]
             Self::Scripted(_) => {}
+        }
+    }
+
+    async fn of_bucket(&self, bucket: &Bucket, start: u64) -> Result<Stream, Error> {
+        let stream = self.object(bucket, start, None).await?;
+        Ok(Stream { total: Some(stream.total), start, digest: *self.digest(), from: From::Bucket(stream) })
+    }
+
+    async fn object(&self, bucket: &Bucket, start: u64, end: Option<u64>) -> Result<ObjectStream, Error> {
+        let digest = *self.digest();
+        let found = bucket.get(&digest, start, end).await.map_err(|error| bucket_error(digest, error))?;
+        if found.is_none() {
+            self.is_lost();
+        }
+        found.ok_or(Error::Lost { digest })
+    }
+
+    fn is_lost(&self) {
+        if let Self::Bucket(_, _, Some(lost)) = self {
+            lost();
         }
     }
 }
@@ -200,11 +225,6 @@ impl Origin {
 impl Stream {
     fn of_upstream(digest: Digest, stream: upstream::Stream) -> Self {
         Self { total: stream.total, start: stream.start, digest, from: From::Upstream(Box::new(stream)) }
-    }
-
-    async fn of_bucket(bucket: &Bucket, digest: Digest, start: u64) -> Result<Self, Error> {
-        let stream = open_object(bucket, digest, start, None).await?;
-        Ok(Self { total: Some(stream.total), start, digest, from: From::Bucket(stream) })
     }
 
     #[cfg(test)]
@@ -233,11 +253,6 @@ impl Stream {
             From::Scripted(stream) => stream.chunk().await,
         }
     }
-}
-
-async fn open_object(bucket: &Bucket, digest: Digest, start: u64, end: Option<u64>) -> Result<ObjectStream, Error> {
-    let found = bucket.get(&digest, start, end).await.map_err(|error| bucket_error(digest, error))?;
-    found.ok_or(Error::Lost { digest })
 }
 
 fn bucket_error(digest: Digest, error: crate::storage::Error) -> Error {

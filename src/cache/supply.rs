@@ -32,7 +32,7 @@ impl Supply {
             Turn::Bucket(bucket) => {
                 if shared.has_sent(self.origin.id(), &digest).await {
                     self.confirm().await?;
-                    self.origin = Origin::Bucket(bucket, digest);
+                    self.origin = Origin::Bucket(bucket, digest, None);
                 }
             }
             Turn::Ours(lease) => self.lease = Some(lease),

@@ -225,6 +225,59 @@ async fn d11_what_the_bucket_has_lost_can_be_pushed_again() {
     }
 }
 
+/// Parts of a wrong object that ranges have brought are no parts of what is pushed in its place.
+#[tokio::test]
+async fn d16_ranges_of_a_wrong_object_do_not_outlive_it() {
+    let Some(endpoint) = server("TEST_S3_URL") else { return };
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    let prefix = prefix();
+    in_bucket(&mut setup, &endpoint, &prefix);
+    let mut proxy = setup.start().await;
+    for (seed, how) in [(1, "read whole"), (2, "scrubbed"), (3, "shorter"), (4, "passed through")] {
+        let is_kept = how != "passed through";
+        if !is_kept {
+            proxy.setup.cache.text("disk_object", "1MiB");
+            proxy.restart().await;
+        }
+        let bytes = noise(seed, 3_000_000);
+        let digest = sha256(&bytes);
+        let bring = async || {
+            push_blob(&proxy, REPO, &bytes).await.assert_status(201);
+            if is_kept {
+                // The copy here goes, as it does when there is no more room for it.
+                proxy.kept(&digest).await;
+                std::fs::remove_file(proxy.blob_path(&digest)).unwrap();
+            }
+        };
+        bring().await;
+        let hex = digest.strip_prefix("sha256:").unwrap();
+        let object = format!("{endpoint}/entrepot/{prefix}/blobs/sha256/{}/{hex}", &hex[..2]);
+        let mut wrong = bytes.to_vec();
+        wrong[700_000] ^= 1;
+        if how == "shorter" {
+            wrong.truncate(2_500_000);
+        }
+        overwrite(&proxy, &object, &wrong).await;
+        let to = path(REPO, &format!("blobs/{digest}"));
+        let range = async || proxy.client().get_range(&to, "bytes=699990-700009").await;
+        let lost = async || proxy.head(&to).await.status == 404;
+        match how {
+            // A part of an object of another length is not even served once.
+            "shorter" => range().await.assert_not_served(),
+            _ => range().await.assert_bytes(206, &wrong[699_990..700_010]),
+        }
+        match how {
+            "read whole" | "passed through" => proxy.get(&to).await.assert_not_served(),
+            "scrubbed" => proxy.admin().send("POST", "/jobs/scrub", &[], &[]).await.assert_status(202),
+            _ => {}
+        }
+        until_async("it is not said to be there", lost).await;
+        bring().await;
+        range().await.assert_bytes(206, &bytes[699_990..700_010]);
+    }
+}
+
 /// C78: what one replica pushes the other serves, and neither takes away what the other needs.
 #[tokio::test]
 async fn c78_two_replicas_are_one_registry() {

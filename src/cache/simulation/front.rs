@@ -9,7 +9,7 @@ use super::client::{BodyEnd, Reading, Seen};
 use super::plan::{Visit, Wants};
 use super::script::{Nature, Scripted};
 use crate::cache::error::Error;
-use crate::cache::{Blob, BlobCache, Claim, Found, Origin};
+use crate::cache::{Blob, BlobCache, Claim, Origin};
 use crate::oci::{ByteRange, Digest};
 
 /// Outlasts the process, as the database does.
@@ -129,11 +129,7 @@ impl Front {
             let claim = || self.rights.claim(source);
             let report = {
                 let (rights, source) = (self.rights.clone(), source.clone());
-                move |found| async move {
-                    if found == Found::Sent {
-                        rights.note_sent(&source);
-                    }
-                }
+                move || async move { rights.note_sent(&source) }
             };
             if let Some(blob) = self.cache.fetch(origin.clone(), claim, told, report).await? {
                 self.rights.confirm(source);

@@ -18,7 +18,7 @@ pub struct BlobLink {
 }
 
 /// When somebody last brought a blob's bytes, or said that they are to stay: another one each time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Claim(i64);
 
 /// A blob that is kept.

@@ -2,7 +2,7 @@
 
 use super::{Hosted, Repository};
 use crate::action::Want;
-use crate::cache::Blob;
+use crate::cache::{Blob, Version};
 use crate::meta::{Claim, Unlinked, now_ms};
 use crate::oci::Digest;
 use crate::registry::{Answer, Body, Error, Object};
@@ -40,7 +40,8 @@ impl Hosted {
             }
             Kept::Bucket(bucket) => {
                 let lost = self.when_lost(digest, link.claim);
-                let reached = self.inner.cache.reach(bucket, &digest, link.size, lost).await;
+                let version = Version { digest, size: link.size, claim: link.claim };
+                let reached = self.inner.cache.reach(bucket, version, lost).await;
                 let blob = reached.map_err(|error| Error::from_cache(object(), error))?;
                 let outcome = Some(blob.outcome());
                 Ok(Answer { outcome, ..Answer::of(Body::Blob(blob)) })

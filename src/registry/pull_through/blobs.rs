@@ -3,7 +3,7 @@
 use super::PullThrough;
 use super::Repository;
 use crate::action::Want;
-use crate::cache::{self, Blob, Found, Origin};
+use crate::cache::{self, Blob, Origin};
 use crate::meta::LinkKind;
 use crate::oci::Digest;
 use crate::registry::{Answer, Body};
@@ -66,11 +66,7 @@ impl PullThrough {
             let claim = || kept.rights.remembered(repository, LinkKind::Blob, &digest);
             let report = {
                 let (kept, repository) = (kept.clone(), repository.clone());
-                move |found| async move {
-                    if found == Found::Sent {
-                        kept.rights.note_sent(&repository, LinkKind::Blob, digest).await;
-                    }
-                }
+                move || async move { kept.rights.note_sent(&repository, LinkKind::Blob, digest).await }
             };
             match kept.cache.fetch(source.clone(), claim, told, report).await {
                 Ok(Some(blob)) => {
