@@ -88,6 +88,41 @@ pub(super) async fn bring(meta: &Meta, repository: RepositoryId, content: &str, 
     assert!(meta.link_blob(repository, &digest, content.len() as u64, None, now_ms).await.unwrap());
 }
 
+/// D13: a manifest that is fetched again and again writes its links once a day.
+#[tokio::test]
+async fn d13_links_that_are_noted_are_not_written_again() {
+    on_each(async |meta| {
+        let repository = name("u/a");
+        let day_ms = 24 * 60 * 60 * 1000;
+        let link = |n: u32, media_type: &str| {
+            let (digest, media_type) = (Digest::of(&n.to_le_bytes()), MediaType::new(media_type));
+            Link { digest, kind: LinkKind::Blob, media_type, size: Some(1) }
+        };
+        let links: Vec<_> = (0..600).map(|n| link(n, "a/x")).collect();
+        let gone = async |before_ms| {
+            let limits = crate::meta::UpstreamLimits { before_ms, rows: 10_000, list_bytes: 0 };
+            let mut gone = 0;
+            loop {
+                match meta.trim_upstreams(limits).await.unwrap().iter().find(|(name, _)| *name == "upstream_link") {
+                    Some((_, count)) => gone += count,
+                    None => return gone,
+                }
+            }
+        };
+        let now = 1_900_000_000_000;
+        meta.put_links(&repository, &links, now).await.unwrap();
+        meta.put_links(&repository, &links, now + 1000).await.unwrap();
+        assert_eq!(gone(now + 1).await, 600, "they were noted the first time only");
+        meta.put_links(&repository, &links, now).await.unwrap();
+        let changed: Vec<_> = (0..10).map(|n| link(n, "a/y")).chain((10..600).map(|n| link(n, "a/x"))).collect();
+        meta.put_links(&repository, &changed, now + 1000).await.unwrap();
+        assert_eq!(gone(now + 1).await, 590, "what says something else is written");
+        meta.put_links(&repository, &links, now + 2 * day_ms).await.unwrap();
+        assert_eq!(gone(now + day_ms).await, 0, "after a day they are noted again");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn upstreams_tags_links_and_lists() {
     on_each(async |meta| {

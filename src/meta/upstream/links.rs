@@ -1,6 +1,6 @@
 //! Which repositories refer to which bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::repository_id;
 use crate::meta::scope::Scope;
@@ -14,6 +14,12 @@ pub enum LinkKind {
     Blob,
 }
 
+/// A link that is there is noted again once in this time.
+const NOTED_FOR_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Links that are written in one transaction, so that nobody waits for long.
+const STEP: usize = 250;
+
 /// An object that a manifest or list of a repository names. It says what the object would be; it is no right to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -23,6 +29,9 @@ pub struct Link {
     /// Bytes, where a descriptor or upstream told.
     pub size: Option<u64>,
 }
+
+const COLUMNS: [Column; 4] =
+    [Column::Text("digest"), Column::Text("kind"), Column::Text("media_type"), Column::Number("size")];
 
 impl LinkKind {
     pub(super) const fn as_str(self) -> &'static str {
@@ -52,8 +61,9 @@ impl Meta {
         }))
     }
 
-    /// Adds links, all or none. One that is there already is brought up to date: a manifest stays a manifest, and a known
-    /// size is not forgotten. Of several to the same object, a manifest's counts, else the last.
+    /// Adds links, some hundreds at a time. One that is there already is brought up to date: a manifest stays a manifest, and a known
+    /// size is not forgotten. Of several to the same object, a manifest's counts, else the last. What was noted in the last day, and says
+    /// the same, is not written.
     pub async fn put_links(&self, repository: &RepositoryName, links: &[Link], now_ms: i64) -> Result<(), Error> {
         let mut unique: BTreeMap<String, &Link> = BTreeMap::new();
         for link in links {
@@ -66,12 +76,45 @@ impl Meta {
             let size = link.size.and_then(|size| i64::try_from(size).ok());
             (digest, link.kind.as_str(), link.media_type.as_str(), size)
         });
-        let values = rows(&values.collect::<Vec<_>>());
+        for step in values.collect::<Vec<_>>().chunks(STEP) {
+            let noted = self.noted_links(repository, step, now_ms).await?;
+            let new: Vec<_> = step.iter().filter(|link| !noted.contains(&link.0)).collect();
+            if !new.is_empty() {
+                self.write_links(repository, rows(&new), now_ms).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of which nothing has to be written.
+    async fn noted_links(
+        &self,
+        repository: &RepositoryName,
+        links: &[(String, &str, &str, Option<i64>)],
+        now_ms: i64,
+    ) -> Result<HashSet<String>, Error> {
+        let statement = format!(
+            "SELECT link.digest FROM {} AS added JOIN upstream_link AS link ON link.digest = added.digest \
+             JOIN upstream_repository AS repository ON repository.id = link.repository_id \
+             WHERE repository.name = $1 AND link.noted_at_ms > $3 AND (link.kind = 'manifest' OR link.kind = added.kind) \
+             AND (added.media_type = '' OR link.media_type = added.media_type) \
+             AND (added.size IS NULL OR link.size = added.size)",
+            self.dialect.table(2, &COLUMNS)
+        );
+        let digests: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .bind(repository.as_str())
+            .bind(rows(links))
+            .bind(now_ms.saturating_sub(NOTED_FOR_MS))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        Ok(digests.into_iter().collect())
+    }
+
+    async fn write_links(&self, repository: &RepositoryName, links: String, now_ms: i64) -> Result<(), Error> {
         let mut writing = self.write(Scope::Rows).await?;
         // Whoever adds to the repository takes turns at its row.
         let repository_id = repository_id(writing.connection(), repository).await?;
-        let columns =
-            [Column::Text("digest"), Column::Text("kind"), Column::Text("media_type"), Column::Number("size")];
         let statement = format!(
             "INSERT INTO upstream_link (repository_id, digest, kind, media_type, size, noted_at_ms) \
              SELECT $1, digest, kind, media_type, size, $3 FROM {} AS added WHERE true ORDER BY digest \
@@ -79,11 +122,11 @@ impl Meta {
              kind = CASE WHEN upstream_link.kind = 'manifest' THEN upstream_link.kind ELSE excluded.kind END, \
              media_type = CASE WHEN excluded.media_type = '' THEN upstream_link.media_type ELSE excluded.media_type END, \
              size = COALESCE(excluded.size, upstream_link.size), noted_at_ms = excluded.noted_at_ms",
-            self.dialect.table(2, &columns)
+            self.dialect.table(2, &COLUMNS)
         );
         sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(repository_id)
-            .bind(values)
+            .bind(links)
             .bind(now_ms)
             .execute(writing.connection())
             .await

@@ -16,6 +16,10 @@ use crate::upstream::{Error, ManifestBody};
 
 use tokio_util::task::TaskTracker;
 
+/// Objects of one manifest or list of which it is noted what the manifest says of them. Images have some hundreds; of what is not noted,
+/// upstream tells the type and the size.
+const MAX_LINKS_OF_ONE: usize = 1_000;
+
 type Key = (RepositoryName, Digest);
 
 /// A refusal is of one origin, repository and kind: what is no blob may be a manifest.
@@ -76,7 +80,8 @@ impl Kept {
         self.rights.forget_all();
     }
 
-    pub(super) async fn add_links(&self, repository: &Repository, links: Vec<Link>) {
+    pub(super) async fn add_links(&self, repository: &Repository, mut links: Vec<Link>) {
+        links.truncate(MAX_LINKS_OF_ONE);
         let (meta, repository) = (self.meta.on_behalf_of(repository.asker), &repository.local);
         if let Err(error) = meta.put_links(repository, &links, now_ms()).await {
             tracing::warn!(%error, %repository, "links cannot be written; upstream will be asked again after a restart");

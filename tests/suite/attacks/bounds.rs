@@ -11,8 +11,33 @@ use super::{impatient, said_to, statuses};
 use crate::bound::within;
 use crate::edge::{api, assert_fault, basic, guarded, signed_text};
 use crate::proxy::{Setup, blob, manifest};
-use crate::push::path;
-use crate::upstream::{FakeUpstream, sha256};
+use crate::push::{path, push_blob};
+use crate::upstream::{FakeUpstream, OCI_MANIFEST, sha256};
+
+/// Manifests that name twenty thousand layers each: what they say is noted of some of them, and pushes have their turn meanwhile.
+#[tokio::test]
+async fn d13_manifests_of_many_layers_do_not_fill_the_database() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = Setup::of(&upstream).start().await;
+    let database = || {
+        let sizes = ["entrepot.db", "entrepot.db-wal"].map(|name| std::fs::metadata(proxy.data_path().join(name)));
+        sizes.into_iter().flatten().map(|found| found.len()).sum::<u64>()
+    };
+    let before = database();
+    for tag in 0..3 {
+        let layer = |n: u32| {
+            let digest = sha256(format!("{tag} {n}").as_bytes());
+            format!(r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{digest}","size":{n}}}"#)
+        };
+        let layers: Vec<_> = (0..19_999).map(layer).collect();
+        let text = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","layers":[{}]}}"#, layers.join(","));
+        upstream.manifest("many/layers", Some(&format!("t{tag}")), OCI_MANIFEST, text.clone());
+        proxy.get(&manifest("many/layers", &format!("t{tag}"))).await.assert_body(text.as_bytes());
+        push_blob(&proxy, "team/app", format!("pushed {tag}").as_bytes()).await.assert_status(201);
+    }
+    let grown = database().saturating_sub(before);
+    assert!(grown < 8 << 20, "{} KiB for three manifests", grown >> 10);
+}
 
 /// `{}`.
 const GZIPPED: &[u8] =
