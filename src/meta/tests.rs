@@ -139,7 +139,7 @@ async fn upstreams_tags_links_and_lists() {
         let moved = TagRow { digest: Digest::of(b"2"), size: Some(7), ..row };
         meta.put_tag(&repository, &tag("latest"), accept, &moved).await.unwrap();
         assert_eq!(meta.tag(&repository, &tag("latest"), accept).await.unwrap(), Some(moved));
-        meta.remove_tag(&repository, &tag("latest"), accept).await.unwrap();
+        meta.remove_tag(&repository, &tag("latest"), Some(accept)).await.unwrap();
         assert_eq!(meta.tag(&repository, &tag("latest"), accept).await.unwrap(), None);
 
         let digest = Digest::of(b"layer");

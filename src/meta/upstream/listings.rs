@@ -45,4 +45,19 @@ impl Meta {
         .map_err(Error::Query)?;
         transaction.commit().await
     }
+
+    /// Forgets a list that upstream no longer has, or does not give.
+    pub async fn remove_listing(&self, repository: &RepositoryName, name: &str) -> Result<(), Error> {
+        let mut writing = self.write(Scope::Rows).await?;
+        sqlx::query(
+            "DELETE FROM upstream_listing WHERE name = $2 \
+             AND repository_id = (SELECT id FROM upstream_repository WHERE name = $1)",
+        )
+        .bind(repository.as_str())
+        .bind(name)
+        .execute(writing.connection())
+        .await
+        .map_err(Error::Query)?;
+        writing.commit().await
+    }
 }

@@ -93,16 +93,21 @@ impl Meta {
         transaction.commit().await
     }
 
-    /// Forgets a tag that upstream no longer has.
-    pub async fn remove_tag(&self, repository: &RepositoryName, tag: &Tag, accept: AcceptSet) -> Result<(), Error> {
+    /// Forgets a tag that upstream no longer has, or does not give: what it meant to whoever accepts `accept`, or to anybody.
+    pub async fn remove_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        accept: Option<AcceptSet>,
+    ) -> Result<(), Error> {
         let mut writing = self.write(Scope::Rows).await?;
         sqlx::query(
-            "DELETE FROM upstream_tag WHERE name = $2 AND accept = $3 \
+            "DELETE FROM upstream_tag WHERE name = $2 AND ($3 < 0 OR accept = $3) \
              AND repository_id = (SELECT id FROM upstream_repository WHERE name = $1)",
         )
         .bind(repository.as_str())
         .bind(tag.as_str())
-        .bind(i64::from(accept.bits()))
+        .bind(accept.map_or(-1, |accept| i64::from(accept.bits())))
         .execute(writing.connection())
         .await
         .map_err(Error::Query)?;

@@ -200,7 +200,11 @@ impl Question for ListQuestion {
         Ok(Confirmed { value, checked_at_ms: listing.checked_at_ms, short_lived })
     }
 
-    async fn forget(&self) {}
+    async fn forget(&self, _refusal: &upstream::Error) {
+        if let Err(error) = self.kept.meta.remove_listing(&self.repository.local, &self.list.name()).await {
+            tracing::warn!(%error, repository = %self.repository.local, "a list cannot be forgotten");
+        }
+    }
 }
 
 impl ListQuestion {

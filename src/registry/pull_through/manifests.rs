@@ -252,8 +252,10 @@ impl Question for TagQuestion {
         Ok(Confirmed { value: meaning, checked_at_ms: row.checked_at_ms, short_lived: false })
     }
 
-    async fn forget(&self) {
-        if let Err(error) = self.kept.meta.remove_tag(&self.repository.local, &self.tag, self.accept).await {
+    async fn forget(&self, refusal: &upstream::Error) {
+        // What is not there in these types may be there in others.
+        let accept = Some(self.accept).filter(|_| refusal.is_not_found());
+        if let Err(error) = self.kept.meta.remove_tag(&self.repository.local, &self.tag, accept).await {
             tracing::warn!(%error, repository = %self.repository.local, tag = %self.tag, "a tag cannot be forgotten");
         }
     }

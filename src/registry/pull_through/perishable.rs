@@ -54,8 +54,8 @@ pub(super) trait Question: Clone + Send + Sync + 'static {
     fn bytes(&self) -> usize;
     /// Bytes that a value points to.
     fn value_bytes(value: &Self::Value) -> usize;
-    /// Upstream says that there is no such thing.
-    fn forget(&self) -> impl Future<Output = ()> + Send;
+    /// Upstream says that there is no such thing, or that it is not for us.
+    fn forget(&self, refusal: &Error) -> impl Future<Output = ()> + Send;
 }
 
 pub(super) struct Perishables<Q: Question> {
@@ -195,12 +195,13 @@ impl<Q: Question> Perishables<Q> {
                 self.put(question, Some(known.clone()), None);
             }
             Err(error) => {
-                let lost = error.is_not_found() && !question.keeps_what_upstream_lost();
-                if lost {
-                    question.forget().await;
-                }
-                let known =
-                    if lost { None } else { self.entries.get(&question.key()).and_then(|entry| entry.known.clone()) };
+                // What was refused is not served when a restart, or an upstream that fails, has made us forget the refusal.
+                let known = if self.is_final(question, error) {
+                    question.forget(error).await;
+                    None
+                } else {
+                    self.entries.get(&question.key()).and_then(|entry| entry.known.clone())
+                };
                 // What cannot be had now is not remembered as not being there.
                 if known.is_some() || error.is_answer() {
                     self.put(question, known, Some((error.clone(), now_ms())));
@@ -280,7 +281,7 @@ mod tests {
                 Err(kind) => Err(Error { upstream: self.upstream.name().clone(), kind }),
             }
         }
-        async fn forget(&self) {}
+        async fn forget(&self, _refusal: &Error) {}
     }
 
     fn question(age: Option<Duration>) -> Asked {

@@ -46,6 +46,65 @@ async fn d04_a_broken_repository_starves_nobody() {
     assert_eq!(available(&proxy).await, 1.0);
 }
 
+/// Where `/v2/` is all that is broken, what was answered before shows that the registry works.
+#[tokio::test]
+async fn a_registry_whose_ping_is_broken_is_used() {
+    let upstream = FakeUpstream::start().await;
+    let image = upstream.image(REPO, "latest", 1, &[10]);
+    upstream.on("GET", "/v2/?", Behaviour::status(500));
+    upstream.on("*", "/v2/fail/", Behaviour::status(500));
+    for answered_before in [true, false] {
+        let proxy = Setup::of(&upstream).fresh_tags().start().await;
+        let path = manifest(REPO, "latest");
+        if answered_before {
+            proxy.get(&path).await.assert_body(&image.manifest.bytes);
+        }
+        upstream.clear_log();
+        for at in 0..5 {
+            proxy.get(&manifest("fail/app", &format!("t{at}"))).await.assert_status(502);
+        }
+        until("it was asked how it is", || upstream.count("GET", "/v2/?") > 0).await;
+        if !answered_before {
+            until_async("it is left alone for a while", async || available(&proxy).await == 0.0).await;
+            until_async("it is tried", async || proxy.get(&path).await.status == 200).await;
+        }
+        for round in 0..20 {
+            proxy.get(&path).await.assert_body(&image.manifest.bytes);
+            proxy.get(&manifest("fail/app", &format!("u{round}"))).await.assert_status(502);
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// Upstream has said no: neither a restart nor an outage makes a client see what it was given before.
+#[tokio::test]
+async fn d20_a_refusal_is_not_forgotten_before_what_was_refused() {
+    for status in [401, 403, 404] {
+        let upstream = FakeUpstream::start().await;
+        let image = upstream.image(REPO, "latest", 1, &[10]);
+        let mut setup = Setup::of(&upstream);
+        setup.hub().text("tag_ttl", "1s").text("stale_while_revalidate", "1h").text("negative_ttl", "0s");
+        let mut proxy = setup.start().await;
+        let (path, list) = (manifest(REPO, "latest"), format!("/v2/{HUB}/{REPO}/tags/list"));
+        proxy.get(&path).await.assert_body(&image.manifest.bytes);
+        proxy.get(&list).await.assert_status(200);
+        for behaviour in ["manifests/latest", "tags/list"] {
+            upstream.on("*", behaviour, Behaviour::status(status));
+        }
+        for path in [&path, &list] {
+            until_async("it is refused", async || proxy.get(path).await.status == status).await;
+        }
+        proxy.restart().await;
+        for path in [&path, &list] {
+            proxy.get(path).await.assert_status(status);
+        }
+        upstream.refuse();
+        for path in [&path, &list] {
+            proxy.get(path).await.assert_status(502);
+        }
+    }
+}
+
 async fn with_one_place(upstream: &FakeUpstream, queue_timeout: &str) -> Proxy {
     let mut setup = Setup::of(upstream);
     setup.hub().set("max_fetches", 1).text("queue_timeout", queue_timeout);
