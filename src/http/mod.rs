@@ -7,6 +7,7 @@ mod access_log;
 mod address;
 mod aws;
 mod browsers;
+mod caching;
 mod challenge;
 mod changes;
 mod ecr;

@@ -11,6 +11,7 @@ use tracing::Instrument;
 use super::access_log::{Logged, Record};
 use super::address::Address;
 use super::browsers;
+use super::caching;
 use super::ecr;
 use super::forwarded::TrustedProxies;
 use super::gate::{Admitted, Gate, Visit};
@@ -58,6 +59,7 @@ impl Service {
         let mut record = Record::begin(&request, self.metrics.clone(), metered, self.access_log, Instant::now());
         let (parts, body) = request.into_parts();
         let client = parts.extensions.get::<SocketAddr>().map(|peer| Asker::address(peer.ip()));
+        let is_content = Protocol::of(&parts, self.gate.door().open) == Protocol::Oci;
         let span = record.span();
         let answered = self.answer(&parts, body, &mut record).instrument(span).await;
         let mut response = answered.unwrap_or_else(|failure| {
@@ -74,6 +76,8 @@ impl Service {
             response = oci::refuse(&failure, record.request_id());
         }
         browsers::forbid(response.headers_mut());
+        let is_open = self.gate.door().open && is_content;
+        caching::limit(response.status(), response.headers_mut(), is_open);
         if let Ok(id) = HeaderValue::from_str(record.request_id()) {
             response.headers_mut().insert("x-request-id", id);
         }

@@ -16,6 +16,7 @@ use http::{Method, Request, Response, StatusCode};
 
 use self::jobs::Board;
 use super::browsers;
+use super::caching;
 use super::origin::{self, KnownHosts};
 use super::transport::ResponseBody;
 use crate::cache::BlobCache;
@@ -74,6 +75,7 @@ impl Ops {
     pub async fn call<B>(&self, request: &Request<B>, is_local: bool) -> Response<ResponseBody> {
         let mut response = self.answer(request, is_local).await;
         browsers::forbid(response.headers_mut());
+        caching::limit(response.status(), response.headers_mut(), false);
         response
     }
 

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod browsers;
+mod caches;
 mod crowds;
 mod frames;
 mod heads;
