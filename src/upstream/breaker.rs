@@ -1,8 +1,8 @@
 //! A circuit breaker: an endpoint that fails is left alone for a while.
 //!
 //! Questions only raise a doubt: one broken repository, or storage that a redirect led to, is not the registry, and whoever can name
-//! it would decide about everybody else's. `GET /v2/` decides, which the process asks by itself (`probe`) when there is a doubt and
-//! while the circuit is open.
+//! it would decide about everybody else's. What decides the process asks by itself (`probe`) when there is a doubt and while the circuit
+//! is open: `GET /v2/`, and where that is broken, what was answered before.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub(super) enum Health {
     Refusing,
     /// No connection, no answer in time, or a status that says that it is broken.
     Failing,
+    /// It says at `/v2/` that it is broken, and has answered nothing before.
+    Unproven,
     /// The try says nothing of it, such as one that was given up.
     Unknown,
 }
@@ -91,8 +93,10 @@ impl Circuit {
         let pause = match (health, &*self) {
             (Health::Alive, _) => return *self = Self::Closed { failures: 0 },
             (Health::Unknown, _) => return,
+            // Nothing but a question shows whether it is: the next one that fails raises the doubt again.
+            (Health::Unproven, Self::Open { .. }) => return *self = Self::Closed { failures: FAILURES - 1 },
             (Health::Refusing, _) => PAUSE_WHERE_REFUSED,
-            (Health::Failing, Self::Closed { .. }) => FIRST_PAUSE,
+            (Health::Failing | Health::Unproven, Self::Closed { .. }) => FIRST_PAUSE,
             (Health::Failing, Self::Open { pause, .. }) => (*pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
         };
         *self = Self::Open { until: now + pause.mul_f64(1.0 - jitter / 4.0), pause };
@@ -219,6 +223,22 @@ mod tests {
         }
         circuit.decide(Health::Failing, now, 0.999);
         assert!(circuit.admit(now).is_err_and(|pause| pause <= FIRST_PAUSE));
+    }
+
+    /// One that has answered nothing yet is tried by a question after each pause, whatever it says at `/v2/`.
+    #[test]
+    fn what_nothing_proves_is_tried() {
+        let mut now = Instant::now();
+        let mut circuit = open_circuit(now, Health::Failing);
+        for _ in 0..3 {
+            now += LONGEST_PAUSE;
+            circuit.decide(Health::Unproven, now, 0.0);
+            assert!(circuit.admit(now).is_ok() && !circuit.is_due(now));
+            circuit.note(Health::Failing);
+            assert!(circuit.is_due(now));
+            circuit.decide(Health::Unproven, now, 0.0);
+            assert_eq!(circuit.admit(now), Err(FIRST_PAUSE));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use reqwest::Url;
 
 use super::breaker::Breaker;
 use super::pass::Wanted;
+use super::proofs::Proofs;
 use super::reach;
 
 pub(super) struct Endpoint {
@@ -16,13 +17,21 @@ pub(super) struct Endpoint {
     /// Named by every request, where the host is a mirror of several registries.
     namespace: Option<String>,
     pub(super) breaker: Breaker,
+    pub(super) proofs: Proofs,
     wanted: RwLock<Option<Wanted>>,
 }
 
 impl Endpoint {
     pub(super) fn new(base: Url, namespace: Option<&str>, available: IntGauge) -> Self {
         let (host, namespace) = (reach::host(&base), namespace.map(str::to_owned));
-        Self { base, host, namespace, breaker: Breaker::new(available), wanted: RwLock::new(None) }
+        Self {
+            base,
+            host,
+            namespace,
+            breaker: Breaker::new(available),
+            proofs: Proofs::default(),
+            wanted: RwLock::new(None),
+        }
     }
 
     /// `path` is what follows `/v2/`. A query that comes from a link may name the namespace already.

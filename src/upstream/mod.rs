@@ -30,6 +30,7 @@ mod remote;
 mod breaker;
 mod endpoint;
 mod probe;
+mod proofs;
 mod retry;
 mod seldom;
 

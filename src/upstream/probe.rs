@@ -11,7 +11,10 @@ use tokio::time::Instant;
 
 use super::breaker::Health;
 use super::client::Channel;
-use super::remote::Upstream;
+use super::endpoint::Endpoint;
+use super::error::ErrorKind;
+use super::proofs::Proof;
+use super::remote::{Turn, Upstream};
 use super::request::Ask;
 use super::retry;
 
@@ -54,16 +57,42 @@ impl Upstream {
         endpoints.filter(|(_, endpoint)| endpoint.breaker.is_due()).map(|(index, _)| index).collect()
     }
 
-    /// `GET /v2/`: any answer will do, also that we must log in.
+    /// `GET /v2/`: any answer will do, also that we must log in. Where that is all that is broken, a question that was answered before
+    /// shows that the endpoint works: what is asked is chosen here, and not by a client.
     async fn probe_one(&self, index: usize) {
         let Some(endpoint) = self.endpoints().get(index) else { return };
         let ask = Ask::new(Method::GET, Channel::Api, String::new());
         let began = Instant::now();
         let health = match self.ask_unsigned(endpoint, &ask).await {
             Ok(_) => Health::Alive,
-            Err(kind) => retry::health(&kind, began.elapsed()),
+            Err(kind) => match retry::health(&kind, began.elapsed()) {
+                Health::Failing if matches!(kind, ErrorKind::Failed { .. }) => self.proven(endpoint, index).await,
+                health => health,
+            },
         };
         tracing::debug!(upstream = %self.name(), endpoint = endpoint.host(), ?health, "probed");
         endpoint.breaker.decide(health);
+    }
+
+    /// The health of an endpoint that answers, if only with errors at `/v2/`.
+    async fn proven(&self, endpoint: &Endpoint, index: usize) -> Health {
+        let proofs = endpoint.proofs.all();
+        if proofs.is_empty() {
+            return Health::Unproven;
+        }
+        for Proof { repository, path, accept } in proofs {
+            let ask = Ask { accept, ..Ask::new(Method::HEAD, Channel::Api, path) };
+            let until = Instant::now() + self.settings().header_timeout;
+            let turn = Turn::new(endpoint, index, Some(until));
+            let asked = tokio::time::timeout_at(until, self.send(turn, &repository, &ask)).await;
+            let health = match asked.unwrap_or(Err(ErrorKind::TimedOut)) {
+                Ok(_) => Health::Alive,
+                Err(kind) => retry::health(&kind, self.settings().header_timeout),
+            };
+            if health == Health::Alive {
+                return health;
+            }
+        }
+        Health::Failing
     }
 }

@@ -60,7 +60,11 @@ pub(super) struct Turn<'a> {
     until: Option<Instant>,
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
+    pub(super) fn new(endpoint: &'a Endpoint, index: usize, until: Option<Instant>) -> Self {
+        Self { endpoint, index, until }
+    }
+
     /// Tells a token service that takes all the time from a registry that does: the registry's circuit stays closed.
     pub(super) async fn login<T>(&self, work: impl Future<Output = Result<T, ErrorKind>>) -> Result<T, ErrorKind> {
         let Some(until) = self.until else { return work.await };

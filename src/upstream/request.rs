@@ -52,6 +52,14 @@ impl Upstream {
         repository: &RepositoryName,
         ask: &Ask,
     ) -> Result<Reply, ErrorKind> {
+        let reply = self.send_logged_in(turn, repository, ask).await?;
+        if reply.elsewhere.is_none() {
+            turn.endpoint.proofs.note(repository, &ask.path, ask.accept.as_deref());
+        }
+        Ok(reply)
+    }
+
+    async fn send_logged_in(&self, turn: Turn<'_>, repository: &RepositoryName, ask: &Ask) -> Result<Reply, ErrorKind> {
         let endpoint = turn.endpoint;
         let mut pass = self.logged_in(endpoint, turn.login(self.known_pass(endpoint, repository)).await)?;
         loop {
