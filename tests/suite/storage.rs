@@ -152,6 +152,7 @@ async fn c70_the_database_is_gone() {
     let mut proxy = Proxy::of(&upstream).await;
     proxy.get(&manifest(REPO, "latest")).await.assert_status(200);
     proxy.get(&blob(REPO, &layer.digest)).await.assert_body(&layer.bytes);
+    proxy.kept(&layer.digest).await;
     proxy.kill().await;
     for entry in fs::read_dir(proxy.data_path()).unwrap().flatten() {
         if entry.file_name().to_string_lossy().starts_with("entrepot.db") {
