@@ -418,7 +418,6 @@ impl BlobCache {
     {
         let filler = Filler {
             supply: Supply::new(fill.source.clone(), self.inner.shared.clone(), claim.confirmed),
-            origin: fill.source.id(),
             fill: fill.clone(),
             disk: self.inner.disk.clone(),
             metrics: self.inner.metrics.clone(),

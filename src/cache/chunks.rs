@@ -131,7 +131,7 @@ impl Whole {
 async fn collect(origin: &Origin, chunk: ByteRange, size: u64) -> Result<Bytes, Error> {
     let mut stream = origin.open_range(chunk).await?;
     if stream.total.is_some_and(|total| total != size) {
-        origin.distrust();
+        origin.distrust(true);
         return Err(Error::Lost { digest: *origin.digest() });
     }
     let mut bytes = Vec::with_capacity(usize::try_from(chunk.len()).unwrap_or_default());

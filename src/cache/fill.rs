@@ -12,6 +12,7 @@ use super::disk::{Pin, Reservation};
 use super::error::Error;
 use super::origin::{Origin, Stream};
 use crate::oci::{Digest, Hasher};
+use crate::storage::OriginId;
 use crate::upstream::{Joined, Party};
 
 /// Shared by the task that fetches and everyone who reads.
@@ -105,13 +106,20 @@ pub(super) struct Detached {
     pub(super) at: u64,
     /// The state of the hash over these.
     pub(super) hasher: Hasher,
+    /// Who has sent them all, to this fill, if it was one.
+    sender: Option<OriginId>,
     /// The upstream body, for the first who goes on.
     spare: Arc<Mutex<Option<Stream>>>,
 }
 
 impl Detached {
-    pub(super) fn new(at: u64, hasher: Hasher, stream: Option<Stream>) -> Self {
-        Self { at, hasher, spare: Arc::new(Mutex::new(stream)) }
+    pub(super) fn new(at: u64, hasher: Hasher, sender: Option<OriginId>, stream: Option<Stream>) -> Self {
+        Self { at, hasher, sender, spare: Arc::new(Mutex::new(stream)) }
+    }
+
+    /// Whether all of them came from there.
+    pub(super) fn is_of(&self, source: &Origin) -> bool {
+        self.at == 0 || self.sender == Some(source.id())
     }
 
     pub(super) fn take_spare(&self) -> Option<Stream> {

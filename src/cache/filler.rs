@@ -41,8 +41,6 @@ const LEAST_BYTES: u64 = 64 << 10;
 pub(super) struct Filler {
     pub(super) fill: Arc<Fill>,
     pub(super) disk: Arc<Disk>,
-    /// Of the origin, whose own the staging file is.
-    pub(super) origin: OriginId,
     pub(super) metrics: Metrics,
     pub(super) attempts: u32,
     /// Where the bytes come from: the fill's source, or the bucket that all replicas share.
@@ -80,6 +78,25 @@ struct Begun {
 struct Output {
     writer: Writer,
     reservation: Reservation,
+    past: Past,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Clone, Copy)]
+struct Past {
+    /// The origin whose file it is: left, it is gone on with for that origin only.
+    owner: OriginId,
+    /// An earlier fill left some of them.
+    is_resumed: bool,
+    /// Another origin than the owner sent some of them.
+    is_mixed: bool,
+}
+
+impl Past {
+    /// Who has sent all bytes, to this fill, if it was one.
+    fn sender(self) -> Option<OriginId> {
+        (!self.is_resumed && !self.is_mixed).then_some(self.owner)
+    }
 }
 
 /// The disk takes no more: it failed, or there is no room.
@@ -174,6 +191,7 @@ impl Filler {
         loop {
             let before = begun.output.len();
             let Some(stream) = begun.stream.take() else { break };
+            begun.output.past.is_mixed |= begun.output.past.owner != self.supply.origin().id();
             let (output, ended) = self.copy(begun.output, stream, begun.sending.as_ref()).await;
             begun.output = output;
             let error = match ended {
@@ -213,13 +231,12 @@ impl Filler {
     /// Waits for the place upstream, opens the staging file and the upstream, tells the readers, and makes room. `None` when nothing
     /// can be kept: the readers have been told to go on by themselves.
     async fn begin(&mut self, told: Option<u64>) -> Result<Option<Begun>, Error> {
-        let digest = self.fill.digest;
+        let (digest, owner) = (self.fill.digest, self.supply.origin().id());
         // Whoever waits holds no file. What an earlier process had fetched all of needs no place.
-        let may_be_whole =
-            told.is_some_and(|told| self.disk.left_over_bytes(&digest, self.origin) == Some(on_disk(told)));
+        let may_be_whole = told.is_some_and(|told| self.disk.left_over_bytes(&digest, owner) == Some(on_disk(told)));
         let place = if may_be_whole { None } else { Some(self.place().await?) };
-        let (disk, origin) = (self.disk.clone(), self.origin);
-        let (staged, reservation) = match blocking(move || disk.stage(&digest, origin)).await {
+        let disk = self.disk.clone();
+        let (staged, reservation) = match blocking(move || disk.stage(&digest, owner)).await {
             Ok(staged) => staged,
             Err(error) => {
                 // It is opened in a place of readers.
@@ -227,7 +244,8 @@ impl Filler {
                 return self.detach("reserve", Some(&error), None).await.map(|()| None);
             }
         };
-        let mut output = Output { writer: Writer::new(staged, digest.algorithm()), reservation };
+        let past = Past { owner, is_resumed: !staged.is_empty(), is_mixed: false };
+        let mut output = Output { writer: Writer::new(staged, digest.algorithm()), reservation, past };
         let resumed = output.len();
         if resumed > 0 && told == Some(resumed) {
             // An earlier process had perhaps fetched all of it.
@@ -238,6 +256,10 @@ impl Filler {
         }
         let stream = match self.open_first(place, resumed).await {
             Ok(stream) => stream,
+            Err(error) if self.supply.gives_up_bucket(&error).await => {
+                self.leave(output).await;
+                return Box::pin(self.begin(told)).await;
+            }
             Err(error) if resumed > 0 && error.is_misbehaviour() => {
                 // What is there may be longer than the blob, or of another one: begin again.
                 output = self.restart(output).await?;
@@ -285,7 +307,7 @@ impl Filler {
         };
         let (fill, origin) = (self.fill.clone(), self.supply.origin().clone());
         tokio::select! {
-            opened = self.supply.open_in(place, &fill, start, None) => opened,
+            opened = origin.open_in(place, start, None) => opened,
             () = in_the_way(&fill, &origin) => Err(Error::Abandoned { digest: fill.digest }),
         }
     }
@@ -302,7 +324,7 @@ impl Filler {
     async fn rehash(&self, output: Output) -> Result<Output, Error> {
         let (writer, result) = output.writer.rehash(self.fill.digest.algorithm()).await;
         result.map_err(|error| self.unreadable(error))?;
-        Ok(Output { writer, reservation: output.reservation })
+        Ok(Output { writer, ..output })
     }
 
     /// Copies the body to its end. The output comes back in every case.
@@ -376,9 +398,9 @@ impl Filler {
 
     /// Leaves what has come to whoever asks next. A reader that came at the last moment goes on by itself.
     async fn give_way(&self, output: Output) {
-        let (at, hasher) = (output.len(), output.writer.hasher.clone());
+        let (at, hasher, sender) = (output.len(), output.writer.hasher.clone(), output.past.sender());
         self.leave(output).await;
-        self.fill.advance(Progress::Detached(Detached::new(at, hasher, None)));
+        self.fill.advance(Progress::Detached(Detached::new(at, hasher, sender, None)));
     }
 
     /// The disk took no more: readers go on from what is in the file, which counts until the last of them leaves.
@@ -387,9 +409,9 @@ impl Filler {
             Some(error) => self.disk.failed("write", error),
             None => self.tell_no_room(),
         }
-        let Output { writer: Writer { staged, hasher }, reservation } = output;
+        let Output { writer: Writer { staged, hasher }, reservation, past } = output;
         self.fill.keep_room(reservation);
-        self.fill.advance(Progress::Detached(Detached::new(staged.len(), hasher, None)));
+        self.fill.advance(Progress::Detached(Detached::new(staged.len(), hasher, past.sender(), None)));
     }
 
     fn tell_no_room(&self) {
@@ -420,7 +442,7 @@ impl Filler {
         };
         self.fill.set_total(stream.total);
         let hasher = crate::oci::Hasher::new(self.fill.digest.algorithm());
-        self.fill.advance(Progress::Detached(Detached::new(0, hasher, stream.at_readers_pace())));
+        self.fill.advance(Progress::Detached(Detached::new(0, hasher, None, stream.at_readers_pace())));
         Ok(())
     }
 
@@ -463,12 +485,14 @@ impl Filler {
 
     /// Verifies, lets the readers have the end, and publishes.
     async fn finish(&mut self, begun: Begun) -> Result<End, Error> {
-        let Begun { output: Output { writer: Writer { staged, hasher }, reservation }, sending, .. } = begun;
-        let size = staged.len();
-        if let Err(error) = check(&self.fill, self.supply.origin(), hasher, size) {
+        let Begun { output: Output { writer: Writer { staged, hasher }, reservation, past }, sending, .. } = begun;
+        let (size, to_blame) = (staged.len(), past.sender().is_some());
+        if let Err(error) = check(&self.fill, self.supply.origin(), hasher, size, to_blame) {
             // Readers hold the file until they hear of it.
             self.fill.keep_room(reservation);
-            self.supply.disown().await;
+            if to_blame {
+                self.supply.disown().await;
+            }
             return Err(error);
         }
         self.supply.keep(size, sending);
@@ -489,14 +513,16 @@ impl Filler {
         }
     }
 
-    /// Keeps what has arrived, to be resumed. Readers hold the file until they hear of it, also when what is left must go: until
-    /// then its room is counted once more.
+    /// Keeps what has arrived, to be resumed, unless several origins sent it: then it is nobody's. Readers hold the file until they
+    /// hear of it, also when what is left must go: until then its room is counted once more.
     async fn leave(&self, output: Output) {
-        let Output { writer, reservation } = output;
+        let Output { writer, reservation, past } = output;
         self.fill.keep_room(reservation);
-        let (disk, digest, origin) = (self.disk.clone(), self.fill.digest, self.origin);
+        let (disk, digest) = (self.disk.clone(), self.fill.digest);
         let left = blocking(move || {
-            disk.leave(&digest, origin, writer.staged);
+            if !past.is_mixed {
+                disk.leave(&digest, past.owner, writer.staged);
+            }
             Ok(())
         });
         // It reports its own trouble.
@@ -506,10 +532,10 @@ impl Filler {
     /// Begins the file anew, with the room that the old one had.
     async fn restart(&self, output: Output) -> Result<Output, Error> {
         let algorithm = self.fill.digest.algorithm();
-        let Output { writer: Writer { mut staged, .. }, reservation } = output;
+        let Output { writer: Writer { mut staged, .. }, reservation, past } = output;
         let restarted = blocking(move || staged.restart().map(|()| staged)).await;
         let staged = restarted.map_err(|error| self.unreadable(error))?;
-        Ok(Output { writer: Writer::new(staged, algorithm), reservation })
+        Ok(Output { writer: Writer::new(staged, algorithm), reservation, past: Past { is_resumed: false, ..past } })
     }
 
     fn unreadable(&self, error: storage::Error) -> Error {

@@ -188,14 +188,15 @@ impl Origin {
         Ok(Stream { total, start: range.start, digest, from })
     }
 
-    /// The bytes that came were not the blob's.
-    pub(super) fn distrust(&self) {
+    /// The bytes that came were not the blob's. A bucket is `to_blame` where it has sent all of them: then it has lost the blob.
+    pub(super) fn distrust(&self, to_blame: bool) {
         match self {
             Self::Upstream(source) => source.distrust(),
-            Self::Bucket(..) => {
+            Self::Bucket(..) if to_blame => {
                 tracing::error!(digest = %self.digest(), "an object in the bucket is not what its name says");
                 self.is_lost();
             }
+            Self::Bucket(..) => {}
             #[cfg(test)]
             Self::Scripted(_) => {}
         }

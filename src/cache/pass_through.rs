@@ -43,7 +43,7 @@ pub(super) async fn whole(fill: &Arc<Fill>, source: Origin, detached: &Detached)
         Some(spare) => spare,
         None => source.open_at_readers_pace(detached.at, fill.total()).await?,
     };
-    Ok(verified(fill, source, detached.hasher.clone(), detached.at, VecDeque::new(), Some(stream)))
+    Ok(verified(fill, source, detached, VecDeque::new(), Some(stream)))
 }
 
 /// What follows offset `beyond`, which a reader of the fill's file has reached.
@@ -60,14 +60,7 @@ pub(super) fn rest(
         // What is in the file but was held back goes ahead of what upstream sends, and is held back again.
         let mut held = vec![0; usize::try_from(detached.at - beyond).unwrap_or_default()];
         return match file.read_exact_at(&mut held, beyond) {
-            Ok(()) => verified(
-                fill,
-                source,
-                detached.hasher.clone(),
-                detached.at,
-                VecDeque::from([held.into()]),
-                detached.take_spare(),
-            ),
+            Ok(()) => verified(fill, source, &detached, VecDeque::from([held.into()]), detached.take_spare()),
             Err(_) => failed(Error::Stopped { digest: fill.digest }),
         };
     }
@@ -85,15 +78,14 @@ fn failed(error: Error) -> ByteStream {
 fn verified(
     fill: &Arc<Fill>,
     source: Origin,
-    hasher: Hasher,
-    at: u64,
+    detached: &Detached,
     mut held: VecDeque<Bytes>,
     stream: Option<Stream>,
 ) -> ByteStream {
     held.retain(|bytes| !bytes.is_empty());
     let held_bytes = held.iter().map(|bytes| bytes.len() as u64).sum();
-    let state =
-        Verified { fill: fill.clone(), source, stream, hasher: Some(hasher), at, held, held_bytes, attempts: 0 };
+    let (to_blame, hasher, at) = (detached.is_of(&source), Some(detached.hasher.clone()), detached.at);
+    let state = Verified { fill: fill.clone(), source, to_blame, stream, hasher, at, held, held_bytes, attempts: 0 };
     Box::pin(stream::try_unfold(state, |mut state| async move { Ok(state.next().await?.map(|bytes| (bytes, state))) }))
 }
 
@@ -137,6 +129,8 @@ impl Ranged {
 struct Verified {
     fill: Arc<Fill>,
     source: Origin,
+    /// All bytes are the source's.
+    to_blame: bool,
     stream: Option<Stream>,
     /// Taken when the end has been verified.
     hasher: Option<Hasher>,
@@ -182,7 +176,7 @@ impl Verified {
 
     fn verify(&mut self) -> Result<(), Error> {
         let Some(hasher) = self.hasher.take() else { return Ok(()) };
-        check(&self.fill, &self.source, hasher, self.at)
+        check(&self.fill, &self.source, hasher, self.at, self.to_blame)
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, Error> {
@@ -197,10 +191,10 @@ impl Verified {
     }
 }
 
-/// The end of a blob: are these the bytes that were asked for?
-pub(super) fn check(fill: &Fill, origin: &Origin, hasher: Hasher, arrived: u64) -> Result<(), Error> {
+/// The end of a blob: are these the bytes that were asked for? The origin is `to_blame` where it has sent all of them.
+pub(super) fn check(fill: &Fill, origin: &Origin, hasher: Hasher, arrived: u64, to_blame: bool) -> Result<(), Error> {
     let corrupt = |detail| {
-        origin.distrust();
+        origin.distrust(to_blame);
         Error::Corrupt { upstream: origin.name(), digest: fill.digest, detail }
     };
     match fill.total() {

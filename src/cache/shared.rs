@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::meta::{self, Meta, now_ms};
+use crate::meta::{self, Claim, Meta, now_ms};
 use crate::oci::Digest;
 use crate::storage::{self, Bucket, OriginId, Sending};
 
@@ -37,7 +37,7 @@ struct Inner {
 
 /// Where a blob is to be had from.
 pub(super) enum Turn {
-    Bucket(Arc<Bucket>),
+    Bucket(Arc<Bucket>, Claim),
     /// From the upstream, and it is this replica's turn.
     Ours(Lease),
     /// From the upstream, and what comes is not sent to the bucket.
@@ -79,14 +79,14 @@ impl Shared {
     async fn find_turn(&self, digest: &Digest) -> Result<Turn, meta::Error> {
         let started = tokio::time::Instant::now();
         loop {
-            if self.inner.meta.pulled_blob(digest).await?.is_some() {
-                return Ok(Turn::Bucket(self.inner.bucket.clone()));
+            if let Some(blob) = self.inner.meta.pulled_blob(digest).await? {
+                return Ok(Turn::Bucket(self.inner.bucket.clone(), blob.claim));
             }
             if self.renew(digest).await? {
                 let lease = self.hold(*digest);
                 // It may have come between the two questions.
                 return Ok(match self.inner.meta.pulled_blob(digest).await? {
-                    Some(_) => Turn::Bucket(self.inner.bucket.clone()),
+                    Some(blob) => Turn::Bucket(self.inner.bucket.clone(), blob.claim),
                     None => Turn::Ours(lease),
                 });
             }
@@ -108,9 +108,9 @@ impl Shared {
 
     /// A small object that is in the bucket; at most `limit` bytes.
     pub(super) async fn read(&self, digest: &Digest, limit: u64) -> Option<Bytes> {
-        let size = self.inner.meta.pulled_blob(digest).await.ok().flatten().filter(|size| *size <= limit)?;
+        let blob = self.inner.meta.pulled_blob(digest).await.ok().flatten().filter(|blob| blob.size <= limit)?;
         let mut stream = self.inner.bucket.get(digest, 0, None).await.ok().flatten()?;
-        let mut bytes = Vec::with_capacity(usize::try_from(size).ok()?);
+        let mut bytes = Vec::with_capacity(usize::try_from(blob.size).ok()?);
         while let Some(chunk) = stream.chunk().await.ok()? {
             if bytes.len() + chunk.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
                 return None;
@@ -120,7 +120,7 @@ impl Shared {
         if digest.verifies(&bytes) {
             return Some(bytes.into());
         }
-        self.lose(digest).await;
+        self.lose(digest, blob.claim).await;
         None
     }
 
@@ -152,10 +152,10 @@ impl Shared {
         });
     }
 
-    /// What the bucket has is not what it should be: nobody takes it from there until it was fetched again.
-    pub(super) async fn lose(&self, digest: &Digest) {
-        tracing::error!(%digest, "the bucket has wrong bytes for a blob; it will be fetched from upstream again");
-        if let Err(error) = self.inner.meta.lose_pulled_blob(digest, now_ms()).await {
+    /// What the bucket had at that claim is not what it should be: nobody takes it from there until it was brought again.
+    pub(super) async fn lose(&self, digest: &Digest, claim: Claim) {
+        tracing::error!(%digest, "the bucket has lost a blob; it will be fetched from upstream again");
+        if let Err(error) = self.inner.meta.lose_blob(digest, claim, now_ms()).await {
             tracing::warn!(%error, %digest, "that could not be written down");
         }
     }

@@ -4,12 +4,18 @@ use super::error::Error;
 use super::fill::Fill;
 use super::origin::{Origin, Stream};
 use super::shared::{Lease, Shared, Turn};
+use crate::meta;
 use crate::storage::{self, Sending};
 use crate::upstream::Place;
 
 pub(super) struct Supply {
+    /// Asked now.
     origin: Origin,
+    /// Of the fill.
+    source: Origin,
     shared: Option<Shared>,
+    /// To the bucket's copy, while the bucket stands in for an upstream.
+    stand_in: Option<meta::Claim>,
     /// It is this replica's turn to fetch the blob for all.
     lease: Option<Lease>,
     /// The origin has confirmed the blob for the repository.
@@ -20,7 +26,7 @@ impl Supply {
     /// `shared` is asked before an upstream is.
     pub(super) fn new(origin: Origin, shared: Option<Shared>, confirmed: bool) -> Self {
         let shared = shared.filter(|_| matches!(origin, Origin::Upstream(_)));
-        Self { origin, shared, lease: None, confirmed }
+        Self { source: origin.clone(), origin, shared, stand_in: None, lease: None, confirmed }
     }
 
     /// Asks whether the bucket has it, or whose turn it is to fetch it. The bucket stands in for an upstream that has sent the
@@ -29,10 +35,11 @@ impl Supply {
         let Some(shared) = &self.shared else { return Ok(()) };
         let digest = *self.origin.digest();
         match shared.turn(&digest).await {
-            Turn::Bucket(bucket) => {
+            Turn::Bucket(bucket, claim) => {
                 if shared.has_sent(self.origin.id(), &digest).await {
                     self.confirm().await?;
                     self.origin = Origin::Bucket(bucket, digest, None);
+                    self.stand_in = Some(claim);
                 }
             }
             Turn::Ours(lease) => self.lease = Some(lease),
@@ -53,28 +60,30 @@ impl Supply {
         self.origin.place(fill.party.as_ref()).await
     }
 
-    /// In a place that was waited for, from byte `start` on. A bucket that fails, where the upstream may do, is asked no more.
-    pub(super) async fn open_in(
-        &mut self,
-        place: Option<Place>,
-        fill: &Fill,
-        start: u64,
-        expected: Option<u64>,
-    ) -> Result<Stream, Error> {
-        match self.origin.open_in(place, start, expected).await {
-            Err(error) if self.is_substitute() => {
-                tracing::warn!(%error, digest = %fill.digest, "the bucket fails; the blob is fetched from upstream");
-                self.origin = fill.source.clone();
-                self.open(fill, start, expected).await
-            }
+    /// Waits for its turn and opens it, from byte `start` on. A bucket that fails, where the upstream may do, is asked no more.
+    pub(super) async fn open(&mut self, fill: &Fill, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
+        let opened = self.open_once(fill, start, expected).await;
+        match opened {
+            Err(error) if self.gives_up_bucket(&error).await => self.open_once(fill, start, expected).await,
             opened => opened,
         }
     }
 
-    /// Waits for its turn and opens it.
-    pub(super) async fn open(&mut self, fill: &Fill, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
+    async fn open_once(&self, fill: &Fill, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
         let place = self.place(fill).await?;
-        Box::pin(self.open_in(place, fill, start, expected)).await
+        self.origin.open_in(place, start, expected).await
+    }
+
+    /// Whether the bucket stood in for an upstream, which from now on is asked itself.
+    pub(super) async fn gives_up_bucket(&mut self, error: &Error) -> bool {
+        let Some(claim) = self.stand_in.take() else { return false };
+        let digest = *self.origin.digest();
+        tracing::warn!(%error, %digest, "the bucket fails; the blob is fetched from upstream");
+        if let (Error::Lost { .. }, Some(shared)) = (error, &self.shared) {
+            shared.lose(&digest, claim).await;
+        }
+        self.origin = self.source.clone();
+        true
     }
 
     /// The rest, from byte `start` on, as `other` would ask for it, who goes on to be asked if that works.
@@ -96,11 +105,6 @@ impl Supply {
         }
     }
 
-    /// Whether the bucket stands in for an upstream.
-    fn is_substitute(&self) -> bool {
-        self.shared.is_some() && matches!(self.origin, Origin::Bucket(..))
-    }
-
     /// Begins to send what comes to the bucket, if that is this replica's to do.
     pub(super) fn send(&self, staged: &storage::Staged) -> Option<Sending> {
         let (shared, _) = self.shared.as_ref().zip(self.lease.as_ref())?;
@@ -111,12 +115,10 @@ impl Supply {
         &self.origin
     }
 
-    /// What came was not the blob: if the bucket said that it was, nobody believes it again.
+    /// All came from where it is asked for, and was not the blob: if the bucket said that it was, nobody believes it again.
     pub(super) async fn disown(&self) {
-        if self.is_substitute()
-            && let Some(shared) = &self.shared
-        {
-            shared.lose(self.origin.digest()).await;
+        if let (Some(claim), Some(shared)) = (self.stand_in, &self.shared) {
+            shared.lose(self.origin.digest(), claim).await;
         }
     }
 

@@ -19,7 +19,7 @@ pub struct BlobLink {
 
 /// When somebody last brought a blob's bytes, or said that they are to stay: another one each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Claim(i64);
+pub struct Claim(pub(in crate::meta) i64);
 
 /// A blob that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

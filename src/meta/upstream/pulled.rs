@@ -5,24 +5,33 @@ use std::collections::BTreeSet;
 use crate::meta::database::twice;
 use crate::meta::scope::Scope;
 use crate::meta::table::{Column, rows};
-use crate::meta::{Error, Meta};
+use crate::meta::{Claim, Error, Meta};
 use crate::oci::Digest;
 
 /// A use is written down once in this time.
 const USE_STEP_MS: i64 = 60 * 60 * 1000;
 
+/// A blob of an upstream that is in the bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PulledBlob {
+    /// Bytes.
+    pub size: u64,
+    pub claim: Claim,
+}
+
 impl Meta {
-    /// Bytes of the blob, if it is in the bucket.
-    pub async fn pulled_blob(&self, digest: &Digest) -> Result<Option<u64>, Error> {
-        let size: Option<i64> = sqlx::query_scalar(
-            "SELECT blob.size FROM pulled_blob JOIN blob ON blob.digest = pulled_blob.digest \
+    /// The blob, if it is in the bucket.
+    pub async fn pulled_blob(&self, digest: &Digest) -> Result<Option<PulledBlob>, Error> {
+        let row: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT blob.size, blob.claimed_at_ms FROM pulled_blob JOIN blob ON blob.digest = pulled_blob.digest \
              WHERE pulled_blob.digest = $1 AND blob.lost_at_ms IS NULL",
         )
         .bind(digest.to_string())
         .fetch_optional(&self.pool)
         .await
         .map_err(Error::Query)?;
-        Ok(size.map(|size| u64::try_from(size).unwrap_or_default()))
+        let blob = |(size, claim)| PulledBlob { size: u64::try_from(size).unwrap_or_default(), claim: Claim(claim) };
+        Ok(row.map(blob))
     }
 
     /// The blob's bytes are in the bucket. False when its row, which was claimed before, is gone.
@@ -42,19 +51,6 @@ impl Meta {
         .map_err(Error::Query)?;
         writing.commit().await?;
         Ok(true)
-    }
-
-    /// The bucket has wrong bytes for the blob: it is not there until it was brought again. That it was just brought again, unseen, costs
-    /// one more fetch.
-    pub async fn lose_pulled_blob(&self, digest: &Digest, now_ms: i64) -> Result<(), Error> {
-        let mut writing = self.write(Scope::Rows).await?;
-        sqlx::query("UPDATE blob SET lost_at_ms = $2 WHERE digest = $1 AND lost_at_ms IS NULL")
-            .bind(digest.to_string())
-            .bind(now_ms)
-            .execute(writing.connection())
-            .await
-            .map_err(Error::Query)?;
-        writing.commit().await
     }
 
     /// Somebody used these, if they are in the bucket.

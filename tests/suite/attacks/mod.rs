@@ -17,6 +17,7 @@ mod lengths;
 mod lines;
 mod lockouts;
 mod logins;
+mod losses;
 mod memory;
 mod open;
 mod origins;
