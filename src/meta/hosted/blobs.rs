@@ -68,13 +68,13 @@ impl Meta {
         writing.commit().await
     }
 
-    /// Announces that a blob's verified bytes are about to be put in their place.
+    /// Announces that a blob's verified bytes are about to be put in their place. One that was lost is lost until they are.
     pub async fn claim_blob(&self, digest: &Digest, size: u64, now_ms: i64) -> Result<(), Error> {
         let mut writing = self.write(Scope::Rows).await?;
         sqlx::query(
             "INSERT INTO blob (digest, size, claimed_at_ms) VALUES ($1, $2, $3) \
              ON CONFLICT (digest) DO UPDATE SET claimed_at_ms = CASE WHEN blob.claimed_at_ms < excluded.claimed_at_ms \
-             THEN excluded.claimed_at_ms ELSE blob.claimed_at_ms + 1 END, condemned_at_ms = NULL, lost_at_ms = NULL",
+             THEN excluded.claimed_at_ms ELSE blob.claimed_at_ms + 1 END, condemned_at_ms = NULL",
         )
         .bind(digest.to_string())
         .bind(to_sql(size))

@@ -2,9 +2,9 @@
 
 use crate::bound::{until, until_async};
 use crate::bucket::{a_database, in_bucket, prefix, server};
-use crate::proxy::Setup;
-use crate::push::{path, push_blob};
-use crate::upstream::{Behaviour, FakeUpstream, noise, sha256};
+use crate::proxy::{Proxy, Setup};
+use crate::push::{path, push_blob, push_manifest};
+use crate::upstream::{Behaviour, FakeUpstream, OCI_MANIFEST, noise, sha256};
 
 const REPO: &str = "team/app";
 /// Larger than what is kept in memory.
@@ -12,6 +12,15 @@ const LEN: usize = 2_000_000;
 
 fn to(repository: &str, digest: &str) -> String {
     path(repository, &format!("blobs/{digest}"))
+}
+
+/// A manifest whose config and layer are these bytes.
+fn manifest_of(bytes: &[u8]) -> String {
+    let descriptor = format!(r#"{{"mediaType":"application/x","digest":"{}","size":{}}}"#, sha256(bytes), bytes.len());
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","config":{descriptor},"layers":[{descriptor}],"annotations":{{"n":"{}"}}}}"#,
+        fastrand::u64(..)
+    )
 }
 
 /// Whether it is known that a blob of an upstream is in the bucket, and who has sent it.
@@ -86,4 +95,34 @@ async fn h01_what_a_crash_left_is_not_the_buckets() {
         .await;
         proxy.head(&to(REPO, &digest)).await.assert_status(200);
     }
+}
+
+/// A push that fails brings nothing back: what was lost before is lost.
+#[tokio::test]
+async fn h02_a_push_that_fails_finds_nothing() {
+    let upstream = FakeUpstream::start().await;
+    let proxy = Proxy::of(&upstream).await;
+    let bytes = noise(3, LEN);
+    let digest = sha256(&bytes);
+    push_blob(&proxy, REPO, &bytes).await.assert_status(201);
+    let shard = proxy.data_path().join("hosted/blobs/sha256").join(&digest[7..9]);
+    std::fs::remove_dir_all(&shard).unwrap();
+    assert!(!proxy.get(&to(REPO, &digest)).await.complete || proxy.get(&to(REPO, &digest)).await.status != 200);
+    let is_lost = async || {
+        proxy.head(&to(REPO, &digest)).await.assert_status(404);
+        let text = manifest_of(&bytes);
+        let refused = push_manifest(&proxy, REPO, "v1", OCI_MANIFEST, text.as_bytes()).await;
+        assert!((400..500).contains(&refused.status), "{}", refused.status);
+        let mount = path("team/other", &format!("blobs/uploads/?mount={digest}&from={REPO}"));
+        proxy.client().send("POST", &mount, &[], b"").await.assert_status(202);
+    };
+    is_lost().await;
+    // Its folder cannot be made.
+    std::fs::write(&shard, b"in the way").unwrap();
+    assert!(push_blob(&proxy, REPO, &bytes).await.status >= 500);
+    is_lost().await;
+    std::fs::remove_file(&shard).unwrap();
+    push_blob(&proxy, REPO, &bytes).await.assert_status(201);
+    proxy.get(&to(REPO, &digest)).await.assert_body(&bytes);
+    push_manifest(&proxy, REPO, "v1", OCI_MANIFEST, manifest_of(&bytes).as_bytes()).await.assert_status(201);
 }
