@@ -445,8 +445,9 @@ async fn short_parts() {
         {
             let id = format!("upload-{at}");
             let (algorithm, holder) = ("sha256".to_owned(), "me".to_owned());
-            let row = UploadRow { id: id.clone(), repository, algorithm, holder, bytes: 0, digest: None };
-            begin(&meta, &row, 1).await;
+            let row =
+                UploadRow { id: id.clone(), repository, algorithm, holder, touched_at_ms: 1, bytes: 0, digest: None };
+            begin(&meta, &row).await;
             for is_short in parts {
                 meta.add_part(&id, *is_short).await.unwrap();
             }
@@ -457,9 +458,9 @@ async fn short_parts() {
     .await;
 }
 
-async fn begin(meta: &Meta, row: &UploadRow, now_ms: i64) {
+async fn begin(meta: &Meta, row: &UploadRow) {
     let limits = UploadLimits { of_repository: 100, of_client_there: 100, of_client: 100 };
-    assert_eq!(meta.begin_upload(row, "me", limits, now_ms).await.unwrap(), Begun::Begun);
+    assert_eq!(meta.begin_upload(row, "me", limits).await.unwrap(), Begun::Begun);
 }
 
 /// T8: uploads under way are limited, for a repository and for a client.
@@ -470,9 +471,10 @@ async fn t08_uploads_under_way_are_limited() {
         let begin = |at: usize| {
             let (meta, repository) = (meta.clone(), if at.is_multiple_of(2) { a } else { b });
             let (algorithm, holder) = ("sha256".to_owned(), "here".to_owned());
-            let row = UploadRow { id: format!("{at}"), repository, algorithm, holder, bytes: 0, digest: None };
+            let id = format!("{at}");
+            let row = UploadRow { id, repository, algorithm, holder, touched_at_ms: 1, bytes: 0, digest: None };
             let limits = UploadLimits { of_repository: 5, of_client_there: 5, of_client: 8 };
-            tokio::spawn(async move { meta.begin_upload(&row, "me", limits, 1).await.unwrap() })
+            tokio::spawn(async move { meta.begin_upload(&row, "me", limits).await.unwrap() })
         };
         let told = futures_util::future::join_all((0..30).map(begin)).await;
         let begun = told.into_iter().filter(|begun| *begun.as_ref().unwrap() == Begun::Begun).count();
@@ -493,19 +495,20 @@ async fn t08_uploads_under_way_are_limited() {
 async fn uploads_expire() {
     on_each(async |meta| {
         let repository = own(&meta, &name("a"), 1).await;
-        let row = |id: &str| UploadRow {
+        let row = |id: &str, touched_at_ms| UploadRow {
             id: id.to_owned(),
             repository,
             algorithm: "sha256".to_owned(),
             holder: "me".to_owned(),
+            touched_at_ms,
             bytes: 0,
             digest: None,
         };
-        for (id, now_ms) in [("one", 10), ("two", 20)] {
-            begin(&meta, &row(id), now_ms).await;
+        for row in [row("one", 10), row("two", 20)] {
+            begin(&meta, &row).await;
+            assert_eq!(meta.upload(&row.id).await.unwrap(), Some(row));
         }
-        assert_eq!(meta.upload("one").await.unwrap(), Some(row("one")));
-        meta.touch_upload("one", 30).await.unwrap();
+        assert!(meta.touch_upload("one", 30).await.unwrap() && !meta.touch_upload("three", 30).await.unwrap());
         assert_eq!(meta.idle_uploads(Some("me"), 30, 10).await.unwrap(), ["two"]);
         assert!(meta.idle_uploads(Some("you"), 30, 10).await.unwrap().is_empty());
         let piece = |start, size| PieceRow { start, size, name: format!("{start}") };
@@ -519,9 +522,12 @@ async fn uploads_expire() {
         let row = meta.upload("two").await.unwrap().unwrap();
         assert_eq!((row.holder.as_str(), row.bytes, row.digest), ("you", 7, Some(digest)));
         assert_eq!(meta.idle_uploads(None, 61, 10).await.unwrap(), ["one", "two"]);
-        assert!(meta.end_upload("two").await.unwrap());
+        assert_eq!(meta.end_idle_upload("two", 60).await.unwrap(), None, "somebody goes on with it");
+        let mut pieces = meta.end_idle_upload("two", 61).await.unwrap().unwrap();
+        pieces.sort();
+        assert_eq!(pieces, ["0", "5"]);
         assert!(meta.upload_pieces("two").await.unwrap().is_empty());
-        assert!(!meta.end_upload("two").await.unwrap());
+        assert!(!meta.end_upload("two").await.unwrap() && meta.end_upload("one").await.unwrap());
         assert_eq!(meta.upload("two").await.unwrap(), None);
     })
     .await;

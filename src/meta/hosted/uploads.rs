@@ -17,6 +17,8 @@ pub struct UploadRow {
     pub algorithm: String,
     /// The replica that goes on with it.
     pub holder: String,
+    /// When somebody last went on with it.
+    pub touched_at_ms: i64,
     /// Bytes that are in pieces.
     pub bytes: u64,
     /// Of these bytes.
@@ -61,7 +63,6 @@ impl Meta {
         upload: &UploadRow,
         principal: &str,
         limits: UploadLimits,
-        now_ms: i64,
     ) -> Result<Begun, Error> {
         let mut writing = self.write_in(&[Scope::Repository(upload.repository), Scope::Uploads(principal)]).await?;
         let repository: Option<i64> = sqlx::query_scalar("SELECT id FROM repository WHERE id = $1")
@@ -99,7 +100,7 @@ impl Meta {
         .bind(upload.repository.0)
         .bind(upload.algorithm.as_str())
         .bind(upload.holder.as_str())
-        .bind(now_ms)
+        .bind(upload.touched_at_ms)
         .bind(principal)
         .execute(writing.connection())
         .await
@@ -145,18 +146,17 @@ impl Meta {
     }
 
     pub async fn upload(&self, id: &str) -> Result<Option<UploadRow>, Error> {
-        let row: Option<(i64, String, String, i64, Option<String>)> =
-            sqlx::query_as("SELECT repository_id, algorithm, holder, bytes, digest FROM upload WHERE id = $1")
-                .bind(id)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(Error::Query)?;
-        let Some((repository, algorithm, holder, bytes, found)) = row else { return Ok(None) };
+        let statement =
+            "SELECT repository_id, algorithm, holder, touched_at_ms, bytes, digest FROM upload WHERE id = $1";
+        let row: Option<(i64, String, String, i64, i64, Option<String>)> =
+            sqlx::query_as(statement).bind(id).fetch_optional(&self.pool).await.map_err(Error::Query)?;
+        let Some((repository, algorithm, holder, touched_at_ms, bytes, found)) = row else { return Ok(None) };
         Ok(Some(UploadRow {
             id: id.to_owned(),
             repository: RepositoryId(repository),
             algorithm,
             holder,
+            touched_at_ms,
             bytes: from_sql(bytes),
             digest: found.map(digest).transpose()?,
         }))
@@ -250,16 +250,41 @@ impl Meta {
         Ok(found == Some(2))
     }
 
-    /// The upload is in use: it does not expire for a while.
-    pub async fn touch_upload(&self, id: &str, now_ms: i64) -> Result<(), Error> {
+    /// The upload is in use: it does not expire for a while. False when there is none.
+    pub async fn touch_upload(&self, id: &str, now_ms: i64) -> Result<bool, Error> {
         let mut writing = self.write(Scope::Rows).await?;
-        sqlx::query("UPDATE upload SET touched_at_ms = $2 WHERE id = $1")
+        let touched = sqlx::query("UPDATE upload SET touched_at_ms = $2 WHERE id = $1")
             .bind(id)
             .bind(now_ms)
             .execute(writing.connection())
             .await
             .map_err(Error::Query)?;
-        writing.commit().await
+        writing.commit().await?;
+        Ok(touched.rows_affected() > 0)
+    }
+
+    /// Ends an upload that nobody has touched since `before_ms`. Returns the names of its pieces; `None` where somebody has, or where
+    /// there is none.
+    pub async fn end_idle_upload(&self, id: &str, before_ms: i64) -> Result<Option<Vec<String>>, Error> {
+        let mut writing = self.write(Scope::Rows).await?;
+        // Its row is taken first: whoever touches it does so before, or finds it gone.
+        let idle = sqlx::query("UPDATE upload SET touched_at_ms = touched_at_ms WHERE id = $1 AND touched_at_ms < $2")
+            .bind(id)
+            .bind(before_ms)
+            .execute(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        if idle.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let pieces = sqlx::query_scalar("SELECT name FROM upload_piece WHERE upload_id = $1")
+            .bind(id)
+            .fetch_all(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        writing.end_upload(id).await?;
+        writing.commit().await?;
+        Ok(Some(pieces))
     }
 
     /// False when there was none.

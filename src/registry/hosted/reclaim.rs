@@ -84,13 +84,14 @@ impl Hosted {
             let expired = self.meta.idle_uploads(holder, expired_before, STEP).await?;
             let mut gone = 0;
             for id in expired.iter().filter_map(|id| id.parse::<UploadId>().ok()) {
-                match self.discard(&id).await {
-                    true => gone += 1,
-                    false => reclaimed.failed += 1,
+                match self.give_up_idle(&id, expired_before).await {
+                    Some(true) => gone += 1,
+                    Some(false) => reclaimed.failed += 1,
+                    None => {}
                 }
             }
             reclaimed.uploads += gone;
-            // Those that cannot be removed would be found again and again.
+            // Those that somebody goes on with would be found again and again.
             if gone == 0 || expired.len() < STEP as usize {
                 break;
             }

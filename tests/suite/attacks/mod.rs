@@ -11,6 +11,7 @@ mod frames;
 mod heads;
 mod hints;
 mod http2;
+mod idle;
 mod late;
 mod layer_urls;
 mod lengths;

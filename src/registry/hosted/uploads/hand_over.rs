@@ -32,6 +32,17 @@ impl Hosted {
     /// The upload as this process has it open; opened if an earlier process began it, taken over if another replica did.
     pub(super) async fn session(&self, upload: &Upload) -> Result<Arc<Session>, Error> {
         let row = self.upload_row(upload).await?;
+        self.session_of(upload, row).await
+    }
+
+    /// The same, for a request that brings more.
+    pub(super) async fn session_to_write(&self, upload: &Upload) -> Result<Arc<Session>, Error> {
+        let row = self.upload_row(upload).await?;
+        self.go_on_with(upload, &row).await?;
+        self.session_of(upload, row).await
+    }
+
+    async fn session_of(&self, upload: &Upload, row: UploadRow) -> Result<Arc<Session>, Error> {
         if row.holder != self.inner.depot.holder() {
             if !self.inner.depot.is_shared() {
                 let (repository, id) = (upload.repository.name.clone(), upload.id.clone());
@@ -100,6 +111,8 @@ impl Hosted {
             return Ok(());
         }
         self.remove_piece(id, &row.name).await;
+        // Or nobody does any more.
+        self.upload_row(upload).await?;
         let (repository, id) = (upload.repository.name.clone(), upload.id.clone());
         Err(Error::UploadElsewhere { repository, id })
     }

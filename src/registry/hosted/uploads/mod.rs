@@ -50,6 +50,7 @@ impl Hosted {
             repository: repository.id,
             algorithm: algorithm.name().to_owned(),
             holder: self.inner.depot.holder().to_owned(),
+            touched_at_ms: now_ms(),
             bytes: 0,
             digest: None,
         };
@@ -100,7 +101,7 @@ impl Hosted {
     ) -> Result<Answer, Error> {
         let (this, upload) = (self.clone(), Upload { repository, id });
         self.carry_out(async move {
-            let session = this.session(&upload).await?;
+            let session = this.session_to_write(&upload).await?;
             let mut place = session.take(&upload)?;
             let open = this.open(&upload, &mut place).await?;
             let piece = this.begin_piece(&upload, &open);
@@ -110,13 +111,16 @@ impl Hosted {
                 return this.give_up(&upload, open, taken).await;
             }
             let kept = match piece {
-                Some(piece) => this.keep_piece(&upload, &mut open, piece).await,
+                Some(piece) => this.in_use(&upload.id, this.keep_piece(&upload, &mut open, piece)).await,
                 None => Ok(()),
             };
             *place = Some(open.park());
             kept.and(taken)?;
-            if !this.inner.depot.is_shared() {
-                this.meta.touch_upload(upload.id.as_str(), now_ms()).await?;
+            // With a bucket the piece has done so.
+            if !this.inner.depot.is_shared() && !this.meta.touch_upload(upload.id.as_str(), now_ms()).await? {
+                place.take();
+                this.discard(&upload.id).await;
+                return Err(gone(&upload));
             }
             Ok(answer(upload, session.bytes(), UploadState::Appended))
         })
@@ -138,7 +142,7 @@ impl Hosted {
             if !more && this.publish_elsewhere(&upload, digest).await? {
                 return Ok(Answer::of(pushed));
             }
-            let session = this.session(&upload).await?;
+            let session = this.session_to_write(&upload).await?;
             let mut place = session.take(&upload)?;
             let mut open = this.open(&upload, &mut place).await?;
             // What is there already is pushed again without more room.
@@ -163,7 +167,7 @@ impl Hosted {
                 *place = Some(open.park());
                 return Err(way.failure().await.map_or(error, Error::from));
             }
-            let ended = this.publish(&upload, open, digest, way).await;
+            let ended = this.in_use(&upload.id, this.publish(&upload, open, digest, way)).await;
             // Whatever came of it, the upload is over: what does not hold leaves nothing.
             this.inner.uploads.remove(&upload.id);
             if ended.is_err() {
@@ -232,7 +236,7 @@ impl Hosted {
             return (Open { writer, in_pieces, room }, Err(error));
         }
         let quota = Quota { quotas: &self.inner.quotas, repository };
-        let (writer, taken) = session.take_in(writer, &mut room, quota, body, sending).await;
+        let (writer, taken) = self.in_use(id, session.take_in(writer, &mut room, quota, body, sending)).await;
         let came = writer.staged.len() - at;
         let result = match taken {
             Ok(()) => match chunk.length {

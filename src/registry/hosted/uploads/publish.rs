@@ -90,12 +90,10 @@ impl Hosted {
     }
 
     /// Removes what is left of an upload. What cannot be removed now is removed when it has expired.
-    pub(in crate::registry::hosted) async fn discard(&self, id: &UploadId) -> bool {
-        let removed = self.remove_all_of(id).await;
-        if let Err(error) = &removed {
+    pub(super) async fn discard(&self, id: &UploadId) {
+        if let Err(error) = self.remove_all_of(id).await {
             tracing::warn!(%error, upload = %id, "what is left of an upload cannot be removed");
         }
-        removed.is_ok()
     }
 
     async fn remove_all_of(&self, id: &UploadId) -> Result<(), Error> {

@@ -107,9 +107,14 @@ impl Session {
         self.place.try_lock().map_err(busy)
     }
 
+    /// The same, unless a request is writing to it.
+    pub(super) fn take_idle(&self) -> Option<MutexGuard<'_, Option<Parked>>> {
+        self.place.try_lock().ok()
+    }
+
     /// Whether no request is writing to it.
     pub(super) fn is_idle(&self) -> bool {
-        self.place.try_lock().is_ok()
+        self.take_idle().is_some()
     }
 
     pub(super) fn touched_at_ms(&self) -> u64 {
