@@ -239,7 +239,7 @@ const fn kind_of(kind: EntityKind) -> PrincipalKind {
 }
 
 fn check(kind: Kind, of: &Entity, policy: &str, document: &str) -> Result<(), Error> {
-    let parsed = Document::parse(kind, document, MAX_POLICY_BYTES);
+    let parsed = Document::written(kind, document, MAX_POLICY_BYTES);
     parsed.map(|_| ()).map_err(|source| Error::Policy { of: of.clone(), policy: policy.to_owned(), source })
 }
 

@@ -7,15 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::Error;
+use super::policies;
 use crate::auth::{AccessKey, Enrolment, Keyring, load_keyring};
 use crate::config::{Access, CertificateGives, Settings};
 use crate::iam::ManagedPolicy;
 use crate::meta::Meta;
-use crate::policy::{Document, Kind};
 use crate::telemetry::{Audit, Caller};
-
-/// Bytes of a policy of a user (IAM allows 6,144 characters without spaces for a managed one).
-const MAX_POLICY_BYTES: usize = 64 << 10;
 
 const FIRST_USER: &str = "admin";
 
@@ -40,19 +37,7 @@ pub(super) async fn declare(
     keyring: &Arc<Keyring>,
     audit: &Audit,
 ) -> Result<(), Error> {
-    let users = settings.users.iter().map(|user| (user.name.as_str(), user.policies.as_slice()));
-    let roles = settings.roles.iter().map(|role| (role.name.as_str(), role.policies.as_slice()));
-    for (of, policies) in users.chain(roles).chain(settings.ruled_roles()) {
-        for (name, text) in policies.iter().filter(|(name, _)| ManagedPolicy::named(name).is_none()) {
-            let parsed = Document::parse(Kind::Identity, text, MAX_POLICY_BYTES);
-            parsed.map_err(|source| Error::Policy { user: of.to_owned(), name: name.clone(), source })?;
-        }
-    }
-    for role in &settings.roles {
-        let parsed = Document::parse(Kind::Trust, &role.trust, MAX_POLICY_BYTES);
-        let name = role.trust_file.display().to_string();
-        parsed.map_err(|source| Error::Policy { user: role.name.clone(), name, source })?;
-    }
+    policies::check_declared(settings, meta).await?;
     let enrolment = Enrolment::new(meta.clone(), keyring.clone(), settings.auth.account);
     enrolment.declare(&settings.users, &settings.roles, settings.ruled_roles()).await?;
     let is_required =

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::identities;
 use super::memory;
 use super::open_files;
+use super::policies;
 use super::reload;
 use crate::config::{self, Access, HttpSettings, Settings, Watch};
 use crate::http::{
@@ -113,6 +114,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
 
     wait(watch, &settings, &core, &certificates, &audit).await?;
 
+    let (meta, stopped) = (core.meta.clone(), stop.clone());
+    background.spawn(async move { stopped.run_until_cancelled(policies::tell_doubts(meta)).await });
     tracing::info!("stopping: what is in flight is finished first");
     tell_supervisor(&[sd_notify::NotifyState::Stopping]);
     readiness.set_draining();

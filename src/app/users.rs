@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::build;
 use super::error::Error;
 use super::existing::Existing;
+use super::policies::{self, Doubt};
 use crate::accounts::Accounts;
 use crate::auth::{Directory, Enrolment, Identity, Known, Means};
 use crate::config::Settings;
@@ -101,6 +102,11 @@ impl Users {
         let arn = repository_arn(&self.settings.auth.region, &name.account, &name.name).to_string();
         let record = self.record("ecr:DeleteRepositoryPolicy", arn)?;
         let removed = match self.meta.repository_row(name).await? {
+    /// Stored policies that would be refused if they were written now.
+    pub async fn doubts(&self) -> Result<Vec<Doubt>, Error> {
+        Ok(policies::doubts(&self.meta).await?)
+    }
+
             Some(row) => self.meta.remove_repository_policy(row.id).await?,
             None => None,
         };

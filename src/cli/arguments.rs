@@ -264,6 +264,7 @@ mod tests {
             "entrepot iam list -o json",
             "entrepot iam create-user ci --policy PowerUser --policy p.json --account 000000000001",
             "entrepot iam set-password ci",
+            "entrepot policy check",
             "entrepot policy explain --principal anonymous --action ecr:PutImage --repository team/app",
             "entrepot export -o x.tar --platform linux/amd64 --platform linux/arm/v7 --referrers a:1 b:2",
             "entrepot export --list images --output json -o folder",

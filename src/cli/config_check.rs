@@ -5,11 +5,16 @@ use serde_json::json;
 use super::arguments::Format;
 use super::failure::Failure;
 use super::output;
+use crate::app::check_policies;
 use crate::config::Source;
 
 pub(super) fn run(source: &Source, format: Format) -> Result<String, Failure> {
     let file = source.file().map(|file| file.display().to_string());
-    match (source.load(), format) {
+    let loaded = source.load().and_then(|settings| {
+        check_policies(&settings, source.file())?;
+        Ok(settings)
+    });
+    match (loaded, format) {
         (Ok(settings), Format::Text) => {
             let file = file.unwrap_or_else(|| "no file, only defaults and environment".to_owned());
             let names: Vec<_> = settings.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();

@@ -12,7 +12,7 @@ use super::arguments::{Format, Output};
 use super::failure::Failure;
 use super::{existing, output};
 use crate::accounts;
-use crate::app::{Question, Users};
+use crate::app::{Doubt, Question, Users};
 use crate::config::{PRESETS, Source};
 use crate::iam::{Entity, EntityName, ManagedPolicy, PolicyName};
 use crate::meta::{PrincipalRow, RoleColumns};
@@ -102,6 +102,8 @@ impl User {
 pub enum Policy {
     /// Tell which statement decides whether somebody may do something
     Explain(Explain),
+    /// List stored policies that do not say what they seem to: keys of conditions that no request has, or text that cannot be read
+    Check,
     /// Remove a repository's policy, which may keep everybody out, and print it
     DeleteRepository {
         /// Such as team/app
@@ -234,6 +236,7 @@ pub(super) async fn policy(source: &Source, command: Policy) -> Result<String, F
     let users = open(source).await?;
     let wanted = match command {
         Policy::Explain(wanted) => wanted,
+        Policy::Check => return check(&users).await,
         Policy::DeleteRegistry { registry } => {
             let registry = registry.unwrap_or(users.account());
             let removed = users.delete_registry_policy(registry).await.map_err(runtime)?;
@@ -259,6 +262,16 @@ pub(super) async fn policy(source: &Source, command: Policy) -> Result<String, F
         return output::json(&explained);
     }
     Ok(explained.get("text").and_then(Value::as_str).unwrap_or_default().to_owned())
+}
+
+/// Fails where there is something to mend.
+async fn check(users: &Users) -> Result<String, Failure> {
+    let doubts = users.doubts().await.map_err(runtime)?;
+    let lines: Vec<_> = doubts.iter().map(|Doubt { policy, reason }| format!("{policy}: {reason}")).collect();
+    match lines.len() {
+        0 => Ok("every stored policy says what it seems to".to_owned()),
+        count => Err(Failure::Runtime(format!("{count} to mend in stored policies:\n{}", lines.join("\n")))),
+    }
 }
 
 async fn open(source: &Source) -> Result<Users, Failure> {

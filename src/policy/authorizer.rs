@@ -303,6 +303,7 @@ impl Authorizer {
             }
             _ => Question::new(&rights.principal, action, &resource, account, &context),
         };
+        debug_assert!(question.has_known_keys_only(), "a key that policies may not name: {context:?}");
         let identities: Vec<IdentityPolicy<'_>> =
             rights.policies.iter().map(|(name, document)| IdentityPolicy { name, document }).collect();
         // Neither policy can keep administrators of its account from mending it.

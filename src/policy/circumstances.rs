@@ -25,6 +25,8 @@ pub(super) fn surroundings<'a>(context: &mut Context<'a>, circumstances: &'a Cir
     context.add("aws:SecureTransport", circumstances.secure);
     context.add("aws:CurrentTime", now);
     context.add("aws:EpochTime", seconds as f64);
+    // No service calls in anybody's name.
+    context.add("aws:ViaAWSService", false);
     if let Some(source) = circumstances.source {
         context.add("aws:SourceIp", source);
     }

@@ -130,6 +130,29 @@ impl Meta {
         rows.into_iter().map(row).collect()
     }
 
+    /// Repositories of all registries that have a policy, with it, in order of accounts and names, after `last`.
+    pub async fn repository_policies(
+        &self,
+        last: Option<&QualifiedName>,
+        limit: u32,
+    ) -> Result<Vec<(QualifiedName, String)>, Error> {
+        let statement = "SELECT account, name, policy FROM repository \
+             WHERE policy IS NOT NULL AND (account > $1 OR account = $1 AND name > $2) ORDER BY account, name LIMIT $3";
+        let rows: Vec<(String, String, String)> = sqlx::query_as(statement)
+            .bind(last.map_or("", |last| last.account.as_str()))
+            .bind(last.map_or("", |last| last.name.as_str()))
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)?;
+        let row = |(account, name, policy): (String, String, String)| {
+            let account = account.parse().map_err(|_| Error::Malformed { what: "an account", text: account })?;
+            let name = name.parse().map_err(|_| Error::Malformed { what: "a repository", text: name })?;
+            Ok((QualifiedName::new(account, name), policy))
+        };
+        rows.into_iter().map(row).collect()
+    }
+
     /// False when there is no such repository any more.
     pub async fn change_repository(&self, id: RepositoryId, change: &RepositoryColumn) -> Result<bool, Error> {
         let mut writing = self.write(Scope::Repository(id)).await?;

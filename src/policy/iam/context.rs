@@ -58,6 +58,11 @@ impl<'a> Context<'a> {
         self
     }
 
+    /// In lower case.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(key, _)| &**key)
+    }
+
     /// `key` is in lower case.
     pub(super) fn values(&self, key: &str) -> Option<&[Value<'a>]> {
         self.entries.iter().find(|(name, _)| name == key).map(|(_, values)| match values {

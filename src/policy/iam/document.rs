@@ -38,10 +38,20 @@ pub struct Document {
     kind: Kind,
     id: Option<Box<str>>,
     statements: Box<[Statement]>,
+    doubts: Box<[DocumentError]>,
 }
 
 impl Document {
-    /// `max_bytes` bounds the text; for repository and registry policies the API's bound is 10,240 characters.
+    /// A policy that somebody writes: what would not say what it seems to is refused as well.
+    pub fn written(kind: Kind, text: &str, max_bytes: usize) -> Result<Self, DocumentError> {
+        let document = Self::parse(kind, text, max_bytes)?;
+        match document.doubts.first() {
+            Some(doubt) => Err(doubt.clone()),
+            None => Ok(document),
+        }
+    }
+
+    /// A policy that is there: what no request can have in it counts as absent. `max_bytes` bounds the text; for repository and registry policies the API's bound is 10,240 characters.
     pub fn parse(kind: Kind, text: &str, max_bytes: usize) -> Result<Self, DocumentError> {
         let node = json::read(text, max_bytes)?;
         let place = Place::Root;
@@ -62,12 +72,19 @@ impl Document {
             Some(id) => Some(id.text(&place.member("Id"))?.into()),
         };
         let list = member(members, "Statement").ok_or_else(|| place.refuse(Refusal::Missing("Statement")))?;
-        let mut statements = Vec::new();
+        let (mut statements, mut doubts) = (Vec::new(), Vec::new());
         list.each(&place.member("Statement"), "statement", &mut |node, place| {
-            statements.push(Statement::parse(node, place, kind, variables)?);
+            let statement = Statement::parse(node, place, kind, variables)?;
+            doubts.extend(statement.doubts(place));
+            statements.push(statement);
             Ok(())
         })?;
-        Ok(Self { kind, id, statements: statements.into() })
+        Ok(Self { kind, id, statements: statements.into(), doubts: doubts.into() })
+    }
+
+    /// Why it would be refused if it were written now.
+    pub fn doubts(&self) -> &[DocumentError] {
+        &self.doubts
     }
 
     pub fn kind(&self) -> Kind {

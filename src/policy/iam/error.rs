@@ -3,6 +3,8 @@
 //! Malformed JSON has a line and a column. A document that is JSON but no policy has the JSON pointer (RFC 6901) of the value that is
 //! wrong. The first problem is told, not all of them.
 
+use std::fmt;
+
 use super::document::Kind;
 use super::json::MAX_DEPTH;
 
@@ -88,6 +90,24 @@ pub enum Refusal {
     Operator { name: String, hint: String },
     #[error("{0:?} is no condition key; write a prefix, a colon and a name, such as \"aws:SourceIp\"")]
     ConditionKey(String),
+    #[error(
+        "{action:?} is no action of ECR's, so that {of} would not say what it seems to; the nearest is {nearest:?}"
+    )]
+    UnknownAction { action: String, of: StatementName, nearest: &'static str },
+    #[error(
+        "no request has the condition key {key:?}, so that {of} would not say what it seems to; the nearest that requests have is {:?}", .nearest
+    )]
+    UnknownKey { key: String, of: StatementName, nearest: &'static str },
+    #[error(
+        "no request here has AWS's condition key {key:?}, so that {of} would never deny; take the condition out, or write it so that it holds where \
+         the key is absent"
+    )]
+    NeverDenies { key: String, of: StatementName },
+    #[error(
+        "no request here has AWS's condition key {key:?}, so that this condition holds for every request and {of} would allow without it; take it \
+         out, or write it so that it does not hold where the key is absent"
+    )]
+    AlwaysAllows { key: String, of: StatementName },
     #[error("{0:?} is no number; write digits with an optional sign and decimal point")]
     Number(String),
     #[error("{0:?} is no point in time; write it as 2026-01-31, as 2026-01-31T12:00:00Z or as seconds since 1970")]
@@ -106,4 +126,17 @@ pub enum Refusal {
     Variable { value: String, what: &'static str },
     #[error("{0:?} has a policy variable, and this operator takes none; only String and Arn operators do")]
     VariableNotHere(String),
+}
+
+/// A statement, by its Sid if it has one; the pointer beside it says its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementName(pub Option<String>);
+
+impl fmt::Display for StatementName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(sid) => write!(f, "the statement with Sid {sid:?}"),
+            None => f.write_str("the statement"),
+        }
+    }
 }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::context::{Context, Value};
+use super::keys::{self, Standing};
 use super::principal::Principal;
 use crate::oci::AccountId;
 
@@ -65,6 +66,12 @@ impl<'a> Question<'a> {
     /// Another question of the same principal, of the same account's, in the same context.
     pub fn other(&self, action: &'a str, resource: &'a str) -> Self {
         Self::new(self.principal, action, resource, self.resource_account, self.context)
+    }
+
+    /// Whether documents may name every key that there is a value for.
+    pub fn has_known_keys_only(&self) -> bool {
+        let mut keys = self.principal.facts().keys().chain(self.context.keys());
+        keys.all(|key| keys::standing(key) == Standing::OfRequests)
     }
 
     pub fn principal(&self) -> &'a Principal {

@@ -10,7 +10,7 @@ use super::error::{DocumentError, Refusal};
 use super::json::{Node, Place};
 use super::pattern::{encode, glob};
 use super::question::Question;
-use super::variables::{Style, Template};
+use super::variables::{Style, Template, Variable};
 
 const COLONS: usize = 5;
 
@@ -34,6 +34,14 @@ impl ResourceSet {
             Ok(())
         })?;
         Ok(Self { negated, templates: templates.into() })
+    }
+
+    pub const fn is_negated(&self) -> bool {
+        self.negated
+    }
+
+    pub fn variables(&self) -> Vec<Variable<'_>> {
+        self.templates.iter().flat_map(Template::variables).collect()
     }
 
     /// An exception whose variable has no value excepts nothing we could name. `doubtful` is the answer then: no for an Allow, yes

@@ -8,11 +8,13 @@ use serde::Serialize;
 use super::action_set::ActionSet;
 use super::condition::{self, Condition};
 use super::document::Kind;
-use super::error::{DocumentError, Refusal};
+use super::error::{DocumentError, Refusal, StatementName};
 use super::grantee_set::{self, GranteeSet, Named};
 use super::json::{Node, Place, member};
+use super::keys::{self, Standing};
 use super::question::Question;
 use super::resource_set::ResourceSet;
+use super::variables::Variable;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Effect {
@@ -91,6 +93,55 @@ impl Statement {
     pub fn sid(&self) -> Option<&str> {
         self.sid.as_deref()
     }
+    /// Actions that there are not, and conditions and variables on keys that no request has, where that lets somebody do more than the
+    /// statement seems to say. What is about nothing that is ever asked here decides nothing.
+    pub fn doubts(&self, place: &Place<'_>) -> Vec<DocumentError> {
+        let mut doubts = Vec::new();
+        // An action that there is not is denied to nobody, and nobody is spared by leaving it out.
+        if self.actions.is_negated() == (self.effect == Effect::Allow) {
+            let place = place.member(if self.actions.is_negated() { "NotAction" } else { "Action" });
+            for (action, nearest) in self.actions.unknown() {
+                let (action, of) = (action.to_owned(), StatementName(self.sid().map(str::to_owned)));
+                doubts.push(place.refuse(Refusal::UnknownAction { action, of, nearest }));
+            }
+            if !doubts.is_empty() {
+                return doubts;
+            }
+        }
+        if let Some(resources) = &self.resources {
+            let place = place.member(if resources.is_negated() { "NotResource" } else { "Resource" });
+            // Without a value it is about nothing; and what is excepted by it is not excepted from a Deny, and holds for no Allow.
+            let is_void = self.effect == Effect::Deny && !resources.is_negated();
+            doubts.extend(self.doubts_of(&resources.variables(), is_void, &place));
+        }
+        let place = place.member("Condition");
+        for condition in &self.conditions {
+            let place = place.member(condition.written_operator());
+            let (key, place) = (condition.written_key(), place.member(condition.written_key()));
+            let is_void = |holds| holds == (self.effect == Effect::Allow);
+            doubts.extend(self.doubt(key, is_void(condition.on_nothing())).map(|reason| place.refuse(reason)));
+            doubts.extend(self.doubts_of(&condition.variables(), is_void(condition.is_negated()), &place));
+        }
+        if doubts.is_empty() || self.actions.is_ever_asked() { doubts } else { Vec::new() }
+    }
+
+    fn doubts_of(&self, variables: &[Variable<'_>], is_void: bool, place: &Place<'_>) -> Vec<DocumentError> {
+        let doubt = |&(key, has_default): &Variable<'_>| self.doubt(key, is_void && !has_default);
+        variables.iter().filter_map(doubt).map(|reason| place.refuse(reason)).collect()
+    }
+
+    /// `is_void` says that the statement does not keep somebody off who lacks the key.
+    fn doubt(&self, key: &str, is_void: bool) -> Option<Refusal> {
+        let (key, of) = (key.to_owned(), StatementName(self.sid().map(str::to_owned)));
+        match keys::standing(&key) {
+            Standing::OfRequests => None,
+            Standing::Unknown(nearest) => Some(Refusal::UnknownKey { key, of, nearest }),
+            Standing::OfNoRequest if !is_void => None,
+            Standing::OfNoRequest if self.effect == Effect::Deny => Some(Refusal::NeverDenies { key, of }),
+            Standing::OfNoRequest => Some(Refusal::AlwaysAllows { key, of }),
+        }
+    }
+
 
     pub fn effect(&self) -> Effect {
         self.effect

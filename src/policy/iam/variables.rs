@@ -49,6 +49,9 @@ pub(super) enum Read {
     Woven(Woven),
 }
 
+/// A variable as it is written: the key, in lower case, and whether a text stands in where the key has no value.
+pub(super) type Variable<'a> = (&'a str, bool);
+
 impl Template {
     /// Without `variables` a `${` is text, as in documents of 2008.
     pub fn parse(text: &str, style: Style, variables: bool) -> Result<Self, Refusal> {
@@ -74,6 +77,13 @@ impl Template {
         }
     }
 
+    pub fn variables(&self) -> Vec<Variable<'_>> {
+        match self {
+            Self::Fixed(_) => Vec::new(),
+            Self::Woven(woven) => woven.variables(),
+        }
+    }
+
     pub fn is_unknown(&self, question: &Question<'_>) -> bool {
         match self {
             Self::Fixed(_) => false,
@@ -91,6 +101,14 @@ impl Template {
 }
 
 impl Woven {
+    pub fn variables(&self) -> Vec<Variable<'_>> {
+        let variable = |part| match part {
+            &Part::Variable { ref key, ref default } => Some((&**key, default.is_some())),
+            Part::Code(_) => None,
+        };
+        self.parts.iter().filter_map(variable).collect()
+    }
+
     /// Whether nobody knows yet what one of its variables stands for.
     pub fn is_unknown(&self, question: &Question<'_>) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Variable { key, .. } if question.is_unknown(key)))

@@ -16,8 +16,8 @@ impl Control<'_> {
     pub(super) async fn set_repository_policy(&self, input: SetRepositoryPolicy) -> Result<Output, Fault> {
         let name = input.repository.name;
         let row = self.row(&name).await?;
-        let document =
-            Document::parse(Kind::Repository, &input.policy_text, MAX_BYTES).map_err(|e| refused("repository", &e))?;
+        let document = Document::written(Kind::Repository, &input.policy_text, MAX_BYTES)
+            .map_err(|e| refused("repository", &e))?;
         let about = self.registry.about_named(self.qualified(&name));
         if !input.force && self.viewer.is_locked_out_by(&document, &about).await.map_err(failed)? {
             return Err(Fault::repository_policy_locks_out());
@@ -48,7 +48,7 @@ impl Control<'_> {
     }
 
     pub(super) async fn put_registry_policy(&self, input: PutRegistryPolicy) -> Result<Output, Fault> {
-        Document::parse(Kind::Registry, &input.policy_text, MAX_BYTES).map_err(|e| refused("registry", &e))?;
+        Document::written(Kind::Registry, &input.policy_text, MAX_BYTES).map_err(|e| refused("registry", &e))?;
         let put = self.meta.put_document(
             self.endpoint.account,
             DocumentKind::RegistryPolicy,

@@ -194,7 +194,7 @@ fn check(settings: &TemplateSettings) -> Result<(), Fault> {
         return Err(Fault::invalid_parameter("encryptionConfiguration.encryptionType", detail));
     }
     if let Some(text) = given(&settings.repository_policy) {
-        Document::parse(Kind::Repository, &text, MAX_POLICY_BYTES).map_err(|error| {
+        Document::written(Kind::Repository, &text, MAX_POLICY_BYTES).map_err(|error| {
             Fault::invalid_parameter("repositoryPolicy", &format!("Invalid repository policy provided: {error}"))
         })?;
     }

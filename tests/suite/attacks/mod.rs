@@ -8,6 +8,7 @@ mod browsers;
 mod caches;
 mod crowds;
 mod frames;
+mod guards;
 mod heads;
 mod hints;
 mod http2;

@@ -18,6 +18,7 @@ use super::context::lower_key;
 use super::error::{DocumentError, Refusal};
 use super::json::{Node, Place};
 use super::question::Question;
+use super::variables::Variable;
 
 /// One operator on one key.
 #[derive(Clone, Debug)]
@@ -62,7 +63,7 @@ impl Condition {
         if question.is_unknown(&self.key) || self.operand.is_unknown(question) {
             return doubtful;
         }
-        let Operator { quantifier, negated, if_exists, .. } = self.operator;
+        let Operator { quantifier, negated, .. } = self.operator;
         let found = question.values(&self.key);
         let values = found.as_slice();
         if let Operand::Absent(wanted) = &self.operand {
@@ -70,11 +71,28 @@ impl Condition {
         }
         let matches = |value| self.operand.matches(value, question);
         match (quantifier, values) {
-            (Quantifier::Plain, []) => if_exists || negated,
+            (_, []) => self.operator.on_nothing(),
             (Quantifier::Plain, values) => values.iter().any(matches) != negated,
             (Quantifier::All, values) => values.iter().all(|value| matches(value) != negated),
             (Quantifier::Any, values) => values.iter().any(|value| matches(value) != negated),
         }
+    }
+
+    /// Whether it holds for a request without the key.
+    pub fn on_nothing(&self) -> bool {
+        match &self.operand {
+            Operand::Absent(wanted) => wanted.contains(&true),
+            _ => self.operator.on_nothing(),
+        }
+    }
+
+    /// Whether its values are those that must not be.
+    pub const fn is_negated(&self) -> bool {
+        self.operator.negated
+    }
+
+    pub fn variables(&self) -> Vec<Variable<'_>> {
+        self.operand.variables()
     }
 
     pub fn written_operator(&self) -> &str {

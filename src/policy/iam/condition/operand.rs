@@ -12,7 +12,7 @@ use super::super::error::{DocumentError, Refusal};
 use super::super::json::{Node, Place};
 use super::super::moment::Moment;
 use super::super::question::Question;
-use super::super::variables::{self, Read, Style, Template};
+use super::super::variables::{self, Read, Style, Template, Variable};
 use super::operator::{Order, Test};
 
 #[derive(Clone, Debug)]
@@ -101,6 +101,29 @@ impl Operand {
             | Self::Binaries(_)
             | Self::Networks(_)
             | Self::Absent(_) => false,
+        }
+    }
+}
+
+impl Operand {
+    pub fn variables(&self) -> Vec<Variable<'_>> {
+        match self {
+            Self::Texts(templates) | Self::FoldedTexts(templates) => {
+                templates.iter().flat_map(Template::variables).collect()
+            }
+            Self::Arns(arns) => arns
+                .iter()
+                .flat_map(|arn| match arn {
+                    ArnPattern::Woven(woven) => woven.variables(),
+                    _ => Vec::new(),
+                })
+                .collect(),
+            Self::Numbers(..)
+            | Self::Dates(..)
+            | Self::Bools(_)
+            | Self::Binaries(_)
+            | Self::Networks(_)
+            | Self::Absent(_) => Vec::new(),
         }
     }
 }

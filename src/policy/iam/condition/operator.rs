@@ -101,6 +101,15 @@ impl Operator {
         }
         Ok(Self { quantifier, test, negated, if_exists })
     }
+
+    /// The answer where the request has no such key. `Null` asks for that itself.
+    pub const fn on_nothing(self) -> bool {
+        match self.quantifier {
+            Quantifier::Plain => self.if_exists || self.negated,
+            Quantifier::All => true,
+            Quantifier::Any => false,
+        }
+    }
 }
 
 fn unknown(written: &str, hint: String) -> Refusal {

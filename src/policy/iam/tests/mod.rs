@@ -7,6 +7,7 @@
 mod actions;
 mod conditions;
 mod documents;
+mod doubts;
 mod evaluation;
 mod explanations;
 mod many;
