@@ -10,7 +10,7 @@ use crate::iam::{
 };
 use crate::meta::{self, PrincipalRow, RoleColumns, now_ms};
 use crate::oci::AccountId;
-use crate::policy::{Authorizer, IamRequest, Permit, Subject};
+use crate::policy::{Authorizer, IamRequest, Permit, Subject, Viewer};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -54,9 +54,9 @@ impl Api {
     }
 
     pub async fn operate(&self, permit: Permit<IamRequest>) -> Result<Output, Fault> {
-        let (IamRequest { name, operation, .. }, identity, _) = permit.into_parts();
+        let (IamRequest { name, operation, .. }, identity, viewer) = permit.into_parts();
         let Some(account) = account(&identity) else { return Err(Fault::server()) };
-        let done = self.carry_out(account, &identity, operation).await;
+        let done = self.carry_out(account, &identity, &viewer, operation).await;
         if name.is_write() && name.service() == Service::Iam {
             // Also where it went wrong half-way.
             self.authenticator.forget();
@@ -65,7 +65,13 @@ impl Api {
         done.map_err(|error| error.fault())
     }
 
-    async fn carry_out(&self, account: AccountId, identity: &Identity, operation: Operation) -> Result<Output, Error> {
+    async fn carry_out(
+        &self,
+        account: AccountId,
+        identity: &Identity,
+        viewer: &Viewer,
+        operation: Operation,
+    ) -> Result<Output, Error> {
         let accounts = &self.accounts;
         match operation {
             Operation::GetCallerIdentity => Ok(self.caller_identity(identity)),
@@ -209,7 +215,7 @@ impl Api {
                 Ok(Output::Tags(page.cut(row.tags, |(key, _)| key)))
             }
 
-            Operation::Simulate(simulation) => self.simulate(account, simulation).await,
+            Operation::Simulate(simulation) => self.simulate(account, viewer, simulation).await,
         }
     }
 

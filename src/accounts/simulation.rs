@@ -5,13 +5,19 @@ use super::error::Error;
 use crate::auth::Known;
 use crate::iam::{Entity, EntityKind, EntityName, MatchedStatement, Output, Simulated, Simulation, Verdict};
 use crate::oci::AccountId;
+use crate::policy::Viewer;
 use crate::policy::iam::Context;
 
 /// Of a role that nobody has assumed.
 const SESSION: &str = "simulated";
 
 impl Api {
-    pub(super) async fn simulate(&self, account: AccountId, simulation: Simulation) -> Result<Output, Error> {
+    pub(super) async fn simulate(
+        &self,
+        account: AccountId,
+        viewer: &Viewer,
+        simulation: Simulation,
+    ) -> Result<Output, Error> {
         let entity = principal(account, &simulation.principal)?;
         let row = self.accounts.find(account, &entity).await?;
         let known = match entity.kind {
@@ -27,7 +33,7 @@ impl Api {
             for resource in &simulation.resources {
                 // Each may look at many statements, and others want the thread, too.
                 tokio::task::yield_now().await;
-                let simulated = self.authorizer.simulate(&known, action, resource, &context).await?;
+                let simulated = self.authorizer.simulate(viewer, &known, action, resource, &context).await?;
                 let verdict = match (simulated.is_allowed, simulated.is_denied) {
                     (true, _) => Verdict::Allowed,
                     (false, true) => Verdict::Denied,

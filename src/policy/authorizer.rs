@@ -28,8 +28,8 @@ const REGISTRY_POLICY: [&str; 3] = [GET_REGISTRY_POLICY, "ecr:PutRegistryPolicy"
 /// What mends such a policy of a repository. Deleting the repository is not among it: whoever may take the policy away may do so first.
 const REPOSITORY_POLICY: [&str; 3] = [GET_REPOSITORY_POLICY, "ecr:SetRepositoryPolicy", "ecr:DeleteRepositoryPolicy"];
 
-const GET_REGISTRY_POLICY: &str = "ecr:GetRegistryPolicy";
-const GET_REPOSITORY_POLICY: &str = "ecr:GetRepositoryPolicy";
+pub(super) const GET_REGISTRY_POLICY: &str = "ecr:GetRegistryPolicy";
+pub(super) const GET_REPOSITORY_POLICY: &str = "ecr:GetRepositoryPolicy";
 
 /// Cheap to clone.
 #[derive(Clone)]

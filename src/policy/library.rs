@@ -58,6 +58,9 @@ pub(super) struct Facts {
 /// What holds for the whole registry.
 pub(super) struct RegistryFacts {
     pub(super) policy: Option<Document>,
+    pub(super) exists: bool,
+    /// What it is pulled through from.
+    pub(super) upstream: Option<String>,
     pub(super) scope: RegistryScope,
     /// That the policy points to, about.
     bytes: usize,
@@ -161,6 +164,9 @@ impl Library {
     pub(super) async fn registry(&self, account: AccountId) -> Result<Arc<RegistryFacts>, meta::Error> {
         let key = (self.changes(), account);
         if let Some(facts) = self.registries.get(&key) {
+            weight: WEIGHT.saturating_add(row.settings.policy.as_deref().map_or(0, weight_of)),
+            exists: true,
+            upstream: row.upstream,
             return Ok(facts);
         }
         let policy = self.meta.document(account, DocumentKind::RegistryPolicy, "").await?;

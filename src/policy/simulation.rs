@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::authorizer::{Authorizer, resource_tags};
-use super::iam::{Context, Decision, IdentityPolicy, Outcome, Policies, Question, explain};
+use super::iam::{Context, Decision, IdentityPolicy, Outcome, Policies, Question, Source, decide, explain};
+use super::needs::About;
+use super::viewer::Viewer;
 use crate::auth::Known;
 use crate::meta;
 use crate::oci::QualifiedName;
@@ -33,9 +35,11 @@ const MAX_MATCHED: usize = 20;
 
 impl Authorizer {
     /// `context` holds all that conditions see. Of what is no repository of the principal's account only the principal's own policies
-    /// speak: what another account's say is not for them to learn.
+    /// speak: what another account's say is not for them to learn. What the policies of a repository or the registry say is told to a viewer who
+    /// may read them; to others as much as the principal would learn from a refusal.
     pub async fn simulate(
         &self,
+        viewer: &Viewer,
         known: &Known,
         action: &str,
         resource: &str,
@@ -69,18 +73,41 @@ impl Authorizer {
             ..Policies::default()
         };
         let explained = explain(&policies, &question);
+        let about = repository.map(|repository| {
+            let upstream = facts.upstream.clone();
+            About { repository, upstream, exists: facts.exists }
+        });
+        let reads_repository = match &about {
+            Some(about) => viewer.may_read_policy(about).await?,
+            None => false,
+        };
+        let reads_registry = registry.is_some() && viewer.may_read_registry_policy(account).await?;
+        let is_told = |source: Source<'_>| match source {
+            Source::Registry => reads_registry,
+            Source::Repository | Source::Configuration => reads_repository,
+            Source::Identity(_) | Source::Boundary | Source::Session | Source::Trust => true,
+        };
+        let decision = match explained.decision {
+            Decision::Denied { by } if !is_told(by.source) => {
+                let own = decide(&Policies { identity: &own, ..Policies::default() }, &question);
+                if own.is_allowed() { explained.decision } else { own }
+            }
+            decision => decision,
+        };
         let is_about =
             |outcome: &Outcome| matches!(outcome, Outcome::Matched | Outcome::MatchedRole | Outcome::MatchedAccount);
-        let matched = explained.statements.iter().filter(|examined| is_about(&examined.outcome)).take(MAX_MATCHED).map(
-            |examined| Statement {
-                policy: examined.statement.source.identity().map(str::to_owned),
+        let matched = explained.statements.iter().filter(|examined| is_about(&examined.outcome));
+        let matched = matched.filter(|examined| is_told(examined.statement.source)).take(MAX_MATCHED).map(|examined| {
+            let source = examined.statement.source;
+            Statement {
+                policy: source.identity().map(str::to_owned),
                 index: examined.statement.statement,
                 sid: examined.statement.sid.map(str::to_owned),
-            },
-        );
+            }
+        });
         Ok(Simulated {
-            is_allowed: explained.decision.is_allowed(),
-            is_denied: matches!(explained.decision, Decision::Denied { .. }),
+            is_allowed: decision.is_allowed(),
+            is_denied: matches!(decision, Decision::Denied { .. }),
             matched: matched.collect(),
         })
     }

@@ -1,15 +1,15 @@
 //! Rights that come to light only while a request is carried out: what its caller sees of a list, and what goes along with what was
 //! asked for.
 
-use super::authorizer::Authorizer;
+use super::authorizer::{Authorizer, GET_REGISTRY_POLICY, GET_REPOSITORY_POLICY};
 use super::circumstances::Circumstances;
 use super::denied::Denied;
 use super::iam::Document;
-use super::needs::{About, Below, Need, deleted_tag, given, import, sight};
+use super::needs::{About, Below, Need, On, deleted_tag, given, import, sight};
 use crate::auth::{Identity, Who};
 use crate::ecr::TemplateSettings;
 use crate::meta;
-use crate::oci::Tag;
+use crate::oci::{AccountId, Tag};
 
 /// The caller of a permitted request. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +52,16 @@ impl Viewer {
             },
             None => Ok(false),
         }
+    }
+
+    /// Whether the statements of a repository's policy are told to them.
+    pub async fn may_read_policy(&self, about: &About) -> Result<bool, meta::Error> {
+        self.may(&Need::new(GET_REPOSITORY_POLICY, On::Repository(about))).await
+    }
+
+    /// Whether those of a registry's policy are.
+    pub async fn may_read_registry_policy(&self, account: AccountId) -> Result<bool, meta::Error> {
+        self.may(&Need::new(GET_REGISTRY_POLICY, On::Registry(account))).await
     }
 
     /// Refuses a template that would give what they may not.
