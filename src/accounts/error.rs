@@ -63,7 +63,7 @@ impl Error {
             Self::SessionOfSession => Code::AccessDenied,
             Self::TooLong(_) => Code::ValidationError,
             Self::Session(NotGiven::Nobody) => Code::AccessDenied,
-            Self::Session(NotGiven::Principal(_)) => Code::ValidationError,
+            Self::Session(NotGiven::Principal(_) | NotGiven::Name(_)) => Code::ValidationError,
             Self::ShortPassword(_) | Self::Enrolment(EnrolmentError::Password(_)) => Code::PasswordPolicyViolation,
             Self::Enrolment(EnrolmentError::Busy) => Code::Throttling,
             Self::Session(NotGiven::Token(_) | NotGiven::Meta(_)) | Self::Enrolment(_) | Self::Meta(_) => {

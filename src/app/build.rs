@@ -7,7 +7,7 @@ use super::ballast;
 use super::error::Error;
 use super::identities;
 use crate::accounts::{self, Accounts};
-use crate::auth::{Authenticator, Certificates, Enrolment, Keyring};
+use crate::auth::{Authenticator, Certificates, Enrolment, Keyring, RoleSources};
 use crate::cache::{BlobCache, Shared};
 use crate::config::{Settings, StorageSettings, UpstreamSettings};
 use crate::memory;
@@ -63,9 +63,17 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
         blocking(move || BlobCache::load(storage, &cache_settings, &uses, has_bucket, shared, cache_metrics)).await?;
     tracing::info!(data = %settings.data.display(), seconds = started.elapsed().as_secs_f64(), "opened the data folder");
     let keyring = identities::keyring(settings).await?;
-    let certificates = Certificates::new(&settings.certificates, settings.auth.account)?;
-    let authenticator =
-        Authenticator::new(keyring.clone(), settings.auth.clone(), &settings.oidc, certificates, meta.clone())?;
+    let account = settings.auth.account;
+    let sources = RoleSources::new(&settings.oidc, &settings.certificates, &settings.roles, account);
+    let certificates = Certificates::new(&settings.certificates, account, &sources)?;
+    let authenticator = Authenticator::new(
+        keyring.clone(),
+        settings.auth.clone(),
+        &settings.oidc,
+        certificates,
+        &sources,
+        meta.clone(),
+    )?;
     let authorizer =
         Authorizer::new(settings.auth.clone(), &settings.repositories, meta.clone()).map_err(Error::Public)?;
     let enrolment = Enrolment::new(meta.clone(), keyring.clone(), settings.auth.account);

@@ -1,5 +1,6 @@
 //! Finds out who asks, from what a request shows and what the database knows.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,6 +17,7 @@ use super::proof::{
     open_layer_signature, open_session, sign_layer,
 };
 use super::recent::Recent;
+use super::role_sources::RoleSources;
 use super::unproven::{NoRoom, NotRead, Room, Unproven};
 use crate::config::{AuthSettings, OidcSettings};
 use crate::memory;
@@ -35,6 +37,8 @@ pub(super) struct Inner {
     meta: Meta,
     pub(super) directory: Directory,
     pub(super) issuers: Issuers,
+    /// ARNs of roles that rules give and that can be assumed as well.
+    pub(super) ruled: BTreeSet<String>,
     certificates: Certificates,
     /// ID tokens that were wrong, each of which is written down.
     pub(super) wrong_id_tokens: Attempts<AttemptSource>,
@@ -78,6 +82,7 @@ impl Authenticator {
         settings: AuthSettings,
         oidc: &[OidcSettings],
         certificates: Certificates,
+        sources: &RoleSources,
         meta: Meta,
     ) -> Result<Self, OidcError> {
         let service = TokenService {
@@ -91,7 +96,11 @@ impl Authenticator {
             keyring,
             service,
             directory: Directory::new(meta.clone()),
-            issuers: Issuers::new(oidc, &settings.account)?,
+            issuers: Issuers::new(oidc, &settings.account, sources)?,
+            ruled: sources
+                .assumed_besides()
+                .map(|role| format!("arn:aws:iam::{}:role/{role}", settings.account))
+                .collect(),
             certificates,
             meta,
             wrong_id_tokens: Attempts::new(limit),

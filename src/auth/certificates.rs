@@ -7,6 +7,7 @@ use super::directory::Directory;
 use super::identity::{Identity, Means};
 use super::proof::{Bearer, CertificateNames, CertificateRule, ClaimPattern, ClaimPatternError, Gives, UnixTime};
 use super::recent::Recent;
+use super::role_sources::{self, RoleSources};
 use crate::config::{CertificateGives, CertificateSettings};
 use crate::memory;
 use crate::oci::AccountId;
@@ -33,8 +34,12 @@ pub struct CertificateRuleError {
 }
 
 impl Certificates {
-    pub fn new(settings: &[CertificateSettings], account: AccountId) -> Result<Self, CertificateRuleError> {
-        let rules = settings.iter().map(|rule| read(rule, account)).collect::<Result<_, _>>()?;
+    pub fn new(
+        settings: &[CertificateSettings],
+        account: AccountId,
+        sources: &RoleSources,
+    ) -> Result<Self, CertificateRuleError> {
+        let rules = settings.iter().map(|rule| read(rule, account, sources)).collect::<Result<_, _>>()?;
         Ok(Self {
             rules,
             account,
@@ -88,12 +93,18 @@ impl Certificates {
     }
 }
 
-fn read(rule: &CertificateSettings, account: AccountId) -> Result<CertificateRule, CertificateRuleError> {
+fn read(
+    rule: &CertificateSettings,
+    account: AccountId,
+    sources: &RoleSources,
+) -> Result<CertificateRule, CertificateRuleError> {
     let pattern = ClaimPattern::parse(&rule.name.pattern)
         .map_err(|reason| CertificateRuleError { name: rule.name.to_string(), reason })?;
     let gives = match &rule.gives {
         CertificateGives::User { user } => Gives::User(user.clone()),
         CertificateGives::Role { role, .. } => Gives::Role(format!("arn:aws:iam::{account}:role/{role}")),
     };
-    Ok(CertificateRule { kind: rule.name.kind, pattern, gives })
+    let is_shared = matches!(&rule.gives, CertificateGives::Role { role, .. } if sources.is_shared(role));
+    let shared_as = is_shared.then(|| role_sources::kind(rule.name.kind));
+    Ok(CertificateRule { kind: rule.name.kind, pattern, gives, shared_as })
 }

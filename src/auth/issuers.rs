@@ -13,6 +13,7 @@ use super::issuer_keys::{IssuerKeys, Timing};
 use super::proof::{
     AssumedRole, ClaimPath, ClaimPattern, ClaimRule, IdTokenError, IdTokenRules, Jwks, UnixTime, unverified_issuer,
 };
+use super::role_sources::RoleSources;
 use crate::config::OidcSettings;
 use crate::oci::AccountId;
 use crate::upstream::tls_trusting;
@@ -58,11 +59,14 @@ pub enum OidcError {
 }
 
 impl Issuers {
-    pub(super) fn new(settings: &[OidcSettings], account: &AccountId) -> Result<Self, OidcError> {
+    pub(super) fn new(
+        settings: &[OidcSettings],
+        account: &AccountId,
+        sources: &RoleSources,
+    ) -> Result<Self, OidcError> {
         let mut by_name: HashMap<String, Issuer> = HashMap::new();
         for rule in settings {
-            let is_shared = settings.iter().any(|other| other.role == rule.role && other.issuer != rule.issuer);
-            let claim_rule = ClaimRule { is_shared, ..claim_rule(rule, account)? };
+            let claim_rule = ClaimRule { is_shared: sources.is_shared(&rule.role), ..claim_rule(rule, account)? };
             let issuer = match by_name.remove(&rule.issuer) {
                 Some(issuer) => issuer,
                 None => Issuer::new(rule)?,

@@ -17,6 +17,7 @@ mod key_file;
 mod passwords;
 pub mod proof;
 mod recent;
+mod role_sources;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -37,5 +38,6 @@ pub use proof::{
     hash_password, open, seal,
 };
 pub use recent::Recent;
+pub use role_sources::RoleSources;
 pub use sessions::{NotGiven, Session};
 pub use unproven::{NotRead, Room};

@@ -12,7 +12,7 @@ use super::directory::Known;
 use super::identity::{Identity, Who};
 use super::proof::{
     AssumedRole, AttemptSource, Principal, PrincipalError, TemporaryCredentials, TokenError, TooManyAttempts,
-    issue_session,
+    ends_in_hash, issue_session,
 };
 use crate::meta;
 
@@ -28,6 +28,11 @@ pub struct Session {
 pub enum NotGiven {
     #[error("there is no such role, or nobody is known who asks for it")]
     Nobody,
+    #[error(
+        "the session name {0} ends in a dash and 16 hexadecimal digits, as names do in this role that are taken from ID tokens and certificates: \
+         choose another"
+    )]
+    Name(String),
     #[error(transparent)]
     Principal(#[from] PrincipalError),
     #[error(transparent)]
@@ -53,6 +58,9 @@ impl Authenticator {
         session: &str,
         lifetime: Duration,
     ) -> Result<Session, NotGiven> {
+        if self.inner.ruled.contains(role_arn) && ends_in_hash(session) {
+            return Err(NotGiven::Name(session.to_owned()));
+        }
         let lender = by.in_tokens().ok_or(NotGiven::Nobody)??;
         let known = self.inner.directory.in_role(role_arn, session).await?.ok_or(NotGiven::Nobody)?;
         let mut lenders = lender.lenders().to_vec();

@@ -8,7 +8,9 @@ use http::{HeaderMap, Method, Uri};
 
 use super::authenticator::now;
 use super::proof::{Keyring, PasswordCost, hash_password, issue_session};
-use super::{Authenticator, Certificates, Claim, Identity, Means, NotRead, Refusal, SignatureRules, Signer};
+use super::{
+    Authenticator, Certificates, Claim, Identity, Means, NotRead, Refusal, RoleSources, SignatureRules, Signer,
+};
 use crate::config::{AuthSettings, Challenge};
 use crate::meta::{Meta, NewPrincipal, PasswordNow, PrincipalKind};
 use crate::oci::AccountId;
@@ -45,9 +47,10 @@ pub(super) async fn authenticator(folder: &Path) -> (Authenticator, AccountId) {
         failed_logins: FAILURES,
         failed_logins_per_address: FAILURES_PER_ADDRESS,
     };
-    let certificates = Certificates::new(&[], account).unwrap();
+    let sources = RoleSources::default();
+    let certificates = Certificates::new(&[], account, &sources).unwrap();
     let keyring = Arc::new(Keyring::generate().unwrap());
-    (Authenticator::new(keyring, settings, &[], certificates, meta).unwrap(), account)
+    (Authenticator::new(keyring, settings, &[], certificates, &sources, meta).unwrap(), account)
 }
 
 /// The session of a role ends no later than the session that it was assumed with.

@@ -741,6 +741,44 @@ async fn id_tokens_alone_administer_nothing() {
     }
 }
 
+/// Where a role is given by rules and can be assumed as well, no session of the one is called like one of the other.
+#[tokio::test]
+async fn g13_a_session_is_of_one_source() {
+    let (upstream, issuer) = (FakeUpstream::start().await, Issuer::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trust.json");
+    let statement = r#"{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}"#;
+    std::fs::write(&file, format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#)).unwrap();
+    let mut setup = Setup::of(&upstream);
+    setup.more = format!(
+        "{USERS}\n[[role]]\nname = \"ci\"\npolicies = [\"FullAccess\"]\ntrust = {file:?}\n\
+         [[role]]\nname = \"free\"\ntrust = {file:?}\n\
+         [[oidc]]\nissuer = {:?}\naudience = \"registry\"\nclaims = [\"repository=team/*\"]\nsession = \"actor\"\nrole = \"ci\"\n",
+        issuer.name()
+    );
+    let proxy = setup.start().await;
+    let token = issuer.token(serde_json::json!({ "actor": "ann" }));
+    let body = format!(
+        "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn:aws:iam::000000000000:role/ci&RoleSessionName=x1&WebIdentityToken={token}"
+    );
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    let of_token = proxy.client().send("POST", "/", &headers, body.as_bytes()).await;
+    let of_token = caller(&proxy, &Key::told(&of_token)).await;
+    let name = of_token.rsplit('/').next().unwrap().to_owned();
+    assert!(name.starts_with("ann-"), "{name}");
+    let assume = async |role: &str, name: &str| {
+        let assume = format!("AssumeRole&RoleArn=arn:aws:iam::000000000000:role/{role}&RoleSessionName={name}");
+        sts(&proxy, &root(), &assume).await
+    };
+    // The name that the claim has is not that of its session, and whoever assumes the role cannot take that.
+    let assumed = caller(&proxy, &Key::told(&assume("ci", "ann").await)).await;
+    assert_ne!(assumed, of_token);
+    assert_fault(&assume("ci", &name).await, 400, "ValidationError");
+    assert_fault(&assume("ci", &name.to_uppercase()).await, 400, "ValidationError");
+    // Elsewhere it is a name like any other.
+    assume("free", &name).await.assert_status(200);
+}
+
 /// Somebody has to be able to make the others.
 #[tokio::test]
 async fn the_first_user_makes_the_others() {

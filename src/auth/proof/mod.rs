@@ -50,6 +50,7 @@ pub use oidc::{
 pub use password::{PasswordCost, PasswordError, hash_password, needs_rehash, verify_nobody, verify_password};
 pub use principal::{Principal, PrincipalError};
 pub use sealed::{MAX_SEALED_CHARS, SealedError, open, seal};
+pub use session_name::ends_in_hash;
 pub use session_token::{Session, TemporaryCredentials, issue_session, open_session};
 pub use sigv4::{Claim, CredentialScope, Refusal, SignError, SignatureRules, Signer};
 pub use unix_time::UnixTime;

@@ -37,7 +37,8 @@ fn allowed(text: &str) -> String {
     name
 }
 
-fn ends_in_hash(text: &str) -> bool {
+/// Whether it ends as names do that are made of something longer.
+pub fn ends_in_hash(text: &str) -> bool {
     let is_hexadecimal = |hash: &str| hash.len() == HASH_CHARS && hash.bytes().all(|c| c.is_ascii_hexdigit());
     text.rsplit_once('-').is_some_and(|(_, hash)| is_hexadecimal(hash))
 }

@@ -1,5 +1,7 @@
 //! Whose certificate it is.
 
+use std::borrow::Cow;
+
 use super::super::oidc::{AssumedRole, ClaimPattern};
 use super::super::session_name::distinct_session_name;
 use super::names::CertificateNames;
@@ -11,6 +13,8 @@ pub struct CertificateRule {
     /// For DNS names in lower case.
     pub pattern: ClaimPattern,
     pub gives: Gives,
+    /// Others give the role as well, and this is what names of the kind are told from theirs by.
+    pub shared_as: Option<&'static str>,
 }
 
 /// What a rule gives.
@@ -40,7 +44,12 @@ impl CertificateRule {
         Some(match &self.gives {
             Gives::User(user) => Bearer::User(user.clone()),
             Gives::Role(role_arn) => {
-                let session_name = distinct_session_name(name)?;
+                // As of an ID token: no name has a space, so that it ends in a hash of both.
+                let named = match self.shared_as {
+                    Some(kind) if !name.is_empty() => Cow::Owned(format!("{name} {kind}")),
+                    _ => Cow::Borrowed(name),
+                };
+                let session_name = distinct_session_name(&named)?;
                 Bearer::Role(AssumedRole { role_arn: role_arn.clone(), session_name })
             }
         })
@@ -63,7 +72,12 @@ mod tests {
     }
 
     fn rule(kind: CertificateNameKind, pattern: &str, role: &str) -> CertificateRule {
-        CertificateRule { kind, pattern: ClaimPattern::parse(pattern).unwrap(), gives: Gives::Role(role.to_owned()) }
+        CertificateRule {
+            kind,
+            pattern: ClaimPattern::parse(pattern).unwrap(),
+            gives: Gives::Role(role.to_owned()),
+            shared_as: None,
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct ClaimRule {
     pub role_arn: String,
     /// The claim that names the session. A token without it does not match.
     pub session_name: ClaimPath,
-    /// Another issuer's rules give the role as well: what both call the same is not the same.
+    /// Others give the role as well: what both call the same is not the same.
     pub is_shared: bool,
 }
 
@@ -57,7 +57,7 @@ impl ClaimRule {
             return None;
         }
         let named = token.claims.pointer(&self.session_name.0).and_then(scalar)?;
-        // No session's name has a space, so that it ends in a hash of both.
+        // No session's name has a space, so that it ends in a hash of both, as no name does that somebody chooses who assumes the role.
         let named = if self.is_shared && !named.is_empty() { format!("{named} {}", self.issuer).into() } else { named };
         Some(AssumedRole { role_arn: self.role_arn.clone(), session_name: distinct_session_name(&named)? })
     }
