@@ -89,7 +89,15 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     }
     let jobs = super::jobs::jobs(&settings, &core);
     let usage = Usage::new(core.meta.clone(), settings.auth.account);
-    let ops = Ops::new(core.metrics.clone(), core.cache.clone(), jobs.clone(), usage, readiness.clone(), hosts);
+    let ops = Ops::new(
+        core.metrics.clone(),
+        core.cache.clone(),
+        jobs.clone(),
+        usage,
+        readiness.clone(),
+        hosts,
+        audit.clone(),
+    );
     for address in &settings.admin.listen {
         let (ops, is_local) = (ops.clone(), address.ip().is_loopback());
         let handler = move |request| {
@@ -106,6 +114,8 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
     background.spawn(async move { registry.probe_upstreams(stopped).await });
     background.spawn(changes::follow(&core, stop.clone()));
     background.spawn(memory::give_back(stop.clone()));
+    let (meta, stopped) = (core.meta.clone(), stop.clone());
+    background.spawn(async move { stopped.run_until_cancelled(policies::tell_doubts(meta)).await });
     let working = jobs.clone();
     background.spawn(async move { working.work().await });
     readiness.set_ready();
@@ -114,8 +124,6 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
 
     wait(watch, &settings, &core, &certificates, &audit).await?;
 
-    let (meta, stopped) = (core.meta.clone(), stop.clone());
-    background.spawn(async move { stopped.run_until_cancelled(policies::tell_doubts(meta)).await });
     tracing::info!("stopping: what is in flight is finished first");
     tell_supervisor(&[sd_notify::NotifyState::Stopping]);
     readiness.set_draining();

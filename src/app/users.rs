@@ -62,14 +62,7 @@ impl Users {
 
     /// Begins the record of a change that an operator makes, who may do everything.
     pub fn record(&self, action: &str, resource: String) -> Result<Entry, Error> {
-        let caller = Caller {
-            request_id: format!("{:016x}", fastrand::u64(..)),
-            source: "local".to_owned(),
-            principal: operator(),
-            means: "command",
-        };
-        let because = Arc::from("an operator's command");
-        Ok(build::audit(&self.settings, &Metrics::new()?)?.allowed(caller, action, resource, &because))
+        record(&self.settings, action, resource)
     }
 
     pub async fn list(&self) -> Result<Value, Error> {
@@ -102,16 +95,16 @@ impl Users {
         let arn = repository_arn(&self.settings.auth.region, &name.account, &name.name).to_string();
         let record = self.record("ecr:DeleteRepositoryPolicy", arn)?;
         let removed = match self.meta.repository_row(name).await? {
-    /// Stored policies that would be refused if they were written now.
-    pub async fn doubts(&self) -> Result<Vec<Doubt>, Error> {
-        Ok(policies::doubts(&self.meta).await?)
-    }
-
             Some(row) => self.meta.remove_repository_policy(row.id).await?,
             None => None,
         };
         ended(record, removed.is_some());
         Ok(removed)
+    }
+
+    /// Stored policies that would be refused if they were written now.
+    pub async fn doubts(&self) -> Result<Vec<Doubt>, Error> {
+        Ok(policies::doubts(&self.meta).await?)
     }
 
     /// Which statement decides, and what became of the others.
@@ -138,6 +131,18 @@ impl Users {
         let need = Need::new(&question.action, on).tagged(question.tag.as_deref());
         Ok(authorizer.explain(&identity, &need, &circumstances).await?)
     }
+}
+
+/// Begins the record of a change that an operator makes by a command.
+pub(super) fn record(settings: &Settings, action: &str, resource: String) -> Result<Entry, Error> {
+    let caller = Caller {
+        request_id: format!("{:016x}", fastrand::u64(..)),
+        source: "local".to_owned(),
+        principal: operator(),
+        means: "command",
+    };
+    let because = Arc::from("an operator's command");
+    Ok(build::audit(settings, &Metrics::new()?)?.allowed(caller, action, resource, &because))
 }
 
 /// Ends the record of a policy that was to be removed.

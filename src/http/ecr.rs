@@ -100,7 +100,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
         EcrRequest::new(operation, account, caller, |name| About { exists: !is_free, ..registry.about_named(name) });
     let Admitted { permit, entry } = gate.authorize(visit, identity, located).await.map_err(refused)?;
     if let Some(about) = permit.asked().makes() {
-        let record = gate.record_of_making(visit, &permit, about);
+        let record = gate.record_of_making(visit, &permit, about).begin();
         let make = registry.make_named(about.repository.clone(), permit.asker());
         if let Err(fault) = gate.changes().carry_out(Some(record), make, fault_of, |()| None).await {
             entry.into_iter().for_each(Entry::withdraw);
@@ -125,9 +125,11 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     let endpoint = endpoint(account);
     let (registry, authorizer, authenticator) =
         (registry.clone(), gate.authorizer().clone(), gate.authenticator().clone());
+    let pulls = matches!(operation, Operation::BatchGetImage(_)).then(|| permit.asked().repositories.first()).flatten();
+    let making = pulls.map(|about| gate.record_of_making(visit, &permit, about));
     let work = async move {
         let _room = room;
-        registry.operate(permit, &endpoint, &authorizer, &authenticator).await
+        registry.operate(permit, making, &endpoint, &authorizer, &authenticator).await
     };
     gate.changes().carry_out(entry, work, fault_of, outcome).await
 }

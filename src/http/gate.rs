@@ -14,7 +14,7 @@ use crate::action::Action;
 use crate::auth::{Authenticator, CertificateNames, Identity, Means, Refused, Who, tried_name};
 use crate::policy::{About, Asked, Authorizer, Circumstances, Denied, On, Permit};
 use crate::registry::{Located, Meant};
-use crate::telemetry::{Audit, Caller, Entry};
+use crate::telemetry::{Audit, Caller, Draft, Entry};
 
 const CREATE_REPOSITORY: &str = "ecr:CreateRepository";
 
@@ -159,8 +159,8 @@ impl Gate {
         })
     }
 
-    /// The record of a repository that a push makes.
-    pub fn record_of_making<A>(&self, visit: Visit<'_>, permit: &Permit<A>, about: &About) -> Entry {
+    /// The record of a repository that a push makes, or a pull that finds none.
+    pub fn record_of_making<A>(&self, visit: Visit<'_>, permit: &Permit<A>, about: &About) -> Draft {
         let identity = permit.identity();
         let caller = self.caller(visit, identity.name(), identity.means);
         let resource = self.authorizer.arn(On::Repository(about));

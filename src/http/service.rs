@@ -163,7 +163,7 @@ impl Service {
                 return Ok((Admitted { permit, entry }, None));
             }
             let about = permit.asked().about();
-            let record = about.map(|about| self.gate.record_of_making(visit, &permit, about));
+            let record = about.map(|about| self.gate.record_of_making(visit, &permit, about).begin());
             match self.gate.changes().carry_out(record, self.registry.make(&permit), oci::fault, |_| None).await {
                 Ok(made) => return Ok((Admitted { permit, entry }, Some(made))),
                 Err(error) => {
@@ -197,7 +197,9 @@ impl Service {
             Incoming::empty()
         };
         let (registry, redirect) = (self.registry.clone(), self.redirect);
-        let work = async move { registry.answer(permit, made, body, redirect).await };
+        let pulls = permit.asked().about().filter(|about| about.upstream.is_some() && !brings);
+        let making = pulls.map(|about| self.gate.record_of_making(visit, &permit, about));
+        let work = async move { registry.answer(permit, made, making, body, redirect).await };
         let answer = self.gate.changes().carry_out(entry, work, oci::fault, outcome).await?;
         note(record, &answer);
         let conditions = Conditions::read(&visit.parts.headers, visit.parts.version);

@@ -7,7 +7,9 @@ use tokio_util::sync::CancellationToken;
 use super::account_settings::is_mounting_enabled;
 use super::answer::{Answer, Body};
 use super::error::{Error, Object};
-use super::hosted::{Deletion, Hosted, PulledManifest, Repository as HostedRepository, UploadClient, no_referrers};
+use super::hosted::{
+    Deletion, Hosted, PulledManifest, Puller, Repository as HostedRepository, UploadClient, no_referrers,
+};
 use super::incoming::Incoming;
 use super::located::{At, Located, ReadAt};
 use super::names;
@@ -24,7 +26,7 @@ use crate::meta::{self, Meta, RepositoryRow};
 use crate::oci::{AcceptSet, Digest, QualifiedName, Reference};
 use crate::policy::{About, OciRequest, Permit, Viewer};
 use crate::storage::Depot;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Draft, Metrics};
 use crate::turns::Asker;
 use crate::upstream::Upstream;
 
@@ -87,12 +89,13 @@ impl Registry {
         }
     }
 
-    /// Carries out what was permitted. `made` is the repository that was made for it, and `body` what the request brings; with `redirect`
+    /// Carries out what was permitted. `made` is the repository that was made for it, `making` the record of one that a pull makes, and `body` what the request brings; with `redirect`
     /// the client may be sent elsewhere.
     pub async fn answer(
         &self,
         permit: Permit<Located>,
         made: Option<Made>,
+        making: Option<Draft>,
         body: Incoming,
         redirect: bool,
     ) -> Result<Answer, Error> {
@@ -110,7 +113,10 @@ impl Registry {
         };
         let asked = (about, &identity, &viewer, asker);
         let answered = match action.writes() {
-            false => self.read(action, at.read().map(|at| at.on_behalf_of(asker)), identity.name(), redirect).await,
+            false => {
+                let puller = Puller { principal: identity.name(), making: making.as_ref() };
+                self.read(action, at.read().map(|at| at.on_behalf_of(asker)), puller, redirect).await
+            }
             true => self.write(action, at.hosted()?, asked, body).await,
         };
         if may_be_made { answered.map_err(Error::of_unclaimed) } else { answered }
@@ -130,7 +136,7 @@ impl Registry {
         &self,
         action: Action,
         at: Result<ReadAt, Error>,
-        principal: &str,
+        puller: Puller<'_>,
         redirect: bool,
     ) -> Result<Answer, Error> {
         let Shared { pull_through, hosted, .. } = &*self.shared;
@@ -145,10 +151,10 @@ impl Registry {
                 ReadAt::Hosted(repository) => hosted.list_tags(&repository, &page).await,
             },
             (Action::ReadManifest { reference, accept, want, .. }, at) => match at? {
-                ReadAt::Upstream(repository) => {
-                    self.pull_manifest(repository, reference, accept, want, principal).await
+                ReadAt::Upstream(repository) => self.pull_manifest(repository, reference, accept, want, puller).await,
+                ReadAt::Hosted(repository) => {
+                    hosted.read_manifest(&repository, &reference, want, puller.principal).await
                 }
-                ReadAt::Hosted(repository) => hosted.read_manifest(&repository, &reference, want, principal).await,
             },
             (Action::ReadBlob { digest, want, .. }, at) => match at? {
                 ReadAt::Upstream(repository) => pull_through.read_blob(repository, digest, want).await,
@@ -220,7 +226,7 @@ impl Registry {
         reference: Reference,
         accept: AcceptSet,
         want: Want,
-        principal: &str,
+        puller: Puller<'_>,
     ) -> Result<Answer, Error> {
         let Shared { pull_through, pulled, .. } = &*self.shared;
         let answer = pull_through.read_manifest(repository.clone(), reference.clone(), accept, want).await?;
@@ -230,7 +236,7 @@ impl Registry {
             Body::Manifest { digest, media_type, bytes: Some(content), .. } => {
                 let (digest, media_type, content) = (*digest, media_type.clone(), content.clone());
                 let manifest = PulledManifest { tags: tag.into_iter().cloned().collect(), digest, media_type, content };
-                pulled.note(&repository, manifest, principal).await;
+                pulled.note(&repository, manifest, puller).await;
             }
             // Most clients ask for a tag's digest, and then for the manifest by it.
             Body::Manifest { digest, bytes: None, .. } => {

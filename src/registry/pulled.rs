@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::hosted::{Hosted, PulledManifest};
+use super::hosted::{Hosted, PulledManifest, Puller};
 use super::names;
 use super::pull_through::PullThrough;
 use crate::memory::{self, Map};
@@ -40,20 +40,20 @@ impl Pulled {
     }
 
     /// Writes an image down, if it is not, and that it was pulled. A client gets its answer whatever comes of this.
-    pub(super) async fn note(&self, repository: &names::Repository, manifest: PulledManifest, principal: &str) {
+    pub(super) async fn note(&self, repository: &names::Repository, manifest: PulledManifest, puller: Puller<'_>) {
         let digest = manifest.digest;
         let reference = manifest.tags.first().map_or(Reference::Digest(digest), |tag| Reference::Tag(tag.clone()));
         let key = (repository.own.clone(), reference);
         let id = match self.written.get(&key) {
             Some((written, id)) if written == digest => id,
             _ => {
-                let id = self.write(repository, manifest, principal).await;
+                let id = self.write(repository, manifest, puller).await;
                 self.written.insert(key, (digest, id));
                 id
             }
         };
         if let Some(id) = id {
-            self.hosted.note_pull(repository.own.account, id, digest, principal).await;
+            self.hosted.note_pull(repository.own.account, id, digest, puller.principal).await;
         }
     }
 
@@ -69,13 +69,13 @@ impl Pulled {
         &self,
         repository: &names::Repository,
         mut manifest: PulledManifest,
-        principal: &str,
+        puller: Puller<'_>,
     ) -> Option<RepositoryId> {
         if manifest.tags.is_empty() {
             manifest.tags = self.tags_of(repository, &manifest.digest).await;
         }
         let (own, digest, tags) = (&repository.own, manifest.digest, manifest.tags.clone());
-        let id = self.keep(repository, manifest, principal).await;
+        let id = self.keep(repository, manifest, puller).await;
         for tag in tags {
             self.written.insert((own.clone(), Reference::Tag(tag)), (digest, id));
         }
@@ -94,11 +94,11 @@ impl Pulled {
         &self,
         repository: &names::Repository,
         manifest: PulledManifest,
-        principal: &str,
+        puller: Puller<'_>,
     ) -> Option<RepositoryId> {
         let upstream = repository.upstream.name().as_str();
         let hosted = self.hosted.on_behalf_of(repository.asker);
-        let kept = hosted.keep_pulled(&repository.own, upstream, manifest, principal);
+        let kept = hosted.keep_pulled(&repository.own, upstream, manifest, puller);
         match tokio::time::timeout(PATIENCE, kept).await {
             Ok(Ok(id)) => id,
             Ok(Err(error)) => {

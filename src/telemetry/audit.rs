@@ -63,6 +63,16 @@ pub struct Entry {
 }
 
 /// The reason in a record that is not written yet. Cheap to clone.
+/// A record of something that may come about while a request is carried out.
+#[derive(Clone)]
+pub struct Draft {
+    audit: Audit,
+    caller: Caller,
+    action: String,
+    resource: String,
+    because: Arc<str>,
+}
+
 #[derive(Clone)]
 pub struct Reason(Arc<Mutex<Arc<str>>>);
 
@@ -139,6 +149,11 @@ impl Audit {
     }
 
     /// With what of the resource it was.
+    /// A record that nobody has to write.
+    pub fn draft(&self, caller: Caller, action: &str, resource: String, because: Arc<str>) -> Draft {
+        Draft { audit: self.clone(), caller, action: action.to_owned(), resource, because }
+    }
+
     pub fn denied_with(&self, caller: Caller, action: &str, resource: String, why: &str, detail: Option<&str>) {
         let mut entry = self.allowed(caller, action, resource, &Arc::from(why));
         entry.is_denied = true;
@@ -161,6 +176,13 @@ impl Entry {
         let detail: String = detail.chars().filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect();
         match &mut self.detail {
             Some(said) => *said = format!("{said}; {detail}"),
+impl Draft {
+    /// It comes about now. Until it is said how it ended, it did not.
+    pub fn begin(&self) -> Entry {
+        self.audit.allowed(self.caller.clone(), &self.action, self.resource.clone(), &self.because)
+    }
+}
+
             none => *none = Some(detail),
         }
     }

@@ -11,7 +11,7 @@ mod metrics;
 mod trace_span;
 mod traces;
 
-pub use audit::{Audit, Caller, Entry, Reason, rfc_3339};
+pub use audit::{Audit, Caller, Draft, Entry, Reason, rfc_3339};
 pub use logs::Logs;
 pub use metrics::{CacheOutcome, Metrics, ObjectKind};
 pub use trace_span::TraceSpan;

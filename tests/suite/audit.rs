@@ -333,3 +333,92 @@ async fn g07_a_full_audit_log_is_told() {
     until_async("it is counted", async || proxy.metrics().await.sum("entrepot_audit_write_failures_total") > 0.0).await;
     crate::bound::until("it is in the log", || proxy.log().contains("the audit log cannot be written")).await;
 }
+
+/// The repository that a pull makes is a change like any other, by whoever pulled: once, whichever plane it was, and also on an open listener.
+#[tokio::test]
+async fn g06_a_repository_that_a_pull_makes_is_written_down() {
+    let upstream = FakeUpstream::start().await;
+    for n in 0..3 {
+        upstream.image(&format!("team/app{n}"), "latest", 1, &[100]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit");
+    let mut proxy = audited(&upstream, &file).await;
+    for _ in 0..2 {
+        for user in ["reader", "root"] {
+            let manifest = crate::proxy::manifest("team/app0", "latest");
+            as_user(&proxy, user, "GET", &manifest).await.assert_status(200);
+        }
+    }
+    // Nobody made anything who may not, or where nothing is.
+    as_user(&proxy, "nobody", "GET", &crate::proxy::manifest("team/app2", "latest")).await.assert_status(403);
+    as_user(&proxy, "reader", "GET", &crate::proxy::manifest("team/none", "latest")).await.assert_status(404);
+    let name = format!("{}/team/app1", crate::proxy::HUB);
+    let ids = json!({ "repositoryName": name, "imageIds": [{ "imageTag": "latest" }] });
+    for _ in 0..2 {
+        api(&proxy.client(), "reader", "BatchGetImage", ids.clone()).await.assert_status(200);
+    }
+    proxy.terminate().await;
+    let made: Vec<Value> =
+        records(&file).into_iter().filter(|record| record["action"] == "ecr:CreateRepository").collect();
+    let hub = crate::proxy::HUB;
+    assert_eq!(
+        said(&made),
+        [
+            format!("reader ecr:CreateRepository {hub}/team/app0 allowed"),
+            format!("reader ecr:CreateRepository {hub}/team/app1 allowed")
+        ]
+    );
+    let first = &made[0];
+    assert_eq!((&first["means"], &first["detail"]), (&json!("password"), &json!(format!("pulled through from {hub}"))));
+    assert!(first["because"].as_str().unwrap().contains("PullOnly") && first["request_id"] != "", "{first}");
+    let open = folder.path().join("open");
+    let mut setup = Setup::of(&upstream);
+    setup.log.text("audit", open.to_str().unwrap());
+    let mut proxy = setup.start().await;
+    proxy.get(&crate::proxy::manifest("team/app0", "latest")).await.assert_status(200);
+    proxy.terminate().await;
+    assert_eq!(said(&records(&open)), [format!("anonymous ecr:CreateRepository {hub}/team/app0 allowed")]);
+}
+
+/// Whoever reaches the admin listener starts and drops work: that is written down with where they came from, and so are the commands.
+#[tokio::test]
+async fn h03_changes_of_jobs_are_written_down() {
+    let upstream = FakeUpstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit");
+    let mut proxy = audited(&upstream, &file).await;
+    let admin = proxy.admin();
+    let long = format!("/jobs/{}", "x".repeat(5_000));
+    for (method, path, status) in [
+        ("GET", "/jobs", 200),
+        ("POST", "/jobs/gc", 202),
+        ("POST", "/jobs/none", 404),
+        ("DELETE", "/jobs/queue/999999", 404),
+        ("POST", "/jobs/queue/retry?queue=gc", 200),
+        ("POST", long.as_str(), 404),
+    ] {
+        admin.send(method, path, &[], b"").await.assert_status(status);
+    }
+    let config = proxy.config_path();
+    let retry = ["jobs", "retry", "--dead", "gc", "--config", config.to_str().unwrap()];
+    assert!(crate::operators::run(&retry, folder.path(), &[]).await.status.success());
+    proxy.terminate().await;
+    let lines: Vec<Vec<String>> = records(&file)
+        .iter()
+        .map(|record| {
+            assert!(record["resource"].as_str().unwrap().len() <= 200);
+            let texts = ["means", "action", "resource", "fault"];
+            texts.map(|key| record[key].as_str().unwrap_or_default().chars().take(40).collect()).to_vec()
+        })
+        .collect();
+    let expected = [
+        ["admin-listener", "entrepot:StartJob", "/jobs/gc", ""],
+        ["admin-listener", "entrepot:StartJob", "/jobs/none", "404"],
+        ["admin-listener", "entrepot:DropJob", "/jobs/queue/999999", "404"],
+        ["admin-listener", "entrepot:RetryJob", "/jobs/queue/retry?queue=gc", ""],
+        ["admin-listener", "entrepot:StartJob", &long[..40], "404"],
+        ["command", "entrepot:RetryJob", "queue gc", ""],
+    ];
+    assert_eq!(lines, expected);
+}

@@ -8,10 +8,12 @@ mod asking;
 mod jobs;
 mod usage;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::header::{CONTENT_TYPE, HOST};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode};
 
 use self::jobs::Board;
@@ -22,13 +24,16 @@ use super::transport::ResponseBody;
 use crate::cache::BlobCache;
 use crate::jobs::Jobs;
 use crate::memory;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Audit, Caller, Entry, Metrics};
 
 pub use usage::Usage;
 
 /// Where the process stands in its life; shared with whoever moves it on.
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<AtomicU8>);
+
+/// Of what was asked for.
+const MAX_RECORDED_CHARS: usize = 200;
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;
@@ -57,6 +62,7 @@ pub struct Ops {
     usage: Usage,
     readiness: Readiness,
     hosts: KnownHosts,
+    audit: Audit,
 }
 
 impl Ops {
@@ -67,8 +73,9 @@ impl Ops {
         usage: Usage,
         readiness: Readiness,
         hosts: KnownHosts,
+        audit: Audit,
     ) -> Self {
-        Self { metrics, cache, board: Board::new(jobs), usage, readiness, hosts }
+        Self { metrics, cache, board: Board::new(jobs), usage, readiness, hosts, audit }
     }
 
     /// `is_local`: only this machine reaches the listener.
@@ -88,7 +95,14 @@ impl Ops {
         if let Some(rest) = request.uri().path().strip_prefix("/jobs")
             && (rest.is_empty() || rest.starts_with('/'))
         {
-            return self.board.answer(request.method(), rest, request.uri().query().unwrap_or_default()).await;
+            let record = change(request.method(), rest).map(|action| self.record(request, action));
+            let response = self.board.answer(request.method(), rest, request.uri().query().unwrap_or_default()).await;
+            match record {
+                Some(record) if response.status().is_success() => record.done(),
+                Some(record) => record.failed(response.status().as_str()),
+                None => {}
+            }
+            return response;
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -116,6 +130,20 @@ impl Ops {
         }
     }
 
+    /// Begins the record of a change. Whoever reaches the listener may make it, so its address is all that is known of them.
+    fn record<B>(&self, request: &Request<B>, action: &str) -> Entry {
+        let peer = request.extensions().get::<SocketAddr>().map(SocketAddr::ip);
+        let caller = Caller {
+            request_id: format!("{:016x}", fastrand::u64(..)),
+            source: peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_canonical().to_string()),
+            principal: "operator".to_owned(),
+            means: "admin-listener",
+        };
+        let asked = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        let resource = asked.chars().take(MAX_RECORDED_CHARS).collect();
+        self.audit.allowed(caller, action, resource, &Arc::from("they reach the admin listener"))
+    }
+
     /// A web page must neither start or drop jobs nor read who uses what. Whether the process is well is told to anyone, since
     /// orchestrators ask by whatever name they have.
     fn check_site<B>(&self, request: &Request<B>, is_local: bool) -> Result<(), String> {
@@ -127,6 +155,16 @@ impl Ops {
             false => Ok(()),
         });
         checked.map_err(|failure| failure.message)
+    }
+}
+
+/// The name of a change of jobs. `path` is what follows `/jobs`.
+fn change(method: &Method, path: &str) -> Option<&'static str> {
+    match *method {
+        Method::DELETE => Some("entrepot:DropJob"),
+        Method::POST if path.starts_with("/queue/") => Some("entrepot:RetryJob"),
+        Method::POST => Some("entrepot:StartJob"),
+        _ => None,
     }
 }
 

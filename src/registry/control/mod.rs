@@ -21,6 +21,7 @@ use crate::ecr::{Exception, Fault, Operation, Output, RepositoryArn, Timestamp};
 use crate::meta::{self, Meta, RepositoryRow, now_ms};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 use crate::policy::{Authorizer, Denied, EcrRequest, Permit, Viewer};
+use crate::telemetry::Draft;
 use crate::turns::Asker;
 
 /// The registry as its clients name it.
@@ -42,15 +43,17 @@ struct Control<'a> {
     authorizer: &'a Authorizer,
     authenticator: &'a Authenticator,
     identity: Identity,
+    making: Option<Draft>,
     viewer: Viewer,
     asker: Asker,
 }
 
 impl Registry {
-    /// Carries out an operation. `GetAuthorizationToken` is not the registry's to answer.
+    /// Carries out an operation. `making` is the record of a repository that a pull makes. `GetAuthorizationToken` is not the registry's to answer.
     pub async fn operate(
         &self,
         permit: Permit<EcrRequest>,
+        making: Option<Draft>,
         endpoint: &Endpoint,
         authorizer: &Authorizer,
         authenticator: &Authenticator,
@@ -59,8 +62,18 @@ impl Registry {
         let (EcrRequest { operation, .. }, identity, viewer) = permit.into_parts();
         let (hosted, meta) = (self.hosted().on_behalf_of(asker), self.meta().on_behalf_of(asker));
         let (hosted, meta) = (&hosted, &meta);
-        let control =
-            Control { registry: self, hosted, meta, endpoint, authorizer, authenticator, identity, viewer, asker };
+        let control = Control {
+            registry: self,
+            hosted,
+            meta,
+            endpoint,
+            authorizer,
+            authenticator,
+            identity,
+            making,
+            viewer,
+            asker,
+        };
         control.operate(operation).await
     }
 }

@@ -40,7 +40,7 @@ use crate::turns::Asker;
 
 pub(super) use self::manifests::Deletion;
 pub(super) use self::mutability::{of_repository, stored};
-pub(super) use self::pulled::PulledManifest;
+pub(super) use self::pulled::{PulledManifest, Puller};
 pub(super) use self::pulls::MAX_EXCLUSIONS;
 pub use self::quota::Exceeded;
 pub use self::reclaim::{ReclaimPosition, Reclaimed};

@@ -10,6 +10,7 @@ use crate::ecr::AppliedFor;
 use crate::meta::{Put, RepositoryId, RepositoryRow, TagWrites, now_ms};
 use crate::oci::{Digest, MediaType, QualifiedName, Reference, Tag};
 use crate::registry::Error;
+use crate::telemetry::Draft;
 
 /// A manifest that a client got from an upstream's repository.
 pub(in crate::registry) struct PulledManifest {
@@ -20,6 +21,13 @@ pub(in crate::registry) struct PulledManifest {
     pub content: Bytes,
 }
 
+/// Who pulls, and the record of a repository that this makes.
+#[derive(Clone, Copy)]
+pub(in crate::registry) struct Puller<'a> {
+    pub(in crate::registry) principal: &'a str,
+    pub(in crate::registry) making: Option<&'a Draft>,
+}
+
 impl Hosted {
     /// The repository that has the image from now on. `None` where it has none: a repository of one's own has the name, or the manifest
     /// is of a kind that is not listed.
@@ -28,11 +36,12 @@ impl Hosted {
         name: &QualifiedName,
         upstream: &str,
         manifest: PulledManifest,
-        principal: &str,
+        puller: Puller<'_>,
     ) -> Result<Option<RepositoryId>, Error> {
-        let (this, name, upstream, principal) = (self.clone(), name.clone(), upstream.to_owned(), principal.to_owned());
+        let (this, name, upstream) = (self.clone(), name.clone(), upstream.to_owned());
+        let (principal, making) = (puller.principal.to_owned(), puller.making.cloned());
         self.carry_out(async move {
-            let Some(id) = this.make_pulled(&name, &upstream).await? else { return Ok(None) };
+            let Some(id) = this.make_pulled(&name, &upstream, making.as_ref()).await? else { return Ok(None) };
             if this.is_kept(id, &manifest).await? {
                 return Ok(Some(id));
             }
@@ -67,14 +76,26 @@ impl Hosted {
     }
 
     /// The repository, made if it is missing. A template says how it is set up.
-    async fn make_pulled(&self, name: &QualifiedName, upstream: &str) -> Result<Option<RepositoryId>, Error> {
+    async fn make_pulled(
+        &self,
+        name: &QualifiedName,
+        upstream: &str,
+        making: Option<&Draft>,
+    ) -> Result<Option<RepositoryId>, Error> {
         let meta = &self.meta;
         if let Some(row) = meta.repository_row(name).await? {
             return Ok(of_upstream(row));
         }
         let settings = templates::settings_for(meta, name, AppliedFor::PullThroughCache).await?.unwrap_or_default();
-        meta.add_repository(name, Some(upstream), &settings, now_ms()).await?;
+        let mut record = making.map(Draft::begin);
+        if let Some(record) = &mut record {
+            record.says(&format!("pulled through from {upstream}"));
+        }
+        let made = meta.add_repository(name, Some(upstream), &settings, now_ms()).await?;
         // Somebody else may have been faster.
+        if let Some(record) = record {
+            if made.is_some() { record.done() } else { record.withdraw() }
+        }
         Ok(meta.repository_row(name).await?.and_then(of_upstream))
     }
 }

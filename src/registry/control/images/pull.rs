@@ -8,6 +8,7 @@ use crate::cache;
 use crate::ecr::{Fault, ImageFailureCode, ImageSelector};
 use crate::oci::{AcceptSet, Reference};
 use crate::registry::control::{Control, unexpected};
+use crate::registry::hosted::Puller;
 use crate::registry::{Body, Error, Repository};
 use crate::upstream::{self, ErrorKind};
 
@@ -24,9 +25,9 @@ impl Control<'_> {
             ImageSelector::Tag(tag) | ImageSelector::TagAndDigest(tag, _) => Reference::Tag(tag.clone()),
             ImageSelector::Digest(digest) => Reference::Digest(*digest),
         };
-        let principal = self.identity.name();
+        let puller = Puller { principal: self.identity.name(), making: self.making.as_ref() };
         let upstream_repository = upstream.clone().on_behalf_of(self.asker);
-        let pull = self.registry.pull_manifest(upstream_repository, reference, accept, Want::Body, principal);
+        let pull = self.registry.pull_manifest(upstream_repository, reference, accept, Want::Body, puller);
         let Ok(pulled) = timeout_at(deadline, pull).await else {
             let reason = format!("upstream {} takes long; ask again in a while", upstream.upstream.name());
             return Ok(Err((ImageFailureCode::UpstreamUnavailable, reason)));
