@@ -164,7 +164,7 @@ impl Gate {
         let identity = permit.identity();
         let caller = self.caller(visit, identity.name(), identity.means);
         let resource = self.authorizer.arn(On::Repository(about));
-        self.audit.allowed(caller, CREATE_REPOSITORY, resource, permit.because())
+        self.audit.draft(caller, CREATE_REPOSITORY, resource, permit.because().clone())
     }
 
     fn challenge(&self, visit: Visit<'_>, meant: &Meant, error: Option<&str>) -> String {
@@ -197,8 +197,7 @@ impl Gate {
             }
             Err(denied) => {
                 if let Denied::Policy { action, resource, why, .. } = &denied
-                    // A client that shows nothing is sent for a login.
-                    && (!matches!(shown.who, Who::Anonymous) || shown.means != Means::Nothing)
+                    && self.is_recorded(visit, &shown)
                 {
                     self.audit.denied_with(caller(), action, resource.clone(), why, detail.as_deref());
                 }
@@ -207,10 +206,28 @@ impl Gate {
         }
     }
 
+    /// Whether a refusal gets a record. A client that shows nothing is sent for a login. Anybody is given a token of nobody's, with which they
+    /// could fill the file: of one address there are so many in a while, as of credentials that are not believed.
+    fn is_recorded(&self, visit: Visit<'_>, shown: &Identity) -> bool {
+        match (&shown.who, shown.means) {
+            (Who::Anonymous, Means::Nothing) => false,
+            (Who::Anonymous, _) => self.is_told_of_doubt(visit),
+            (Who::Open { .. } | Who::Known(_), _) => true,
+        }
+    }
+
+    fn is_told_of_doubt(&self, visit: Visit<'_>) -> bool {
+        let is_told = self.authenticator.is_told_of_doubt(visit.address.source);
+        if !is_told {
+            self.audit.left_out();
+        }
+        is_told
+    }
+
     /// Writes that a credential was not believed, and whose name was tried with it. Of one address there is a record of so many in a while: a
     /// client could fill the file with them.
     pub fn not_believed(&self, visit: Visit<'_>, tried: &str, means: Means, why: &str) {
-        if self.authenticator.is_told_of_doubt(visit.address.source) {
+        if self.is_told_of_doubt(visit) {
             let tried: String = tried.chars().filter(|c| !c.is_control()).take(MAX_TRIED_CHARS).collect();
             let why = why.lines().next().unwrap_or_default();
             self.audit.denied(self.caller(visit, &tried, means), "entrepot:LogIn", "*".to_owned(), why);

@@ -28,6 +28,7 @@ pub struct Audit(Arc<Inner>);
 struct Inner {
     writer: Writer,
     form: Form,
+    metrics: Metrics,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,6 @@ pub struct Entry {
     is_withdrawn: bool,
 }
 
-/// The reason in a record that is not written yet. Cheap to clone.
 /// A record of something that may come about while a request is carried out.
 #[derive(Clone)]
 pub struct Draft {
@@ -73,6 +73,7 @@ pub struct Draft {
     because: Arc<str>,
 }
 
+/// The reason in a record that is not written yet. Cheap to clone.
 #[derive(Clone)]
 pub struct Reason(Arc<Mutex<Arc<str>>>);
 
@@ -120,12 +121,17 @@ impl Audit {
     }
 
     fn to(output: Output, form: Form, metrics: Metrics) -> io::Result<Self> {
-        Ok(Self(Arc::new(Inner { writer: Writer::start(output, metrics)?, form })))
+        Ok(Self(Arc::new(Inner { writer: Writer::start(output, metrics.clone())?, form, metrics })))
     }
 
     /// After a rotation, the file is another.
     pub fn reopen(&self) {
         self.0.writer.reopen();
+    }
+
+    /// Counts a refusal of somebody unknown that gets no record: their address has had as many as it gets in a while.
+    pub fn left_out(&self) {
+        self.0.metrics.audit_left_out.inc();
     }
 
     /// A record of an operation that is allowed. Until it is said how it ended, it did not.
@@ -143,17 +149,17 @@ impl Audit {
         }
     }
 
+    /// A record that nobody has to write.
+    pub fn draft(&self, caller: Caller, action: &str, resource: String, because: Arc<str>) -> Draft {
+        Draft { audit: self.clone(), caller, action: action.to_owned(), resource, because }
+    }
+
     /// Writes that an operation was refused.
     pub fn denied(&self, caller: Caller, action: &str, resource: String, why: &str) {
         self.denied_with(caller, action, resource, why, None);
     }
 
     /// With what of the resource it was.
-    /// A record that nobody has to write.
-    pub fn draft(&self, caller: Caller, action: &str, resource: String, because: Arc<str>) -> Draft {
-        Draft { audit: self.clone(), caller, action: action.to_owned(), resource, because }
-    }
-
     pub fn denied_with(&self, caller: Caller, action: &str, resource: String, why: &str, detail: Option<&str>) {
         let mut entry = self.allowed(caller, action, resource, &Arc::from(why));
         entry.is_denied = true;
@@ -170,12 +176,6 @@ impl Audit {
     }
 }
 
-impl Entry {
-    /// Adds what the record should say besides. There must be no secret in it.
-    pub fn says(&mut self, detail: &str) {
-        let detail: String = detail.chars().filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect();
-        match &mut self.detail {
-            Some(said) => *said = format!("{said}; {detail}"),
 impl Draft {
     /// It comes about now. Until it is said how it ended, it did not.
     pub fn begin(&self) -> Entry {
@@ -183,6 +183,12 @@ impl Draft {
     }
 }
 
+impl Entry {
+    /// Adds what the record should say besides. There must be no secret in it.
+    pub fn says(&mut self, detail: &str) {
+        let detail: String = detail.chars().filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect();
+        match &mut self.detail {
+            Some(said) => *said = format!("{said}; {detail}"),
             none => *none = Some(detail),
         }
     }

@@ -136,6 +136,7 @@ metrics! {
     metering_writes: IntCounterVec "entrepot_metering_writes_total" ["result"] "Writes of counts to the database: written, failed (and kept).";
     metering_unnamed: IntCounter "entrepot_metering_unnamed_total" [] "Times that use counted for nobody, because metering.max_keys was reached.";
     audit_failures: IntCounter "entrepot_audit_write_failures_total" [] "Times that a line of the audit log could not be written; it is kept and tried again each second.";
+    audit_left_out: IntCounter "entrepot_audit_left_out_total" [] "Refusals of clients that nobody knows that are not in the audit log: an address gets so many records a minute.";
     audit_lost: IntCounter "entrepot_audit_lost_total" [] "Lines of the audit log that are lost: too many waited while it could not be written, or the process ended.";
     config_reloads: IntCounterVec "entrepot_config_reloads_total" ["result"] "Reloads of the configuration: applied, refused.";
     build_info: IntGaugeVec "entrepot_build_info" ["version", "commit"] "Always 1.";

@@ -381,6 +381,33 @@ async fn g06_a_repository_that_a_pull_makes_is_written_down() {
     assert_eq!(said(&records(&open)), [format!("anonymous ecr:CreateRepository {hub}/team/app0 allowed")]);
 }
 
+/// Anybody is given a token of nobody's. What is refused with it fills no file: an address gets so many records in a while.
+#[tokio::test]
+async fn h01_refusals_of_nobody_do_not_fill_the_file() {
+    let upstream = FakeUpstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("audit");
+    let mut proxy = audited(&upstream, &file).await;
+    let token = crate::edge::bearer(&crate::edge::token(&proxy, None, &["repository:team/app:pull"]).await);
+    let refused = 100;
+    for n in 0..refused {
+        let to = path(&format!("team/app{n}"), "tags/list");
+        let answer = proxy.client().request("GET", &to, &[("Authorization", &token)]).await;
+        assert!(matches!(answer.status, 401 | 403), "{}", answer.status);
+    }
+    let left_out = proxy.metrics().await.sum("entrepot_audit_left_out_total") as usize;
+    // Who is known answers for it, and has a record of each.
+    for n in 0..30 {
+        as_user(&proxy, "nobody", "GET", &path(&format!("team/app{n}"), "tags/list")).await.assert_status(403);
+    }
+    proxy.terminate().await;
+    let records = records(&file);
+    let of = |name: &str| records.iter().filter(|record| record["principal"].as_str().unwrap().ends_with(name)).count();
+    assert_eq!(of("anonymous") + left_out, refused);
+    assert!((1..refused / 2).contains(&of("anonymous")), "{}", of("anonymous"));
+    assert_eq!(of("user/nobody"), 30);
+}
+
 /// Whoever reaches the admin listener starts and drops work: that is written down with where they came from, and so are the commands.
 #[tokio::test]
 async fn h03_changes_of_jobs_are_written_down() {
