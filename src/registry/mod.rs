@@ -15,6 +15,7 @@ mod hosted;
 mod incoming;
 mod locate;
 mod located;
+mod marker;
 mod names;
 mod pull_through;
 mod pulled;

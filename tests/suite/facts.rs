@@ -245,6 +245,24 @@ async fn t24_the_catalog_looks_at_so_many() {
         pages += 1;
     }
     assert_eq!((found, pages), (vec![json!("team/app")], 3));
+    // The API looks at as many for a page, and its tokens tell as little.
+    let (mut input, mut found, mut pages) = (json!({ "maxResults": 1 }), Vec::new(), 0);
+    loop {
+        let answer = crate::edge::api(&proxy.client(), "nobody", "DescribeRepositories", input.clone()).await;
+        answer.assert_status(200);
+        let answer = answer.json();
+        found.extend(answer["repositories"].as_array().unwrap().iter().map(|one| one["repositoryName"].clone()));
+        pages += 1;
+        let Some(token) = answer["nextToken"].as_str() else { break };
+        let said = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, token).unwrap();
+        assert!(!String::from_utf8_lossy(&said).contains("hidden"), "{said:?}");
+        // For another reader it is no place that anybody hid.
+        let theirs = json!({ "maxResults": 1, "nextToken": token });
+        let theirs = crate::edge::api(&proxy.client(), "root", "DescribeRepositories", theirs).await.json();
+        assert_eq!(theirs["repositories"][0]["repositoryName"], "hidden/000001");
+        input = json!({ "maxResults": 1, "nextToken": token });
+    }
+    assert_eq!((found, pages), (vec![json!("team/app")], 3));
     // Places in the list that somebody makes up, or that were given to somebody else, tell nothing of what is hidden.
     let first = async |user: &str, last: &str| {
         let answer = as_user(&proxy, user, "GET", &format!("/v2/_catalog?n=1&last={last}")).await;

@@ -12,6 +12,7 @@ use crate::meta::{RepositoryColumn, RepositoryRow, RepositorySettings};
 use crate::policy::About;
 use crate::registry::Error;
 use crate::registry::hosted::{of_repository, stored};
+use crate::registry::marker::{LOOKED_AT, Marker, Markers};
 
 /// Rows of one step of a list of which not everything may be seen.
 const STEP: u32 = 500;
@@ -59,8 +60,8 @@ impl Control<'_> {
                 (found, None)
             }
             Selection::All(page) => {
-                let (rows, more) = self.visible(&page).await?;
-                let next_token = rows.last().filter(|_| more).map(|row| page.next_token(row.name.as_str()));
+                let (rows, next) = self.visible(&page).await?;
+                let next_token = next.map(|next| page.next_token(&next));
                 (rows.into_iter().map(|row| self.describe(row)).collect::<Result<_, _>>()?, next_token)
             }
         };
@@ -109,25 +110,33 @@ impl Control<'_> {
         }))
     }
 
-    /// A page of those that the caller may see, and whether others follow.
-    async fn visible(&self, page: &Page) -> Result<(Vec<RepositoryRow>, bool), Fault> {
-        let (mut rows, mut last) = (Vec::new(), page.after.clone());
+    /// A page of those that the caller may see, and where it ended if there may be others.
+    async fn visible(&self, page: &Page) -> Result<(Vec<RepositoryRow>, Option<String>), Fault> {
+        let markers = Markers::new(self.registry.keyring(), self.endpoint.account, self.identity.name());
+        let begin = markers.read(page.after.as_deref());
+        let (mut rows, mut looked_at, mut last) = (Vec::<RepositoryRow>::new(), 0, begin.last().map(str::to_owned));
         loop {
             let some = self.meta.repository_rows(self.endpoint.account, last.as_deref(), STEP).await.map_err(failed)?;
             let is_end = some.len() < STEP as usize;
-            last = some.last().map(|row| row.name.to_string());
+            looked_at += some.len();
+            last = some.last().map(|row| row.name.to_string()).or(last);
             for row in some {
                 let repository = self.qualified(&row.name);
                 let about = About { repository, upstream: row.upstream.clone(), exists: true };
                 if self.viewer.may_see(&about).await.map_err(failed)? {
                     if rows.len() == page.limit {
-                        return Ok((rows, true));
+                        let next = rows.last().map(|row| row.name.to_string());
+                        return Ok((rows, next));
                     }
                     rows.push(row);
                 }
             }
             if is_end {
-                return Ok((rows, false));
+                return Ok((rows, None));
+            }
+            if looked_at >= LOOKED_AT {
+                let shown = rows.last().map(|row| row.name.to_string()).or(begin.shown);
+                return Ok((rows, markers.write(&Marker { shown, hidden: last })));
             }
         }
     }
