@@ -49,6 +49,9 @@ pub(super) struct Rights {
 /// What a repository says of itself.
 #[derive(Default)]
 pub(super) struct Facts {
+    pub(super) exists: bool,
+    /// What it is pulled through from.
+    pub(super) upstream: Option<String>,
     pub(super) policy: Option<Document>,
     pub(super) tags: Vec<(String, String)>,
     /// That these point to, about.
@@ -58,9 +61,6 @@ pub(super) struct Facts {
 /// What holds for the whole registry.
 pub(super) struct RegistryFacts {
     pub(super) policy: Option<Document>,
-    pub(super) exists: bool,
-    /// What it is pulled through from.
-    pub(super) upstream: Option<String>,
     pub(super) scope: RegistryScope,
     /// That the policy points to, about.
     bytes: usize,
@@ -152,7 +152,9 @@ impl Library {
         let tags = row.settings.resource_tags.iter();
         let tags = tags.map(|(key, value)| 2 * size_of::<String>() + key.len() + value.len()).sum::<usize>();
         let facts = Arc::new(Facts {
-            bytes: text * COMPILED + tags,
+            bytes: text * COMPILED + tags + row.upstream.as_ref().map_or(0, String::len),
+            exists: true,
+            upstream: row.upstream,
             policy: row.settings.policy.map(|text| stored(Kind::Repository, &text, name.name.as_str())),
             tags: row.settings.resource_tags.into_iter().collect(),
         });
@@ -164,9 +166,6 @@ impl Library {
     pub(super) async fn registry(&self, account: AccountId) -> Result<Arc<RegistryFacts>, meta::Error> {
         let key = (self.changes(), account);
         if let Some(facts) = self.registries.get(&key) {
-            weight: WEIGHT.saturating_add(row.settings.policy.as_deref().map_or(0, weight_of)),
-            exists: true,
-            upstream: row.upstream,
             return Ok(facts);
         }
         let policy = self.meta.document(account, DocumentKind::RegistryPolicy, "").await?;

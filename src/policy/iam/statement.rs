@@ -24,6 +24,7 @@ pub enum Effect {
 
 #[derive(Clone, Debug)]
 pub(super) struct Statement {
+    /// Cut: it is in each reason that the statement is, in records, answers and what is remembered.
     sid: Option<Box<str>>,
     effect: Effect,
     actions: ActionSet,
@@ -43,6 +44,8 @@ pub(super) enum Miss<'s> {
     Condition(&'s Condition),
 }
 
+const MAX_SID_CHARS: usize = 128;
+
 const MEMBERS: [&str; 9] =
     ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
 
@@ -51,7 +54,7 @@ impl Statement {
         let members = node.known_members(place, &MEMBERS)?;
         let sid = match member(members, "Sid") {
             None => None,
-            Some(sid) => Some(sid.text(&place.member("Sid"))?.into()),
+            Some(sid) => Some(sid.text(&place.member("Sid"))?.chars().take(MAX_SID_CHARS).collect()),
         };
         let effect = effect(members, place)?;
         let pair = |name, not_name| either(members, place, name, not_name);
@@ -90,9 +93,6 @@ impl Statement {
         Ok(Self { sid, effect, actions, grantees, resources, conditions })
     }
 
-    pub fn sid(&self) -> Option<&str> {
-        self.sid.as_deref()
-    }
     /// Actions that there are not, and conditions and variables on keys that no request has, where that lets somebody do more than the
     /// statement seems to say. What is about nothing that is ever asked here decides nothing.
     pub fn doubts(&self, place: &Place<'_>) -> Vec<DocumentError> {
@@ -142,6 +142,9 @@ impl Statement {
         }
     }
 
+    pub fn sid(&self) -> Option<&str> {
+        self.sid.as_deref()
+    }
 
     pub fn effect(&self) -> Effect {
         self.effect

@@ -95,3 +95,17 @@ fn a_decision_names_the_statement_it_rests_on() {
         assert_eq!(decide(&policies, &question), Decision::Allowed { by: grant }, "{who}");
     }
 }
+
+/// A reason goes into answers, records and memory for each decision: whoever writes a policy does not choose its length.
+#[test]
+fn h05_reasons_are_short() {
+    let sid = "\u{e4}".repeat(10_000);
+    let statement = format!(r#"{{"Sid": "{sid}", "Effect": "Deny", "Principal": "*", "Action": "ecr:*"}}"#);
+    let text = format!(r#"{{"Version": "2012-10-17", "Statement": [{statement}]}}"#);
+    let document = Document::parse(Kind::Repository, &text, 40_960).unwrap();
+    let policies = Policies { repository: Some(&document), ..Policies::default() };
+    let (who, context) = (asker("arn:aws:iam::111122223333:user/ann"), Context::new());
+    let question = Question::new(&who, "ecr:PutImage", REPOSITORY, OURS.parse().unwrap(), &context);
+    let reason = decide(&policies, &question).to_string();
+    assert!(reason.starts_with("denied by statement 0") && reason.chars().count() < 250, "{}", reason.len());
+}
