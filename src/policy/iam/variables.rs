@@ -102,11 +102,12 @@ impl Template {
 
 impl Woven {
     pub fn variables(&self) -> Vec<Variable<'_>> {
-        let variable = |part| match part {
-            &Part::Variable { ref key, ref default } => Some((&**key, default.is_some())),
+        let parts = self.parts.iter();
+        let variables = parts.filter_map(|part| match part {
+            Part::Variable { key, default } => Some((&**key, default.is_some())),
             Part::Code(_) => None,
-        };
-        self.parts.iter().filter_map(variable).collect()
+        });
+        variables.collect()
     }
 
     /// Whether nobody knows yet what one of its variables stands for.
