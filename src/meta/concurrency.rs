@@ -634,10 +634,33 @@ async fn t12_a_rule_or_a_repository_below_it_is_made() {
             };
             let (made, ruled) = tokio::join!(tokio::spawn(making), tokio::spawn(ruling));
             let (made, ruled) = (made.unwrap(), ruled.unwrap());
-            let expected = if made { MadeRule::Hides(below.name.to_string()) } else { MadeRule::New };
+            let hidden = Hidden { repository: below.name.to_string(), upstream: None };
+            let expected = if made { MadeRule::Hides(hidden) } else { MadeRule::New };
             assert_eq!(ruled, expected, "round {round}");
             assert_eq!(meta.repository(&below).await.unwrap().is_some(), made);
         }
+    })
+    .await;
+}
+
+/// A repository does not become another upstream's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a12_a_rule_takes_no_repository_of_another_upstream() {
+    on_each(async |meta| {
+        let pulled = QualifiedName::new(account(), name("hub/library/nginx"));
+        let made = meta.add_repository(&pulled, Some("good"), &RepositorySettings::default(), 1).await.unwrap();
+        assert!(made.is_some());
+        let rule = async |prefix: &str, upstream: &str| {
+            let new = NewRule { account: account(), name: prefix, path: Some(prefix), upstream, document: "{}" };
+            meta.make_rule(new, u64::MAX, 1).await.unwrap()
+        };
+        let hidden = Hidden { repository: "hub/library/nginx".to_owned(), upstream: Some("good".to_owned()) };
+        assert_eq!(rule("hub", "evil").await, MadeRule::Hides(hidden.clone()));
+        assert_eq!(rule("hub/library", "evil").await, MadeRule::Hides(hidden));
+        assert_eq!(rule("hub/librar", "evil").await, MadeRule::New);
+        assert_eq!(rule("hub", "good").await, MadeRule::New);
+        assert_eq!(rule("hub/library", "good").await, MadeRule::Below("hub".to_owned()));
+        assert_eq!(rule("hub", "good").await, MadeRule::IsThere);
     })
     .await;
 }

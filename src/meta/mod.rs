@@ -43,7 +43,7 @@ pub use jobs::{
     Ending, JobFilter, JobId, JobLease, JobProgress, JobRow, JobState, Lane, MAX_LANES, MAX_PAYLOAD_BYTES, NewJob,
     QueueCount, ScheduleRow, Scheduled, TakenJob, Taking, Urgency, When,
 };
-pub use registry::{DocumentKind, DocumentRow, MadeRule, NewRule};
+pub use registry::{DocumentKind, DocumentRow, Hidden, MadeRule, NewRule};
 pub use upstream::{Link, LinkKind, Listing, TagRow, UpstreamLimits};
 pub use usage::BlobUse;
 pub use usage_hours::{StoredRow, UsageCounts, UsageRow};

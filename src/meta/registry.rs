@@ -48,8 +48,17 @@ pub enum MadeRule {
     New,
     IsThere,
     TooMany,
-    /// A repository was pushed there, of which the name is told.
-    Hides(String),
+    /// It lies below this rule's prefix.
+    Below(String),
+    Hides(Hidden),
+}
+
+/// A repository that a rule's prefix would give to the rule's upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    pub repository: String,
+    /// The one that it is of; `None` where it was pushed.
+    pub upstream: Option<String>,
 }
 
 type Columns = (String, String, i64, i64);
@@ -176,10 +185,13 @@ impl Meta {
         let NewRule { account, name, path, upstream, document } = rule;
         let kind = DocumentKind::PullThroughRule;
         let mut writing = self.write(Scope::Documents(account, kind)).await?;
-        if let Some(path) = path
-            && let Some(hidden) = writing.pushed_below(account, path).await?
-        {
-            return Ok(MadeRule::Hides(hidden));
+        if let Some(path) = path {
+            if let Some(other) = writing.rule_above(account, path).await? {
+                return Ok(MadeRule::Below(other));
+            }
+            if let Some(hidden) = writing.hidden_below(account, path, upstream).await? {
+                return Ok(MadeRule::Hides(hidden));
+            }
         }
         match writing.make_document(account, kind, name, document, most, now_ms).await? {
             Made::New(()) => {}
@@ -325,17 +337,33 @@ impl Writing {
         Ok(Made::New(()))
     }
 
-    /// A repository that was pushed at this path or below.
-    async fn pushed_below(&mut self, account: AccountId, path: &str) -> Result<Option<String>, Error> {
+    /// A repository at this path or below that was pushed, or that is another upstream's.
+    async fn hidden_below(&mut self, account: AccountId, path: &str, upstream: &str) -> Result<Option<Hidden>, Error> {
         // Not LIKE, to which an underscore of the path would be any character.
-        sqlx::query_scalar(
-            "SELECT name FROM repository WHERE account = $1 AND upstream IS NULL AND (name = $2 OR substr(name, 1, $4) = $3) \
-             ORDER BY name LIMIT 1",
+        let row: Option<(String, Option<String>)> = sqlx::query_as(
+            "SELECT name, upstream FROM repository WHERE account = $1 AND (upstream IS NULL OR upstream <> $5) \
+             AND (name = $2 OR substr(name, 1, $4) = $3) ORDER BY name LIMIT 1",
         )
         .bind(account.as_str())
         .bind(path)
         .bind(format!("{path}/"))
         .bind(i32::try_from(path.chars().count() + 1).unwrap_or(i32::MAX))
+        .bind(upstream)
+        .fetch_optional(self.connection())
+        .await
+        .map_err(Error::Query)?;
+        Ok(row.map(|(repository, upstream)| Hidden { repository, upstream }))
+    }
+
+    /// A rule whose prefix is a beginning of this path, and not all of it.
+    async fn rule_above(&mut self, account: AccountId, path: &str) -> Result<Option<String>, Error> {
+        sqlx::query_scalar(
+            "SELECT name FROM registry_document WHERE account = $1 AND kind = $2 AND name || '/' = substr($3, 1, length(name) + 1) \
+             ORDER BY name LIMIT 1",
+        )
+        .bind(account.as_str())
+        .bind(DocumentKind::PullThroughRule.name())
+        .bind(path)
         .fetch_optional(self.connection())
         .await
         .map_err(Error::Query)

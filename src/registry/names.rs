@@ -159,10 +159,12 @@ impl Names {
         self.by_virtual_host(host).is_some()
     }
 
-    /// The port that a client came to is this registry's own, unless an upstream is named with it.
+    /// The port that a client came to is this registry's own, unless an upstream is named with it. The upstream of a rule is none: whoever
+    /// may make rules would decide what every name means that comes to a host.
     fn by_virtual_host(&self, host: &str) -> Option<&Arc<Upstream>> {
         let bare = || host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()));
-        self.by_host(host).or_else(|| self.by_host(bare()?.0))
+        let named = self.by_host(host).or_else(|| self.by_host(bare()?.0));
+        named.filter(|upstream| upstream.settings().rule.is_none())
     }
 
     /// Host names do not tell case apart, and `:443` goes without saying.

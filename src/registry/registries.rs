@@ -20,6 +20,8 @@ pub struct Registries {
     /// The first host of each, if it has any.
     all: BTreeMap<AccountId, Option<String>>,
     by_host: HashMap<String, AccountId>,
+    /// Of `auth.url`.
+    url_host: Option<String>,
 }
 
 /// What a host's name says.
@@ -38,7 +40,8 @@ impl Registries {
             by_host.extend(account.hosts.iter().map(|host| (host.clone(), account.id)));
         }
         let domain = auth.domain.as_ref().map(|domain| format!(".{domain}"));
-        Self { home: auth.account, region: auth.region.clone(), domain, all, by_host }
+        let url_host = auth.url.as_ref().and_then(|url| url.host_str()).map(str::to_owned);
+        Self { home: auth.account, region: auth.region.clone(), domain, all, by_host, url_host }
     }
 
     /// The one that is meant where no host says another.
@@ -84,6 +87,14 @@ impl Registries {
             return Err(NameError::UnknownRegistry(account));
         }
         Ok(Some(Chosen { account, region: Some(region.to_owned()) }))
+    }
+
+    /// Whether the configuration says that clients come to this host.
+    pub fn is_own_host(&self, host: &str) -> bool {
+        let is_below = |domain: &str| domain.strip_prefix('.') == Some(host) || host.ends_with(domain);
+        self.url_host.as_deref() == Some(host)
+            || self.domain.as_deref().is_some_and(is_below)
+            || !matches!(self.chosen_by(Some(host)), Ok(None))
     }
 
     /// Where clients reach the registry of this account by name: `None` if only that of all others has one.

@@ -89,6 +89,9 @@ impl Asked for EcrRequest {
     }
 
     fn detail(&self) -> Option<String> {
+        if let Operation::CreatePullThroughCacheRule(rule) = &self.operation {
+            return Some(format!("prefix {}, upstream {}", rule.rule.prefix, rule.upstream_registry_url));
+        }
         let tags: Vec<&str> = self.operation.image_tags().into_iter().flatten().collect();
         (!tags.is_empty()).then(|| format!("tags {}", tags.join(", ")))
     }

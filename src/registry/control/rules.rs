@@ -13,7 +13,7 @@ use crate::ecr::{
     Selection, UpdatePullThroughCacheRule, UpdatedPullThroughCacheRule, UpstreamRegistry,
     ValidatedPullThroughCacheRule,
 };
-use crate::meta::{DocumentKind, DocumentRow, MadeRule, NewRule};
+use crate::meta::{DocumentKind, DocumentRow, Hidden, MadeRule, NewRule};
 use crate::registry::upstreams::{Claim, MAX_RULES, Rule, SecretError, key};
 use crate::upstream::{ErrorKind, Upstream};
 
@@ -50,10 +50,21 @@ impl Control<'_> {
                 return Err(Fault::limit_exceeded(format!("there are {MAX_RULES} pull through cache rules already")));
             }
             MadeRule::IsThere => return Err(self.exists(prefix)),
-            MadeRule::Hides(repository) => {
+            MadeRule::Below(other) => {
+                return Err(Fault::validation(format!(
+                    "'{prefix}' lies below the rule for '{other}', whose repositories it would take: choose another prefix"
+                )));
+            }
+            MadeRule::Hides(Hidden { repository, upstream: None }) => {
                 return Err(Fault::validation(format!(
                     "the repository {repository} was pushed here and would be hidden by a rule for '{prefix}': choose another prefix, \
                      or delete it first"
+                )));
+            }
+            MadeRule::Hides(Hidden { repository, upstream: Some(_) }) => {
+                return Err(Fault::validation(format!(
+                    "the repository {repository} was pulled from another upstream and would be one of the rule for '{prefix}': choose \
+                     another prefix, or delete it first"
                 )));
             }
         }
@@ -214,6 +225,9 @@ impl Control<'_> {
             Claim::Host(name) => {
                 Fault::validation(format!("'{prefix}' is a host of the upstream {name} of the configuration"))
             }
+            Claim::OwnHost => Fault::validation(format!(
+                "'{prefix}' is a host that this registry is reached by: choose another prefix"
+            )),
             Claim::Below(name) => Fault::validation(format!(
                 "'{prefix}' lies below the upstream {name} of the configuration: choose another prefix"
             )),

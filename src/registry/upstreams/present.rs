@@ -66,6 +66,8 @@ pub enum Claim {
     Declared,
     /// It is a host of this upstream of the configuration.
     Host(UpstreamName),
+    /// It is a host that clients come to.
+    OwnHost,
     /// It lies below a name or a host of this upstream of the configuration, whose repositories would be the rule's.
     Below(UpstreamName),
     /// This upstream of the configuration is the default already.
@@ -243,6 +245,9 @@ impl Upstreams {
     pub(in crate::registry) fn claim(&self, account: AccountId, prefix: &Prefix) -> Option<Claim> {
         if rule::is_name_of_root(prefix) {
             return Some(Claim::NameOfRoot);
+        }
+        if prefix.path().is_some_and(|path| self.accounts.is_own_host(path)) {
+            return Some(Claim::OwnHost);
         }
         let declared = self.declared(account);
         claim(declared.iter().map(|upstream| upstream.settings()), &rule::name(prefix), prefix.is_root())
@@ -427,6 +432,17 @@ mod tests {
         upstreams.read_rules().await.unwrap();
         assert_eq!(resolve_in(other, "hub/nginx"), "nginx 222222222222/hub/nginx");
         assert_eq!(resolve("hub/nginx"), "library/nginx hub/library/nginx");
+        // A rule with its registry's own name is asked for by that, and is no host that clients come to.
+        let named = r#"{"ecrRepositoryPrefix":"d.example","upstreamRegistryUrl":"d.example"}"#;
+        meta.add_document(home, DocumentKind::PullThroughRule, "d.example", named, 1).await.unwrap();
+        upstreams.read_rules().await.unwrap();
+        let by = |namespace: Option<&str>, host: Option<&str>| {
+            let (namespace, host) = (namespace.map(str::to_owned), host.map(str::to_owned));
+            let name = RequestedName { path: "app".parse().unwrap(), namespace, host, registry: None };
+            matches!(upstreams.names(home).resolve(&name), Ok(Named::Upstream(_)))
+        };
+        assert!(by(Some("d.example"), None) && !by(None, Some("d.example")) && !by(None, Some("d.example:5000")));
+        assert!(!upstreams.names(home).is_host("d.example"));
         let first = upstreams.names(home).upstreams().to_vec();
 
         let root = r#"{"ecrRepositoryPrefix":"ROOT","upstreamRegistryUrl":"b.example"}"#;

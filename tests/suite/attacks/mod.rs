@@ -29,6 +29,7 @@ mod places;
 mod proxies;
 mod reach;
 mod readers;
+mod rules;
 mod secrets;
 mod sick;
 mod signatures;
