@@ -66,7 +66,9 @@ impl Error {
             Self::Session(NotGiven::Principal(_) | NotGiven::Name(_)) => Code::ValidationError,
             Self::ShortPassword(_) | Self::Enrolment(EnrolmentError::Password(_)) => Code::PasswordPolicyViolation,
             Self::Enrolment(EnrolmentError::Busy) => Code::Throttling,
-            Self::Session(NotGiven::Token(_) | NotGiven::Meta(_)) | Self::Enrolment(_) | Self::Meta(_) => {
+            Self::Session(NotGiven::Token(_) | NotGiven::Away | NotGiven::Meta(_))
+            | Self::Enrolment(_)
+            | Self::Meta(_) => {
                 tracing::error!(error = %self, "an operation of IAM or STS could not be carried out");
                 return Fault::server();
             }

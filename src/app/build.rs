@@ -9,7 +9,7 @@ use super::identities;
 use crate::accounts::{self, Accounts};
 use crate::auth::{Authenticator, Certificates, Enrolment, Keyring, RoleSources};
 use crate::cache::{BlobCache, Shared};
-use crate::config::{Settings, StorageSettings, UpstreamSettings};
+use crate::config::{MetaSettings, Settings, StorageSettings, UpstreamSettings};
 use crate::memory;
 use crate::meta::{Connections, Meta};
 use crate::metering::Meter;
@@ -46,6 +46,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     }
     let storage = blocking(move || Storage::open_leaving(&data, reserve)).await?;
     let meta = meta(settings).await?;
+    meta.told_to(metrics.clone());
     if reserve > 0 {
         ballast::put_by(&settings.data, reserve);
     }
@@ -99,8 +100,15 @@ pub(super) fn reserve(settings: &Settings) -> u64 {
     if settings.meta.url.is_some() { 0 } else { settings.meta.reserve }
 }
 
-pub(super) const fn connections(settings: &Settings) -> Connections {
-    Connections { reads: settings.meta.read_connections, writes: settings.meta.write_connections }
+pub(super) fn connections(settings: &Settings) -> Connections {
+    let MetaSettings { read_connections, write_connections, timeout, probe_timeout, last_known, .. } = settings.meta;
+    Connections {
+        reads: read_connections,
+        writes: write_connections,
+        patience: timeout,
+        probe: probe_timeout,
+        last_known,
+    }
 }
 
 pub(super) async fn meta(settings: &Settings) -> Result<Meta, Error> {

@@ -217,7 +217,7 @@ impl Authenticator {
 
     /// The authorization token of ECR: base64 of `AWS:` and a password, and when it ends.
     pub fn authorization_token(&self, identity: &Identity) -> Option<(String, UnixTime)> {
-        let principal = identity.in_tokens()?.ok()?;
+        let principal = identity.in_tokens()?.ok().filter(|_| self.may_give_for_long())?;
         let now = now();
         let lifetime = identity.no_longer_than(self.inner.settings.token_lifetime, now);
         let (password, ends) = issue_authorization_token(&self.inner.keyring, &principal, now, lifetime).ok()?;
@@ -284,7 +284,7 @@ impl Authenticator {
         let now = now();
         let lifetime = identity.no_longer_than(BEARER_LIFETIME, now);
         let response = service.respond(keyring, principal.as_ref(), granted, now, lifetime).ok()?;
-        match principal.filter(|_| with_refresh && identity.means.is_lasting()) {
+        match principal.filter(|_| with_refresh && identity.means.is_lasting() && self.may_give_for_long()) {
             Some(principal) => {
                 let lifetime = identity.no_longer_than(REFRESH_LIFETIME, now);
                 let token = service.issue_refresh_token(keyring, &principal, now, lifetime).ok()?;
@@ -292,6 +292,11 @@ impl Authenticator {
             }
             None => Some(response),
         }
+    }
+
+    /// While the database is away, rights are those that were known last: nothing is given by them that would outlast that.
+    pub(super) fn may_give_for_long(&self) -> bool {
+        self.inner.meta.is_away().is_none()
     }
 
     /// One of ours, or an ID token of an issuer that is believed.

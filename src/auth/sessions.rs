@@ -37,6 +37,8 @@ pub enum NotGiven {
     Principal(#[from] PrincipalError),
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error("the database cannot be asked now: no credentials are given that would outlast that")]
+    Away,
     #[error(transparent)]
     Meta(#[from] meta::Error),
 }
@@ -96,6 +98,9 @@ impl Authenticator {
     }
 
     fn session(&self, known: Arc<Known>, principal: &Principal, lifetime: Duration) -> Result<Session, NotGiven> {
+        if !self.may_give_for_long() {
+            return Err(NotGiven::Away);
+        }
         let role = known.role().map(|(arn, _)| arn);
         let credentials = issue_session(&self.inner.keyring, principal, role.as_deref(), now(), lifetime)?;
         Ok(Session { credentials, known })

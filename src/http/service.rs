@@ -186,6 +186,10 @@ impl Service {
         let action = oci::route(visit.parts, visit.address.host.as_deref())?;
         // A body that comes with a read is not waited for: hyper drains or closes.
         let brings = action.writes();
+        if brings {
+            // Nobody uploads for minutes to hear it then, and nothing is changed by rights as they were.
+            self.registry.takes_writes()?;
+        }
         let meant = self.registry.meant(action);
         let identity = self.gate.identify(visit, &meant).await?;
         let (Admitted { permit, entry }, made) = self.admit(visit, identity, &meant).await?;

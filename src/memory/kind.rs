@@ -20,6 +20,8 @@ pub enum Kind {
     Manifests,
     Repositories,
     Quotas,
+    LastManifests,
+    LastFacts,
     Exclusions,
     Principals,
     PrincipalPolicies,
@@ -40,13 +42,15 @@ enum Share {
     Part(u64),
     /// Bytes for each upstream, beside the limit.
     OfUpstream(u64),
+    /// Bytes beside the limit, with PostgreSQL alone.
+    OfServer(u64),
 }
 
 /// A part is 256 KiB as long as nothing else is configured.
 const PARTS: u64 = 256;
 
 /// Each kind with its name in metrics and its share.
-const KINDS: [(Kind, &str, Share); 22] = [
+const KINDS: [(Kind, &str, Share); 24] = [
     // What upstreams said.
     (Kind::Lists, "lists", Share::Part(60)),
     (Kind::Tags, "tags", Share::Part(26)),
@@ -64,6 +68,9 @@ const KINDS: [(Kind, &str, Share); 22] = [
     (Kind::PrincipalPolicies, "principal_policies", Share::Part(8)),
     (Kind::RepositoryPolicies, "repository_policies", Share::Part(8)),
     (Kind::RegistryPolicies, "registry_policies", Share::Part(2)),
+    // What PostgreSQL said last, for while it cannot be asked.
+    (Kind::LastManifests, "last_manifests", Share::OfServer(32 << 20)),
+    (Kind::LastFacts, "last_facts", Share::OfServer(32 << 20)),
     // What was found out about requests a moment ago.
     (Kind::Decisions, "decisions", Share::Part(2)),
     (Kind::Logins, "logins", Share::Part(4)),
@@ -97,7 +104,7 @@ impl Kind {
         let share = KINDS.iter().find(|(kind, ..)| *kind == self).map(|(_, _, share)| *share);
         match share {
             Some(Share::Part(parts)) => LIMIT.load(Ordering::Relaxed) / PARTS * parts,
-            Some(Share::OfUpstream(bytes)) => bytes,
+            Some(Share::OfUpstream(bytes) | Share::OfServer(bytes)) => bytes,
             None => 0,
         }
     }
@@ -115,7 +122,7 @@ mod tests {
     fn the_shares_are_all_of_the_limit() {
         let parts = KINDS.iter().map(|(_, _, share)| match share {
             Share::Part(parts) => *parts,
-            Share::OfUpstream(_) => 0,
+            Share::OfUpstream(_) | Share::OfServer(_) => 0,
         });
         assert_eq!(parts.sum::<u64>(), PARTS);
         assert!(KINDS.iter().all(|(kind, ..)| kind.limit() > 0 && kind.held().is_some()));

@@ -11,25 +11,32 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, SqlSafeStr, Transaction};
+use sqlx::{Any, AnyPool, Connection, Executor, SqlSafeStr, Transaction};
 
+use super::availability::{Availability, Purpose, Unavailable};
 use super::changes::{Announcements, Change, Changes};
 use super::error::Error;
+use super::last_known::{Fact, Forgets, LastKnown, Question, Topic};
+use super::pool::{Pool, Statement};
 use super::scope::{Scope, Scopes};
+use crate::telemetry::Metrics;
 use crate::turns::{Asker, Turn, Turns};
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Meta {
     /// For reading.
-    pub(super) pool: AnyPool,
-    writes: AnyPool,
+    pub(super) pool: Pool,
+    writes: Pool,
+    availability: Availability,
+    last_known: LastKnown,
     pub(super) dialect: Dialect,
     /// As many as may write at once: whoever waits does so without a connection, and askers take turns.
     writers: Turns,
     scopes: Arc<Scopes>,
     /// On whose behalf this handle writes.
     asker: Asker,
+    patience: Duration,
     announcements: Announcements,
 }
 
@@ -39,6 +46,12 @@ pub struct Meta {
 pub struct Connections {
     pub reads: u32,
     pub writes: u32,
+    /// How long a request waits for a connection, for its turn to write, and for another's lock.
+    pub patience: Duration,
+    /// How long PostgreSQL may take for a probe.
+    pub probe: Duration,
+    /// How long what PostgreSQL said is used while it cannot be asked.
+    pub last_known: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +74,9 @@ pub(super) struct Writing {
     announcements: Announcements,
     /// To be passed on when it is committed.
     announced: Vec<Change>,
+    availability: Availability,
+    /// What was known before, whether it is committed or not.
+    forgets: Forgets,
     _turns: Vec<Turn>,
 }
 
@@ -78,24 +94,22 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
     (11, "jobs", include_str!("migrations/0011_jobs.sql")),
 ];
 
-/// How long a statement waits for another's write, and how long one waits for a connection.
+/// How long the connection that listens waits, and commands.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where PostgreSQL carries announcements. Registries in two schemas of one database share it, and forget more than they must.
 pub(super) const CHANNEL: &str = "entrepot";
 
 /// What is acknowledged is on the disk: `FULL` syncs the log at each commit.
-const SQLITE_SET_UP: &str =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 10000;";
+const SQLITE_SET_UP: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
 const SQLITE_READS_ONLY: &str = "PRAGMA query_only = ON;";
 
-/// Whoever waits for another's lock gives up as soon as with SQLite.
-const POSTGRES_BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = 10000";
 const POSTGRES_READS_ONLY: &str = "SET default_transaction_read_only = on";
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { reads: 5, writes: 4 }
+        let (probe, last_known) = (Duration::from_secs(2), Duration::from_secs(4 * 60 * 60));
+        Self { reads: 5, writes: 4, patience: PATIENCE, probe, last_known }
     }
 }
 
@@ -131,26 +145,46 @@ impl Meta {
     async fn connect(url: &str, dialect: Dialect, new: New, connections: Connections) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
         let options: AnyConnectOptions = url.parse().map_err(Error::Open)?;
+        let announcements = Announcements::new();
+        let (availability, last_known) = match dialect {
+            Dialect::Sqlite => (Availability::always(), LastKnown::nothing()),
+            Dialect::Postgres => (
+                Availability::of(options.clone(), connections.probe, announcements.clone()),
+                LastKnown::within(connections.last_known),
+            ),
+        };
+        availability.first_answer(connections.patience).await?;
         let writers = if dialect == Dialect::Sqlite { 1 } else { connections.writes };
-        let writes = pool(writers, dialect, false).connect_with(options.clone()).await.map_err(Error::Open)?;
+        let opener = |count, reads_only| {
+            let (options, patience) = (options.clone(), connections.patience);
+            move || pool(count, dialect, patience, reads_only).connect_lazy_with(options.clone())
+        };
+        let opened = pool(writers, dialect, connections.patience, false).connect_with(options.clone()).await;
+        let writes = opened.map_err(Error::Open)?;
         if new == New::Refused && !has_schema(&writes, dialect).await? {
             return Err(Error::Empty);
         }
         migrator(dialect).run(&writes).await.map_err(Error::Migrate)?;
-        let reads = pool(connections.reads, dialect, true).connect_with(options).await.map_err(Error::Open)?;
-        Ok(Self::on(reads, (writes, writers), dialect))
-    }
-
-    fn on(reads: AnyPool, (writes, writers): (AnyPool, u32), dialect: Dialect) -> Self {
-        Self {
+        let reads = pool(connections.reads, dialect, connections.patience, true).connect_with(options.clone()).await;
+        let reads = Pool::new(
+            Purpose::Read,
+            availability.clone(),
+            reads.map_err(Error::Open)?,
+            opener(connections.reads, true),
+        );
+        let writes = Pool::new(Purpose::Write, availability.clone(), writes, opener(writers, false));
+        Ok(Self {
             pool: reads,
             writes,
             dialect,
             writers: Turns::new(usize::try_from(writers).unwrap_or(usize::MAX)),
             scopes: Arc::new(Scopes::new()),
             asker: Asker::work("the process"),
-            announcements: Announcements::new(),
-        }
+            patience: connections.patience,
+            announcements,
+            availability,
+            last_known,
+        })
     }
 
     /// The same database, written to in the turns of `asker`.
@@ -161,20 +195,93 @@ impl Meta {
 
     /// A server, without a schema.
     #[cfg(test)]
-    pub(super) async fn connect_for_tests(url: &str) -> Self {
+    pub(super) async fn connect_for_tests(url: &str) -> AnyPool {
         sqlx::any::install_default_drivers();
-        let pool = AnyPool::connect(url).await.expect("PostgreSQL can be reached");
-        Self::on(pool.clone(), (pool, 10), Dialect::Postgres)
+        AnyPool::connect(url).await.expect("PostgreSQL can be reached")
     }
 
     #[cfg(test)]
     pub(crate) fn url_for_tests(&self) -> reqwest::Url {
-        self.pool.connect_options().database_url.clone()
+        self.pool.url()
     }
 
     #[cfg(test)]
     pub(crate) async fn execute(&self, statement: String) -> Result<(), Error> {
         self.writes.execute(sqlx::AssertSqlSafe(statement)).await.map(|_| ()).map_err(Error::Query)
+    }
+
+    /// Counts and tells what becomes of the database from here on.
+    pub fn told_to(&self, metrics: Metrics) {
+        self.availability.told_to(metrics);
+    }
+
+    /// Why PostgreSQL cannot be asked now, and since when: pulls are answered by what it said last.
+    pub fn is_away(&self) -> Option<(Unavailable, Duration)> {
+        self.availability.refusal(Purpose::Read)
+    }
+
+    /// Why it takes no writes.
+    pub fn is_not_writable(&self) -> Option<(Unavailable, Duration)> {
+        self.availability.refusal(Purpose::Write)
+    }
+
+    /// Refuses what would change something while nothing can be written: before anything is decided or brought for it.
+    pub fn takes_writes(&self) -> Result<(), Error> {
+        match self.availability.refusal(Purpose::Write) {
+            Some((why, _)) => Err(Error::Unavailable(why)),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses where the answer is to be what is so, and not what was.
+    pub fn is_asked(&self) -> Result<(), Error> {
+        match self.availability.refusal(Purpose::Read) {
+            Some((why, _)) => Err(Error::Unavailable(why)),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks, and falls back to the last answer while the database cannot be asked. A connection that was lost alone is not a reason.
+    pub(super) async fn known<T: Fact, F: Future<Output = Result<T, Error>>>(
+        &self,
+        question: Question,
+        ask: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        if !self.is_shared() {
+            return ask().await;
+        }
+        let counts = self.last_known.counts(&question);
+        let mut answer = ask().await;
+        if answer.as_ref().is_err_and(|error| error.unavailable().is_some()) && self.is_away().is_none() {
+            answer = ask().await;
+        }
+        match answer {
+            Ok(fact) => {
+                self.last_known.put(question, counts, &fact);
+                Ok(fact)
+            }
+            Err(error) if error.unavailable().is_some() && self.is_away().is_some() => {
+                let known = self.last_known.get(&question).ok_or(error);
+                if known.is_ok() {
+                    self.availability.counts_last_known();
+                }
+                known
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until the database is known not to answer.
+    pub(super) async fn lost(&self) {
+        self.availability.lost().await;
+    }
+
+    /// What was announced changes what is known.
+    pub(super) fn heard(&self, changes: &[Change]) {
+        for topic in changes.iter().filter_map(|change| Topic::of_change(*change)) {
+            self.last_known.forget(topic);
+        }
+        self.announcements.pass_on(changes);
     }
 
     /// Whether other processes may write to this database, so that nothing of it may be remembered in memory.
@@ -185,10 +292,6 @@ impl Meta {
     /// What changes from now on, here or, as far as it is heard (see [`Self::listen`]), elsewhere.
     pub fn changes(&self) -> Changes {
         self.announcements.subscribe()
-    }
-
-    pub(super) fn announcements(&self) -> &Announcements {
-        &self.announcements
     }
 
     pub async fn close(&self) {
@@ -216,21 +319,31 @@ impl Meta {
             turns.push(self.writers.take(self.asker).await);
             turns
         };
-        let turns = tokio::time::timeout(PATIENCE, turns).await.map_err(|_| Error::Busy)?;
+        let turns = tokio::time::timeout(self.patience, turns).await.map_err(|_| Error::Busy)?;
         let begin = match self.dialect {
             // A read that turns into a write may find that it came too late; this one is a write from the start.
-            Dialect::Sqlite => "BEGIN IMMEDIATE",
-            Dialect::Postgres => POSTGRES_BEGIN,
+            Dialect::Sqlite => "BEGIN IMMEDIATE".to_owned(),
+            // Whoever waits for another's lock gives up as soon as with SQLite.
+            Dialect::Postgres => format!("BEGIN; SET LOCAL lock_timeout = {}", self.patience.as_millis()),
         };
-        let mut transaction = self.writes.begin_with(begin).await.map_err(Error::Query)?;
+        let transaction = self.writes.begin_with(begin).await.map_err(Error::Query)?;
+        let topics = scopes.iter().filter_map(|scope| scope.topic()).collect();
+        let mut writing = Writing {
+            transaction,
+            dialect: self.dialect,
+            announcements: self.announcements.clone(),
+            announced: Vec::new(),
+            availability: self.availability.clone(),
+            forgets: Forgets { last_known: self.last_known.clone(), topics },
+            _turns: turns,
+        };
         if self.dialect == Dialect::Postgres {
             for key in keys {
                 let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(key);
-                lock.execute(&mut *transaction).await.map_err(Error::waiting)?;
+                lock.execute(writing.connection()).await.map_err(Error::waiting)?;
             }
         }
-        let announcements = self.announcements.clone();
-        Ok(Writing { transaction, dialect: self.dialect, announcements, announced: Vec::new(), _turns: turns })
+        Ok(writing)
     }
 
     /// Makes others wait who would change the same row, in a statement that reads it (PostgreSQL; SQLite's writers wait anyway).
@@ -256,10 +369,10 @@ pub(super) async fn twice<T, F: Future<Output = Result<T, Error>>>(work: impl Fn
     }
 }
 
-fn pool(connections: u32, dialect: Dialect, reads_only: bool) -> AnyPoolOptions {
+fn pool(connections: u32, dialect: Dialect, patience: Duration, reads_only: bool) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(PATIENCE)
+        .acquire_timeout(patience)
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 let statements = match (dialect, reads_only) {
@@ -271,6 +384,10 @@ fn pool(connections: u32, dialect: Dialect, reads_only: bool) -> AnyPoolOptions 
                 for statement in statements {
                     connection.execute(*statement).await?;
                 }
+                if dialect == Dialect::Sqlite {
+                    let busy = format!("PRAGMA busy_timeout = {}", patience.as_millis());
+                    connection.execute(sqlx::AssertSqlSafe(busy)).await?;
+                }
                 Ok(())
             })
         })
@@ -280,12 +397,25 @@ fn pool(connections: u32, dialect: Dialect, reads_only: bool) -> AnyPoolOptions 
 }
 
 impl Writing {
-    pub(super) fn connection(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
+    /// For one statement.
+    pub(super) fn connection(&mut self) -> Statement<'_> {
+        Statement { availability: &self.availability, connection: &mut self.transaction }
+    }
+
+    /// What was known of the scope stays so: there is only more of it, but for these.
+    pub(super) fn only_adds(&mut self, but: impl IntoIterator<Item = Topic>) {
+        self.forgets.topics = but.into_iter().collect();
+    }
+
+    /// What was known of this may be otherwise.
+    pub(super) fn changes(&mut self, topic: Topic) {
+        self.forgets.topics.push(topic);
     }
 
     /// Tells everyone who remembers such things that they are others as soon as this is committed.
     pub(super) async fn announce(&mut self, change: Change) -> Result<(), Error> {
+        // The announcement may be lost on its way back to this replica.
+        self.forgets.topics.extend(Topic::of_change(change));
         match self.dialect {
             Dialect::Sqlite => self.announced.push(change),
             Dialect::Postgres => {
@@ -301,7 +431,8 @@ impl Writing {
     }
 
     pub(super) async fn commit(self) -> Result<(), Error> {
-        self.transaction.commit().await.map_err(Error::Query)?;
+        let commit = self.transaction.commit();
+        self.availability.asked(Purpose::Write, commit).await.map_err(Error::Query)?;
         self.announcements.pass_on(&self.announced);
         Ok(())
     }

@@ -1,14 +1,19 @@
 //! Failures of the database.
 
+use super::availability::Unavailable;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// It is not sent anything.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
     #[error("the database cannot be opened: {0}")]
     Open(#[source] sqlx::Error),
     #[error("the database is empty: no registry has served from it")]
     Empty,
     #[error("the database was made by a newer version of entrepot, or its schema was changed by hand: {0}")]
     Migrate(#[source] sqlx::migrate::MigrateError),
-    #[error("the database failed: {0}")]
+    #[error("{}", told(.0))]
     Query(#[from] sqlx::Error),
     #[error("the database is busy: another write takes too long")]
     Busy,
@@ -39,11 +44,20 @@ impl Error {
     /// Whether others' writes took too long: it may go better in a moment.
     pub fn is_busy(&self) -> bool {
         match self {
-            Self::Busy => true,
+            Self::Busy | Self::Query(sqlx::Error::PoolTimedOut) => true,
             Self::Query(error) => {
                 [LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED, SQLITE_BUSY].iter().any(|code| has_code(error, code))
             }
             _ => false,
+        }
+    }
+
+    /// Why the database cannot be asked, where that is the reason.
+    pub fn unavailable(&self) -> Option<&Unavailable> {
+        match self {
+            Self::Unavailable(why) => Some(why),
+            Self::Query(error) => Unavailable::behind(error),
+            _ => None,
         }
     }
 
@@ -59,4 +73,11 @@ impl Error {
 
 fn has_code(error: &sqlx::Error, code: &str) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|found| found == code)
+}
+
+fn told(error: &sqlx::Error) -> String {
+    match Unavailable::behind(error) {
+        Some(why) => why.to_string(),
+        None => format!("the database failed: {error}"),
+    }
 }

@@ -6,6 +6,7 @@ use super::accounts::Made;
 use super::changes::Change;
 use super::database::{Meta, Writing};
 use super::error::Error;
+use super::last_known::{Fact, Question, Topic};
 use super::scope::Scope;
 use crate::oci::AccountId;
 
@@ -98,6 +99,30 @@ pub(super) type Columns = (
 pub(super) const COLUMNS: &str = "principal.id, account, kind, name, declared, epoch, tags, password, password_at_ms, trust, description, \
      longest_session_s, created_at_ms";
 
+impl Fact for Option<PrincipalRow> {
+    fn is_kept(&self) -> bool {
+        self.is_some()
+    }
+
+    fn bytes(&self) -> usize {
+        let Some(PrincipalRow { name, tags, password, trust, description, .. }) = self else { return 0 };
+        let tags = tags.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        let texts = [password, trust, description].into_iter().flatten().map(String::len).sum::<usize>();
+        size_of::<Self>() + name.len() + tags + texts
+    }
+}
+
+/// Of a principal that is there.
+impl Fact for Vec<NamedPolicy> {
+    fn is_kept(&self) -> bool {
+        true
+    }
+
+    fn bytes(&self) -> usize {
+        self.iter().map(|(name, text)| size_of::<NamedPolicy>() + name.len() + text.len()).sum()
+    }
+}
+
 impl PrincipalKind {
     pub const fn name(self) -> &'static str {
         match self {
@@ -139,6 +164,17 @@ impl Meta {
     }
 
     pub async fn principal(
+        &self,
+        account: &AccountId,
+        kind: PrincipalKind,
+        name: &str,
+    ) -> Result<Option<PrincipalRow>, Error> {
+        let key = format!("principal {account} {} {name}", kind.name());
+        let question = Question::new(key, Topic::PRINCIPALS, Topic::PRINCIPALS);
+        self.known(question, || self.ask_principal(account, kind, name)).await
+    }
+
+    async fn ask_principal(
         &self,
         account: &AccountId,
         kind: PrincipalKind,
@@ -293,11 +329,15 @@ impl Meta {
 
     /// In order of their names.
     pub async fn principal_policies(&self, principal: PrincipalId) -> Result<Vec<NamedPolicy>, Error> {
-        sqlx::query_as("SELECT name, document FROM principal_policy WHERE principal_id = $1 ORDER BY name")
-            .bind(principal.0)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(Error::Query)
+        let question = Question::new(format!("policies {}", principal.0), Topic::PRINCIPALS, Topic::PRINCIPALS);
+        self.known(question, || async {
+            sqlx::query_as("SELECT name, document FROM principal_policy WHERE principal_id = $1 ORDER BY name")
+                .bind(principal.0)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(Error::Query)
+        })
+        .await
     }
 
     /// A policy of a principal who then has `most` of them, at the most. One of the name that is there gets the new document.

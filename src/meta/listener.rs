@@ -34,7 +34,7 @@ impl Meta {
                         tracing::info!("announcements of changes are heard again");
                     }
                     (pause, was_lost) = (FIRST_PAUSE, false);
-                    self.announcements().pass_on(&Change::ALL);
+                    self.heard(&Change::ALL);
                     self.hear(listener).await
                 }
                 Err(error) => error,
@@ -54,7 +54,7 @@ impl Meta {
 
     async fn listener(&self) -> Result<PgListener, sqlx::Error> {
         let connect = async {
-            let mut listener = PgListener::connect(self.pool.connect_options().database_url.as_str()).await?;
+            let mut listener = PgListener::connect(self.pool.url().as_str()).await?;
             // Only with a connection of which it is known that it is new can be said what was missed.
             listener.eager_reconnect(false);
             listener.listen(CHANNEL).await?;
@@ -66,9 +66,13 @@ impl Meta {
     /// Until the connection fails, and why it did.
     async fn hear(&self, mut listener: PgListener) -> sqlx::Error {
         loop {
-            match timeout(SILENCE, listener.try_recv()).await {
+            let heard = tokio::select! {
+                () = self.lost() => return no_answer(),
+                heard = timeout(SILENCE, listener.try_recv()) => heard,
+            };
+            match heard {
                 Ok(Ok(Some(notification))) => {
-                    self.announcements().pass_on(&Change::announced(notification.payload()));
+                    self.heard(&Change::announced(notification.payload()));
                 }
                 Ok(Ok(None)) => return io::Error::from(io::ErrorKind::ConnectionAborted).into(),
                 Ok(Err(error)) => return error,
@@ -236,9 +240,7 @@ mod tests {
             if !one.is_shared() {
                 return;
             }
-            let two = Meta::open_postgres(one.pool.connect_options().database_url.as_str(), Connections::default())
-                .await
-                .unwrap();
+            let two = Meta::open_postgres(one.pool.url().as_str(), Connections::default()).await.unwrap();
             let (mut at_one, mut at_two) = (listening(&one).await, listening(&two).await);
             for (writer, kind, change) in [
                 (&one, DocumentKind::RegistryPolicy, Change::Policies),
@@ -290,7 +292,7 @@ mod tests {
             if !one.is_shared() {
                 return;
             }
-            let mut url = one.pool.connect_options().database_url.clone();
+            let mut url = one.pool.url();
             let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
             let cut = Arc::new(Mutex::new(CancellationToken::new()));
             url.set_host(Some("127.0.0.1")).unwrap();

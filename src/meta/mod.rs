@@ -9,6 +9,7 @@
 //! *Never* here: bytes of blobs, decisions about freshness, or a query on the path of a request that memory can answer.
 
 mod accounts;
+mod availability;
 mod changes;
 mod clock;
 mod database;
@@ -16,7 +17,9 @@ mod error;
 mod hosted;
 mod identities;
 mod jobs;
+mod last_known;
 mod listener;
+mod pool;
 mod registry;
 mod repositories;
 mod scope;
@@ -27,6 +30,7 @@ mod usage_hours;
 mod usage_sums;
 
 pub use accounts::{Made, PasswordNow, RoleColumns, StillHas};
+pub use availability::{Cause, Unavailable};
 pub use changes::{Change, Changes};
 pub use clock::now_ms;
 pub use database::{Connections, Meta};

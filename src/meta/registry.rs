@@ -4,6 +4,7 @@ use super::accounts::Made;
 use super::changes::Change;
 use super::database::{Meta, Writing};
 use super::error::Error;
+use super::last_known::{Fact, Question, Topic};
 use super::scope::Scope;
 use crate::oci::{AccountId, QualifiedName};
 
@@ -63,6 +64,17 @@ pub struct Hidden {
 
 type Columns = (String, String, i64, i64);
 
+/// That a registry has no policy is known as well.
+impl Fact for Option<DocumentRow> {
+    fn is_kept(&self) -> bool {
+        true
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.as_ref().map_or(0, |row| row.name.len() + row.document.len())
+    }
+}
+
 impl DocumentKind {
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -87,6 +99,21 @@ impl DocumentKind {
 
 impl Meta {
     pub async fn document(
+        &self,
+        account: AccountId,
+        kind: DocumentKind,
+        name: &str,
+    ) -> Result<Option<DocumentRow>, Error> {
+        // What is announced is known; what is not is asked for.
+        if !matches!(kind.change(), Some(Change::Policies)) {
+            return self.ask_document(account, kind, name).await;
+        }
+        let key = format!("document {account} {} {name}", kind.name());
+        let question = Question::new(key, Topic::POLICIES, Topic::POLICIES);
+        self.known(question, || self.ask_document(account, kind, name)).await
+    }
+
+    async fn ask_document(
         &self,
         account: AccountId,
         kind: DocumentKind,

@@ -7,6 +7,7 @@
 
 use super::hosted::RepositoryId;
 use super::identities::PrincipalId;
+use super::last_known::Topic;
 use super::registry::DocumentKind;
 use crate::oci::AccountId;
 use crate::turns::{Asker, Turn, Turns};
@@ -52,6 +53,14 @@ impl Scope<'_> {
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         Some(hash.cast_signed())
+    }
+
+    /// What was known of it may be otherwise when a transaction that has it ends. Principals and documents are announced.
+    pub(super) fn topic(self) -> Option<Topic> {
+        match self {
+            Self::Repository(id) => Some(Topic::of("repository", id.0)),
+            _ => None,
+        }
     }
 }
 

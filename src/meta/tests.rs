@@ -21,12 +21,13 @@ pub(crate) async fn on_each(test: impl AsyncFn(Meta)) {
     };
     let name = format!("entrepot_test_{:016x}", fastrand::u64(..));
     let server = Meta::connect_for_tests(&url).await;
-    server.execute(format!("CREATE DATABASE {name}")).await.unwrap();
+    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&server).await.unwrap();
     let (base, _) = url.rsplit_once('/').unwrap();
     let postgres = Meta::open_postgres(&format!("{base}/{name}"), Connections::default()).await.unwrap();
     test(postgres.clone()).await;
     postgres.close().await;
-    server.execute(format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+    sqlx::query(sqlx::AssertSqlSafe(drop)).execute(&server).await.unwrap();
     server.close().await;
 }
 

@@ -375,6 +375,11 @@ impl Registry {
         &self.shared.keyring
     }
 
+    /// Refuses what would change something while the database takes no writes.
+    pub fn takes_writes(&self) -> Result<(), Error> {
+        Ok(self.shared.meta.takes_writes()?)
+    }
+
     /// What was pushed here.
     pub fn hosted(&self) -> &Hosted {
         &self.shared.hosted

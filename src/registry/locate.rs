@@ -114,11 +114,18 @@ impl Registry {
                 let about = about_upstream(&repository);
                 Some(Otherwise { read: ReadAt::Upstream(repository), about, is_default: true })
             }
-            None => self.kept_of_deleted_rule(&name).await?.map(|repository| Otherwise {
-                read: ReadAt::Upstream(repository),
-                about: about_own(&name, false),
-                is_default: false,
-            }),
+            None => match self.kept_of_deleted_rule(&name).await? {
+                Some(repository) => Some(Otherwise {
+                    read: ReadAt::Upstream(repository),
+                    about: about_own(&name, false),
+                    is_default: false,
+                }),
+                None => {
+                    // That nobody had pushed to it when the database was last asked is no answer.
+                    self.meta().is_asked()?;
+                    None
+                }
+            },
         };
         Ok(At::Free { name, otherwise: otherwise.map(Box::new) })
     }

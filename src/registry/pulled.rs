@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::error::Error;
 use super::hosted::{Hosted, PulledManifest, Puller};
 use super::names;
 use super::pull_through::PullThrough;
@@ -85,7 +86,9 @@ impl Pulled {
     async fn tags_of(&self, repository: &names::Repository, digest: &Digest) -> Vec<Tag> {
         let tags = self.meta.tags_of(&repository.local, digest, AcceptSet::current(), MAX_TAGS).await;
         tags.unwrap_or_else(|error| {
-            tracing::warn!(%error, repository = %repository.own, "the tags of what was pulled cannot be read; it is listed without");
+            if error.unavailable().is_none() {
+                tracing::warn!(%error, repository = %repository.own, "the tags of what was pulled cannot be read; it is listed without");
+            }
             Vec::new()
         })
     }
@@ -101,6 +104,7 @@ impl Pulled {
         let kept = hosted.keep_pulled(&repository.own, upstream, manifest, puller);
         match tokio::time::timeout(PATIENCE, kept).await {
             Ok(Ok(id)) => id,
+            Ok(Err(Error::Meta(error))) if error.unavailable().is_some() => None,
             Ok(Err(error)) => {
                 tracing::warn!(%error, repository = %repository.own, "what was pulled is not listed: it cannot be written down");
                 None

@@ -126,6 +126,9 @@ metrics! {
     upstream_rate_limit: IntGaugeVec "entrepot_upstream_rate_limit" ["upstream"] "Pulls that upstream allows in its window.";
     upstream_rate_limit_remaining: IntGaugeVec "entrepot_upstream_rate_limit_remaining" ["upstream"] "Pulls left in that window.";
     announced_changes: IntCounterVec "entrepot_announced_changes_total" ["kind"] "Announced changes that memory was cleared for: principals, policies, exclusions, pulled; a new connection to PostgreSQL counts as one of each.";
+    database_unavailable: IntGaugeVec "entrepot_database_unavailable" ["cause"] "1 while PostgreSQL cannot be asked, or takes no writes: away, hanging, out_of_connections, read_only, refusing.";
+    database_probes: IntCounterVec "entrepot_database_probes_total" ["result"] "Looks at PostgreSQL because a question took long or failed, and until it is well again: well, or the cause.";
+    database_last_known: IntCounter "entrepot_database_last_known_total" [] "Answers that PostgreSQL gave earlier and that were used because it could not be asked.";
     jobs: IntGaugeVec "entrepot_jobs" ["queue"] "Jobs that wait or run; those of queues that this version does not know are unknown.";
     jobs_dead: IntGaugeVec "entrepot_jobs_dead" ["queue"] "Jobs whose tries have come to an end: entrepot jobs ls --state dead.";
     jobs_oldest_seconds: IntGaugeVec "entrepot_jobs_oldest_seconds" ["queue"] "How long the job that is due longest has waited for a replica to take it.";

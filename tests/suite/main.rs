@@ -23,6 +23,7 @@ mod edge;
 mod enrolment;
 mod facts;
 mod failures;
+mod faults;
 mod fill;
 mod iam;
 mod jobs;

@@ -1,10 +1,12 @@
 //! `[meta]`: where facts are kept.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::secrets::SecretOrFile;
 use crate::config::reading::{
-    Key, Optional, PATH, Parts as _, Reader, SECRET, Secret, Section, Written, count, section, settings, size,
+    Key, Optional, PATH, Parts as _, Reader, SECRET, Secret, Section, TIMEOUT, WINDOW, Written, count, section,
+    settings, size,
 };
 
 settings! {
@@ -15,6 +17,12 @@ settings! {
         pub read_connections: u32 = READ_CONNECTIONS,
         /// Connections for writing, to PostgreSQL.
         pub write_connections: u32 = WRITE_CONNECTIONS,
+        /// How long a request waits for a connection, for its turn to write, and for another's lock.
+        pub timeout: Duration = REQUEST_TIMEOUT,
+        /// How long PostgreSQL may take for a probe.
+        pub probe_timeout: Duration = PROBE_TIMEOUT,
+        /// How long what PostgreSQL said last is used while it cannot be asked.
+        pub last_known: Duration = LAST_KNOWN,
         /// Bytes of the disk that blobs leave to SQLite.
         pub reserve: u64 = RESERVE,
     }
@@ -51,6 +59,30 @@ section! {
         count(1, 1_000),
         "4",
         "Connections to PostgreSQL that write. SQLite has one writer.",
+    );
+    static REQUEST_TIMEOUT: Key<Duration> = Key::usual(
+        "timeout",
+        TIMEOUT,
+        "10s",
+        "How long a request waits for a free connection, for its turn to write, and for another's lock, while the \
+         database is well; then it gets 503.",
+    );
+    static PROBE_TIMEOUT: Key<Duration> = Key::usual(
+        "probe_timeout",
+        TIMEOUT,
+        "2s",
+        "How long PostgreSQL may take to let a new connection in and answer on it. When a question takes long, this is \
+         what decides whether the database is away: from then on nobody waits for it, and it is tried again every two \
+         seconds.",
+    );
+    static LAST_KNOWN: Key<Duration> = Key::usual(
+        "last_known",
+        WINDOW,
+        "4h",
+        "How long an answer of PostgreSQL may be used after it was given, while PostgreSQL cannot be asked: what was \
+         pulled from this replica in that time is pulled, by users and by policies as they were. A replica that alone \
+         lost the database serves somebody whose rights were taken meanwhile for no longer than this. `0s`: nothing is \
+         answered that cannot be asked.",
     );
     static RESERVE: Key<u64> = Key::usual(
         "reserve",

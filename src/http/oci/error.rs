@@ -81,6 +81,10 @@ impl From<Error> for Failure {
             Error::Meta(source) if source.is_full() => {
                 "the disk that holds the database is full: nothing was kept; push again when there is room".to_owned()
             }
+            Error::Meta(source) if source.unavailable().is_some() => {
+                let why = source.unavailable().map_or("", |why| why.cause.in_words());
+                format!("{why} now: nothing was changed; try again in a while")
+            }
             Error::Meta(_) => "the database failed; the log has the reason under this request's id".to_owned(),
             _ => message,
         };
@@ -136,6 +140,9 @@ fn answer_to(error: &Error) -> (StatusCode, ErrorCode, Option<Duration>) {
         } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER)),
         Error::Cache { source: cache::Error::Bucket { .. }, .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+        }
+        Error::Meta(source) if let Some(why) = source.unavailable() => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(why.retry_after()))
         }
         Error::Meta(source) if source.is_busy() => {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))

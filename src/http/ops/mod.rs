@@ -1,4 +1,5 @@
-//! What operators and orchestrators ask: `/metrics`, `/livez`, `/readyz`, `/startupz`, `/jobs`, and `/usage`, on listeners of their own.
+//! What operators and orchestrators ask: `/metrics`, `/livez`, `/readyz`, `/healthz`, `/startupz`, `/jobs`, and `/usage`, on listeners of
+//! their own.
 //!
 //! Nothing here waits for an upstream or a disk: a job is asked for, and its state is told. Only `/usage` and `/jobs` ask the database, a few
 //! at once and for seconds at most, so that the others are answered whatever the database does. *Never* here: anything else that
@@ -24,6 +25,7 @@ use super::transport::ResponseBody;
 use crate::cache::BlobCache;
 use crate::jobs::Jobs;
 use crate::memory;
+use crate::meta::Cause;
 use crate::telemetry::{Audit, Caller, Entry, Metrics};
 
 pub use usage::Usage;
@@ -87,7 +89,7 @@ impl Ops {
     }
 
     async fn answer<B>(&self, request: &Request<B>, is_local: bool) -> Response<ResponseBody> {
-        if !matches!(request.uri().path(), "/livez" | "/readyz" | "/startupz")
+        if !matches!(request.uri().path(), "/livez" | "/readyz" | "/healthz" | "/startupz")
             && let Err(message) = self.check_site(request, is_local)
         {
             return text(StatusCode::FORBIDDEN, message + "\n");
@@ -109,11 +111,9 @@ impl Ops {
         }
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, "ok\n"),
-            "/readyz" => match self.readiness.state() {
-                READY => text(StatusCode::OK, "ok\n"),
-                DRAINING => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-                _ => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-            },
+            // A replica whose database is away still serves what it has: were all of them taken out, nobody would.
+            "/readyz" => self.state(StatusCode::OK),
+            "/healthz" => self.state(StatusCode::SERVICE_UNAVAILABLE),
             "/startupz" if self.readiness.state() == STARTING => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             "/startupz" => text(StatusCode::OK, "ok\n"),
             "/usage" => self.usage.tell(request.uri().query().unwrap_or_default()).await,
@@ -126,7 +126,32 @@ impl Ops {
                     .insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; version=0.0.4"));
                 response
             }
-            _ => text(StatusCode::NOT_FOUND, "there are /metrics, /livez, /readyz, /startupz, /jobs and /usage\n"),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "there are /metrics, /livez, /readyz, /healthz, /startupz, /jobs and /usage\n",
+            ),
+        }
+    }
+
+    /// Whether requests may come. `limited` is the status while the database does not do all that it should.
+    fn state(&self, limited: StatusCode) -> Response<ResponseBody> {
+        match self.readiness.state() {
+            READY => {}
+            DRAINING => return text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            _ => return text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        }
+        match self.usage.meta().is_not_writable() {
+            None => text(StatusCode::OK, "ok\n"),
+            Some((why, since)) => {
+                let limits = if why.cause == Cause::ReadOnly { "pulls go on" } else { "known pulls go on" };
+                let text_of = format!(
+                    "{} ({}, for {} s): {limits}, changes get 503\n",
+                    why.cause.in_words(),
+                    why.cause.name(),
+                    since.as_secs()
+                );
+                text(limited, text_of)
+            }
         }
     }
 

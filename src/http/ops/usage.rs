@@ -29,6 +29,11 @@ impl Usage {
         Self { meta, account, asking: Asking::new(MAX_QUESTIONS) }
     }
 
+    /// The database that is asked.
+    pub(super) const fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
     pub(super) async fn tell(&self, query: &str) -> Response<ResponseBody> {
         let asked = Wanted::of_query(query).and_then(|wanted| wanted.question(self.account, SystemTime::now()));
         let question = match asked {

@@ -4,6 +4,7 @@
 //! bytes go (`reclaim.rs`). So a blob that was acknowledged is there, whatever happens at the same time.
 
 use super::{RepositoryId, from_sql, to_sql};
+use crate::meta::last_known::{Fact, Question, Topic};
 use crate::meta::scope::Scope;
 use crate::meta::{Error, Meta};
 use crate::oci::Digest;
@@ -40,8 +41,23 @@ pub enum Unlinked {
     InUse,
 }
 
+impl Fact for Option<BlobLink> {
+    fn is_kept(&self) -> bool {
+        self.is_some()
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
 impl Meta {
     pub async fn blob_link(&self, repository: RepositoryId, digest: &Digest) -> Result<Option<BlobLink>, Error> {
+        let (key, topic) = (format!("blob {} {digest}", repository.0), Topic::of("repository", repository.0));
+        self.known(Question::new(key, topic, topic), || self.ask_blob_link(repository, digest)).await
+    }
+
+    async fn ask_blob_link(&self, repository: RepositoryId, digest: &Digest) -> Result<Option<BlobLink>, Error> {
         let row: Option<(i64, i64, i64)> = sqlx::query_as(
             "SELECT blob_link.size, blob_link.wanted_at_ms, blob.claimed_at_ms FROM blob_link JOIN blob ON blob.digest = blob_link.digest \
                  WHERE blob_link.repository_id = $1 AND blob_link.digest = $2 AND blob.lost_at_ms IS NULL",

@@ -9,6 +9,7 @@ use super::references::Reference;
 use super::tags::note_move;
 use super::{RepositoryId, digest, from_sql, to_sql};
 use crate::meta::database::{Writing, twice};
+use crate::meta::last_known::{Fact, Question, Topic};
 use crate::meta::scope::Scope;
 use crate::meta::table::{Column, rows};
 use crate::meta::{Error, Meta};
@@ -110,6 +111,7 @@ impl Meta {
         now_ms: i64,
     ) -> Result<Put, Error> {
         let mut writing = self.write(Scope::Repository(repository)).await?;
+        writing.only_adds(tags.tags.iter().map(|tag| topic_of_tag(repository, tag)));
         let mutability: Option<Option<String>> = sqlx::query_scalar("SELECT mutability FROM repository WHERE id = $1")
             .bind(repository.0)
             .fetch_optional(writing.connection())
@@ -156,6 +158,17 @@ impl Meta {
     }
 
     pub async fn manifest(
+        &self,
+        repository: RepositoryId,
+        reference: &oci::Reference,
+    ) -> Result<Option<ManifestRow>, Error> {
+        let here = Topic::of("repository", repository.0);
+        let tag = reference.tag().map_or(here, |tag| topic_of_tag(repository, tag));
+        let key = format!("manifest {} {reference}", repository.0);
+        self.known(Question::new(key, here, tag), || self.ask_manifest(repository, reference)).await
+    }
+
+    async fn ask_manifest(
         &self,
         repository: RepositoryId,
         reference: &oci::Reference,
@@ -285,6 +298,23 @@ impl Meta {
         let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(pulls);
         update.execute(writing.connection()).await.map_err(Error::Query)?;
         writing.commit().await
+    }
+}
+
+/// What a tag stands for.
+fn topic_of_tag(repository: RepositoryId, tag: &Tag) -> Topic {
+    Topic::of("tag", (repository.0, tag.as_str()))
+}
+
+impl Fact for Option<ManifestRow> {
+    const IS_MANIFEST: bool = true;
+
+    fn is_kept(&self) -> bool {
+        self.is_some()
+    }
+
+    fn bytes(&self) -> usize {
+        self.as_ref().map_or(0, |row| row.content.len())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::meta::last_known::{Fact, Question, Topic};
 use crate::meta::scope::Scope;
 use crate::meta::{Change, DocumentKind, Error, Meta};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
@@ -56,13 +57,17 @@ impl Meta {
     /// A repository of one's own.
     pub async fn repository(&self, name: &QualifiedName) -> Result<Option<RepositoryId>, Error> {
         let statement = "SELECT id FROM repository WHERE account = $1 AND name = $2 AND upstream IS NULL";
-        let id: Option<i64> = sqlx::query_scalar(statement)
-            .bind(name.account.as_str())
-            .bind(name.name.as_str())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(Error::Query)?;
-        Ok(id.map(RepositoryId))
+        let (key, topic) = (format!("repository {name}"), topic(name));
+        self.known(Question::new(key, topic, topic), || async {
+            let id: Option<i64> = sqlx::query_scalar(statement)
+                .bind(name.account.as_str())
+                .bind(name.name.as_str())
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(Error::Query)?;
+            Ok(id.map(RepositoryId))
+        })
+        .await
     }
 
     /// A new repository. `None` when there is one of this name already, or when a pull-through rule that came meanwhile would hide it.
@@ -77,6 +82,7 @@ impl Meta {
             None => self.write(Scope::Documents(name.account, DocumentKind::PullThroughRule)).await?,
             Some(_) => self.write(Scope::Rows).await?,
         };
+        writing.changes(topic(name));
         if upstream.is_none() && writing.is_below_a_rule(name).await? {
             return Ok(None);
         }
@@ -101,6 +107,11 @@ impl Meta {
     }
 
     pub async fn repository_row(&self, name: &QualifiedName) -> Result<Option<RepositoryRow>, Error> {
+        let key = format!("repository row {name}");
+        self.known(Question::new(key, topic(name), Topic::POLICIES), || self.ask_repository_row(name)).await
+    }
+
+    async fn ask_repository_row(&self, name: &QualifiedName) -> Result<Option<RepositoryRow>, Error> {
         let statement = format!("SELECT {COLUMNS} FROM repository WHERE account = $1 AND name = $2");
         let columns: Option<Columns> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
             .bind(name.account.as_str())
@@ -247,6 +258,35 @@ impl Meta {
         writing.announce(Change::Policies).await?;
         writing.commit().await?;
         Ok(true)
+    }
+}
+
+/// What a name means.
+fn topic(name: &QualifiedName) -> Topic {
+    Topic::of("name", (name.account.as_str(), name.name.as_str()))
+}
+
+/// That nobody has pushed to a name says whose it is.
+impl Fact for Option<RepositoryId> {
+    fn is_kept(&self) -> bool {
+        true
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+}
+
+impl Fact for Option<RepositoryRow> {
+    fn is_kept(&self) -> bool {
+        true
+    }
+
+    fn bytes(&self) -> usize {
+        let Some(RepositoryRow { settings, .. }) = self else { return 0 };
+        let texts = [&settings.mutability, &settings.encryption, &settings.policy];
+        let tags = settings.resource_tags.iter().map(|(key, value)| key.len() + value.len());
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>() + tags.sum::<usize>()
     }
 }
 

@@ -65,6 +65,7 @@ impl Meta {
         limits: UploadLimits,
     ) -> Result<Begun, Error> {
         let mut writing = self.write_in(&[Scope::Repository(upload.repository), Scope::Uploads(principal)]).await?;
+        writing.only_adds([]);
         let repository: Option<i64> = sqlx::query_scalar("SELECT id FROM repository WHERE id = $1")
             .bind(upload.repository.0)
             .fetch_optional(writing.connection())

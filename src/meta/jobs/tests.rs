@@ -443,7 +443,7 @@ async fn whoever_waits_for_jobs_hears_of_them() {
     on_each(async |meta| {
         let other = match meta.is_shared() {
             true => {
-                let url = meta.pool.connect_options().database_url.clone();
+                let url = meta.pool.url();
                 Meta::open_postgres(url.as_str(), Connections::default()).await.unwrap()
             }
             false => meta.clone(),

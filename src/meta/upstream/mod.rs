@@ -13,13 +13,12 @@ pub use listings::Listing;
 pub use tags::TagRow;
 pub use trim::UpstreamLimits;
 
-use sqlx::AnyConnection;
-
 use super::Error;
+use super::pool::Statement;
 use crate::oci::RepositoryName;
 
 /// The repository's row, made if it is missing.
-async fn repository_id(connection: &mut AnyConnection, name: &RepositoryName) -> Result<i64, Error> {
+async fn repository_id(connection: Statement<'_>, name: &RepositoryName) -> Result<i64, Error> {
     sqlx::query_scalar(
         "INSERT INTO upstream_repository (name) VALUES ($1) \
          ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",

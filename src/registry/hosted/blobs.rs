@@ -85,7 +85,9 @@ impl Hosted {
         }
         let (meta, repository) = (self.meta.clone(), repository.id);
         self.inner.tasks.spawn(async move {
-            if let Err(error) = meta.want_blob(repository, &digest, now_ms).await {
+            if let Err(error) = meta.want_blob(repository, &digest, now_ms).await
+                && error.unavailable().is_none()
+            {
                 tracing::warn!(%error, %digest, "it was not noted that a blob is wanted");
             }
         });

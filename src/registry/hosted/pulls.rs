@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Hosted, lock};
+use super::{Hosted, Inner, lock};
 use crate::memory::{self, Map};
 use crate::meta::{DocumentKind, Meta, RepositoryId, now_ms};
 use crate::oci::{AccountId, Digest};
 
 /// A change of the exclusions that was not announced is seen after this.
 const REMEMBERED: Duration = Duration::from_secs(5);
+
+/// How long a client waits for that.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Rows of one transaction: others wait for it with SQLite.
 const BATCH_ROWS: usize = 500;
@@ -26,6 +29,7 @@ pub(super) struct Pulls {
     changes: AtomicU64,
     /// Principals whose pulls leave no trace, such as scanners, by the count that they were asked for at.
     excluded: Map<(u64, AccountId), Arc<HashSet<String>>>,
+    asking: tokio::sync::Mutex<()>,
 }
 
 impl Pulls {
@@ -33,31 +37,38 @@ impl Pulls {
         let excluded = Map::expiring(memory::Kind::Exclusions, REMEMBERED, |_, names: &Arc<HashSet<String>>| {
             names.iter().map(|name| size_of::<String>() + name.len()).sum()
         });
-        Self { times: Mutex::default(), changes: AtomicU64::new(0), excluded }
+        Self { times: Mutex::default(), changes: AtomicU64::new(0), excluded, asking: tokio::sync::Mutex::default() }
     }
 
     pub(super) fn forget(&self, repository: RepositoryId) {
         lock(&self.times).retain(|(of, _), _| *of != repository);
     }
 
+    /// `None` where it has to be asked.
+    fn is_known_excluded(&self, account: AccountId, principal: &str) -> Option<bool> {
+        let excluded = self.excluded.get(&(self.changes.load(Ordering::Acquire), account))?;
+        let is_excluded = !excluded.is_empty()
+            && (excluded.contains(principal) || role(principal).is_some_and(|role| excluded.contains(&role)));
+        Some(is_excluded)
+    }
+
+    /// One question at a time, whoever waits.
     async fn is_excluded(&self, meta: &Meta, account: AccountId, principal: &str) -> bool {
+        let _turn = self.asking.lock().await;
+        if let Some(known) = self.is_known_excluded(account, principal) {
+            return known;
+        }
         let key = (self.changes.load(Ordering::Acquire), account);
-        let excluded = match self.excluded.get(&key) {
-            Some(excluded) => excluded,
-            None => {
-                let rows = meta.documents(account, DocumentKind::PullTimeExclusion, None, MAX_EXCLUSIONS).await;
-                // While the database is away nobody waits for it again.
-                let rows = rows.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "it is not known whose pulls do not count");
-                    Vec::new()
-                });
-                let excluded: Arc<HashSet<_>> = Arc::new(rows.into_iter().map(|row| row.name).collect());
-                self.excluded.insert(key, excluded.clone());
-                excluded
+        let rows = meta.documents(account, DocumentKind::PullTimeExclusion, None, MAX_EXCLUSIONS).await;
+        // While the database is away nobody waits for it again.
+        let rows = rows.unwrap_or_else(|error| {
+            if error.unavailable().is_none() {
+                tracing::warn!(%error, "it is not known whose pulls do not count");
             }
-        };
-        !excluded.is_empty()
-            && (excluded.contains(principal) || role(principal).is_some_and(|role| excluded.contains(&role)))
+            Vec::new()
+        });
+        self.excluded.insert(key, Arc::new(rows.into_iter().map(|row| row.name).collect()));
+        self.is_known_excluded(account, principal).unwrap_or_default()
     }
 }
 
@@ -70,9 +81,22 @@ impl Hosted {
         digest: Digest,
         principal: &str,
     ) {
-        let pulls = &self.inner.pulls;
-        if !pulls.is_excluded(&self.meta, account, principal).await {
-            lock(&pulls.times).insert((repository, digest), now_ms());
+        let note = move |inner: &Inner| {
+            lock(&inner.pulls.times).insert((repository, digest), now_ms());
+        };
+        match self.inner.pulls.is_known_excluded(account, principal) {
+            Some(true) => {}
+            Some(false) => note(&self.inner),
+            None => {
+                let (inner, meta, principal) = (self.inner.clone(), self.meta.clone(), principal.to_owned());
+                let asked = self.inner.tasks.spawn(async move {
+                    if !inner.pulls.is_excluded(&meta, account, &principal).await {
+                        note(&inner);
+                    }
+                });
+                // It goes on behind the answer.
+                let _ = tokio::time::timeout(PATIENCE, asked).await;
+            }
         }
     }
 
