@@ -17,8 +17,11 @@ use tokio::time::{interval_at, timeout};
 use super::changes::{Announcements, Change};
 use crate::telemetry::Metrics;
 
-/// A question that takes longer is reason to look whether the database is well.
-const DOUBT: Duration = Duration::from_millis(150);
+/// A question that takes longer is reason to look whether the database is well, unless others are answered meanwhile.
+const DOUBT: Duration = Duration::from_millis(100);
+
+/// Time in which connections that were let go of are closed.
+const CLOSED: Duration = Duration::from_millis(100);
 
 /// Between two probes while the database is well but slow.
 const CALM: Duration = Duration::from_secs(1);
@@ -91,7 +94,21 @@ struct Inner {
     /// Counts changes of the state. Connections of an earlier one are not used any more.
     era: AtomicU64,
     announcements: Announcements,
+    /// Those who hold connections.
+    holders: Mutex<Vec<Holder>>,
     metrics: OnceLock<Metrics>,
+}
+
+/// Whoever holds connections is told what becomes of them.
+type Holder = Box<dyn Fn(Hold) + Send + Sync>;
+
+/// What becomes of the connections that are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Others need them more than who does nothing with them.
+    LetGoOfIdle,
+    /// They may hang, or be of a server that is none any more.
+    MakeAnew,
 }
 
 impl Cause {
@@ -203,6 +220,7 @@ impl Availability {
             answers: AtomicU64::new(0),
             era: AtomicU64::new(0),
             announcements,
+            holders: Mutex::default(),
             metrics: OnceLock::new(),
         })))
     }
@@ -219,6 +237,13 @@ impl Availability {
     pub(super) fn counts_last_known(&self) {
         if let Some(metrics) = self.0.as_ref().and_then(|inner| inner.metrics.get()) {
             metrics.database_last_known.inc();
+        }
+    }
+
+    /// `holder` is told what becomes of its connections.
+    pub(super) fn tells(&self, holder: impl Fn(Hold) + Send + Sync + 'static) {
+        if let Some(inner) = &self.0 {
+            lock(&inner.holders).push(Box::new(holder));
         }
     }
 
@@ -246,6 +271,7 @@ impl Availability {
             let state = states.wait_for(|state| state.refusal(purpose).is_some()).await;
             state.ok().and_then(|state| state.refusal(purpose).cloned())
         };
+        let mut answers = inner.answers.load(Ordering::Relaxed);
         let mut doubts = interval_at(tokio::time::Instant::now() + DOUBT, DOUBT);
         tokio::pin!(question, refused);
         loop {
@@ -253,7 +279,12 @@ impl Availability {
                 biased;
                 Some(why) = &mut refused => return Err(why.into_error()),
                 answer = &mut question => return inner.judge(purpose, answer).await,
-                _ = doubts.tick() => inner.doubt(false),
+                _ = doubts.tick() => {
+                    let before = std::mem::replace(&mut answers, inner.answers.load(Ordering::Relaxed));
+                    if answers == before {
+                        inner.doubt(false);
+                    }
+                }
             }
         }
     }
@@ -337,7 +368,12 @@ impl Inner {
         let mut pause = FIRST_PAUSE;
         loop {
             let answers = self.answers.load(Ordering::Relaxed);
-            let found = self.probe().await;
+            let mut found = self.probe().await;
+            if found.as_ref().is_err_and(|why| why.cause == Cause::OutOfConnections) {
+                self.tell(Hold::LetGoOfIdle);
+                tokio::time::sleep(CLOSED).await;
+                found = self.probe().await;
+            }
             let is_answering = self.answers.load(Ordering::Relaxed) != answers;
             match found {
                 Ok(false) => {
@@ -435,6 +471,13 @@ impl Inner {
             self.announcements.pass_on(&Change::ALL);
         }
         self.state.send_replace(state);
+        self.tell(Hold::MakeAnew);
+    }
+
+    fn tell(&self, hold: Hold) {
+        for holder in &*lock(&self.holders) {
+            holder(hold);
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use sqlx::any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Either, Error, Execute, Executor, SqlSafeStr, SqlStr, Transaction};
 
-use super::availability::{Availability, Purpose};
+use super::availability::{Availability, Hold, Purpose};
 
 /// The driver waits for a new connection even when an old one has become free: that is looked for again and again.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -45,7 +45,14 @@ impl Pool {
         make: impl Fn() -> AnyPool + Send + Sync + 'static,
     ) -> Self {
         let current = Mutex::new((availability.era(), first));
-        Self(Arc::new(Inner { purpose, availability, current, make: Box::new(make) }))
+        let pool = Self(Arc::new(Inner { purpose, availability, current, make: Box::new(make) }));
+        let held = Arc::downgrade(&pool.0);
+        pool.0.availability.tells(move |hold| match (held.upgrade().map(Self), hold) {
+            (Some(pool), Hold::LetGoOfIdle) => pool.let_go_of_idle(),
+            (Some(pool), Hold::MakeAnew) => drop(pool.current()),
+            (None, _) => {}
+        });
+        pool
     }
 
     pub(super) async fn begin_with(&self, statement: String) -> Result<Transaction<'static, Any>, Error> {
@@ -78,6 +85,13 @@ impl Pool {
             tokio::spawn(async move { tokio::time::timeout(CLOSING, old.close()).await });
         }
         current.1.clone()
+    }
+
+    fn let_go_of_idle(&self) {
+        let pool = self.current();
+        while let Some(mut idle) = pool.try_acquire() {
+            idle.close_on_drop();
+        }
     }
 
     async fn acquire(&self) -> Result<PoolConnection<Any>, Error> {
