@@ -260,6 +260,10 @@ async fn f10_rights_hold_while_the_database_is_gone() {
         assert_unavailable(&token(&proxy, Some("stranger"), &[&scope]).await);
         // What changes something, and what gives lasting credentials.
         assert_unavailable(&as_user(&proxy, "root", "DELETE", &manifest).await);
+        let lasting = format!("/token?service=x&offline_token=true&scope={scope}");
+        let given = as_user(&proxy, "reader", "GET", &lasting).await;
+        given.assert_status(200);
+        assert!(given.json()["refresh_token"].is_null(), "{}", given.text());
         let asked = api(&proxy.client(), "reader", "GetAuthorizationToken", json!({})).await;
         assert!(asked.status >= 500 && !asked.text().contains("authorizationToken"), "{}", asked.text());
         wire.set(Mode::Carries);
