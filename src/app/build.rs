@@ -58,7 +58,7 @@ pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     };
     let pushed = blocking(move || Depot::new(Storage::open_leaving(&pushed, reserve)?, bucket)).await?;
     let replica = pushed.holder().to_owned();
-    let (has_bucket, shared) = (pushed.bucket().is_some(), shared(&settings.storage, &pushed, &meta));
+    let (has_bucket, shared) = (pushed.bucket().is_some(), shared(&settings.storage, &pushed, &meta, &metrics));
     let (cache_settings, cache_metrics) = (settings.cache.clone(), metrics.clone());
     let cache =
         blocking(move || BlobCache::load(storage, &cache_settings, &uses, has_bucket, shared, cache_metrics)).await?;
@@ -129,10 +129,11 @@ pub(super) fn audit(settings: &Settings, metrics: &Metrics) -> Result<Audit, Err
 }
 
 /// What upstreams sent lies in the bucket as well, unless the settings say that it should not.
-fn shared(settings: &StorageSettings, depot: &Depot, meta: &Meta) -> Option<Shared> {
+fn shared(settings: &StorageSettings, depot: &Depot, meta: &Meta, metrics: &Metrics) -> Option<Shared> {
     let StorageSettings::S3(settings) = settings else { return None };
     let bucket = depot.bucket().filter(|_| settings.pulled > 0)?;
-    Some(Shared::new(bucket.clone(), meta.clone(), depot.holder(), settings.fetch_wait, settings.pulled))
+    let (meta, metrics) = (meta.clone(), metrics.clone());
+    Some(Shared::new(bucket.clone(), meta, depot.holder(), settings.fetch_wait, settings.pulled, metrics))
 }
 
 /// The upstreams of the configuration.

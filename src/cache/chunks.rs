@@ -129,7 +129,7 @@ impl Whole {
 
 /// A chunk of a blob of `size` bytes: an object of another length is another object.
 async fn collect(origin: &Origin, chunk: ByteRange, size: u64) -> Result<Bytes, Error> {
-    let mut stream = origin.open_range(chunk).await?;
+    let mut stream = origin.open_chunk(chunk).await?;
     if stream.total.is_some_and(|total| total != size) {
         origin.distrust(true);
         return Err(Error::Lost { digest: *origin.digest() });

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::error::Error;
 use crate::oci::{ByteRange, Digest};
-use crate::storage::{Bucket, ObjectStream, OriginId};
+use crate::storage::{self, Bucket, ObjectStream, OriginId};
 use crate::turns::Asker;
 use crate::upstream;
 
@@ -83,7 +83,7 @@ impl Origin {
     pub(super) fn is_waited_for(&self) -> bool {
         match self {
             Self::Upstream(source) => source.is_waited_for(),
-            Self::Bucket(..) => false,
+            Self::Bucket(bucket, ..) => bucket.is_waited_for(),
             #[cfg(test)]
             Self::Scripted(_) => false,
         }
@@ -103,7 +103,7 @@ impl Origin {
     pub(super) async fn open(&self, start: u64, expected: Option<u64>) -> Result<Stream, Error> {
         match self {
             Self::Upstream(source) => Ok(Stream::of_upstream(*self.digest(), source.open(start, expected).await?)),
-            Self::Bucket(bucket, _, _) => self.of_bucket(bucket, start).await,
+            Self::Bucket(bucket, digest, _) => self.opened(start, bucket.get_in_turn(digest, start, None).await),
             #[cfg(test)]
             Self::Scripted(source) => Ok(Stream::of_script(*self.digest(), source.open(start, expected).await?)),
         }
@@ -161,7 +161,7 @@ impl Origin {
             Self::Upstream(source) => {
                 Ok(Stream::of_upstream(*self.digest(), source.open_at_readers_pace(start, expected).await?))
             }
-            Self::Bucket(bucket, _, _) => self.of_bucket(bucket, start).await,
+            Self::Bucket(bucket, digest, _) => self.opened(start, bucket.get(digest, start, None).await),
             #[cfg(test)]
             Self::Scripted(source) => Ok(Stream::of_script(*self.digest(), source.open(start, expected).await?)),
         }
@@ -176,8 +176,7 @@ impl Origin {
                 (stream.total, From::Upstream(Box::new(stream)))
             }
             Self::Bucket(bucket, _, _) => {
-                let stream = self.object(bucket, range.start, Some(range.end)).await?;
-                (Some(stream.total), From::Bucket(stream))
+                return self.opened(range.start, bucket.get(&digest, range.start, Some(range.end)).await);
             }
             #[cfg(test)]
             Self::Scripted(source) => {
@@ -186,6 +185,16 @@ impl Origin {
             }
         };
         Ok(Stream { total, start: range.start, digest, from })
+    }
+
+    /// As [`Self::open_range`], to be read as fast as it comes, whether or not somebody waits for it any more.
+    pub(super) async fn open_chunk(&self, range: ByteRange) -> Result<Stream, Error> {
+        match self {
+            Self::Bucket(bucket, digest, _) => {
+                self.opened(range.start, bucket.get_in_turn(digest, range.start, Some(range.end)).await)
+            }
+            _ => self.open_range(range).await,
+        }
     }
 
     /// The bytes that came were not the blob's. A bucket is `to_blame` where it has sent all of them: then it has lost the blob.
@@ -202,18 +211,15 @@ impl Origin {
         }
     }
 
-    async fn of_bucket(&self, bucket: &Bucket, start: u64) -> Result<Stream, Error> {
-        let stream = self.object(bucket, start, None).await?;
-        Ok(Stream { total: Some(stream.total), start, digest: *self.digest(), from: From::Bucket(stream) })
-    }
-
-    async fn object(&self, bucket: &Bucket, start: u64, end: Option<u64>) -> Result<ObjectStream, Error> {
+    /// What the bucket has from byte `start` on.
+    fn opened(&self, start: u64, found: Result<Option<ObjectStream>, storage::Error>) -> Result<Stream, Error> {
         let digest = *self.digest();
-        let found = bucket.get(&digest, start, end).await.map_err(|error| bucket_error(digest, error))?;
+        let found = found.map_err(|error| bucket_error(digest, error))?;
         if found.is_none() {
             self.is_lost();
         }
-        found.ok_or(Error::Lost { digest })
+        let stream = found.ok_or(Error::Lost { digest })?;
+        Ok(Stream { total: Some(stream.total), start, digest, from: From::Bucket(stream) })
     }
 
     fn is_lost(&self) {
@@ -237,7 +243,10 @@ impl Stream {
     pub(super) fn at_readers_pace(mut self) -> Option<Self> {
         let may_go_on = match &mut self.from {
             From::Upstream(stream) => stream.turn_to_readers_pace(),
-            From::Bucket(_) => true,
+            From::Bucket(stream) => {
+                stream.turn_to_readers_pace();
+                true
+            }
             #[cfg(test)]
             From::Scripted(_) => true,
         };
@@ -256,6 +265,6 @@ impl Stream {
     }
 }
 
-fn bucket_error(digest: Digest, error: crate::storage::Error) -> Error {
+fn bucket_error(digest: Digest, error: storage::Error) -> Error {
     Error::Bucket { digest, source: Arc::new(error) }
 }

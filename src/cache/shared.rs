@@ -11,11 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::meta::{self, Claim, Meta, now_ms};
+use crate::meta::{self, Claim, Fetch, Meta, now_ms};
 use crate::oci::Digest;
-use crate::storage::{self, Bucket, OriginId, Sending};
+use crate::storage::{self, Bucket, Errand, OriginId, Sending};
+use crate::telemetry::Metrics;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -32,7 +34,41 @@ struct Inner {
     patience: Duration,
     /// Bytes of upstreams' blobs that the bucket may keep.
     limit: u64,
+    copies: Copies,
+    metrics: Metrics,
     tasks: TaskTracker,
+}
+
+/// Copies that are on their way to the bucket while nobody waits for them.
+struct Copies {
+    number: Arc<Semaphore>,
+    /// Bytes of those that are in memory.
+    memory: Arc<Semaphore>,
+}
+
+/// A copy's right to be on its way.
+struct OnItsWay {
+    _number: OwnedSemaphorePermit,
+    _memory: OwnedSemaphorePermit,
+}
+
+/// More than that, and a blob stays on the disk of the replica that has fetched it, until it is fetched again.
+const MAX_COPIES: usize = 256;
+const MAX_COPIES_IN_MEMORY: usize = 32 << 20;
+
+impl Copies {
+    fn new() -> Self {
+        Self { number: Arc::new(Semaphore::new(MAX_COPIES)), memory: Arc::new(Semaphore::new(MAX_COPIES_IN_MEMORY)) }
+    }
+
+    /// Of a copy with so many bytes in memory; `None` where there are too many.
+    fn begin(&self, in_memory: usize) -> Option<OnItsWay> {
+        let memory = u32::try_from(in_memory).ok()?;
+        Some(OnItsWay {
+            _number: self.number.clone().try_acquire_owned().ok()?,
+            _memory: self.memory.clone().try_acquire_many_owned(memory).ok()?,
+        })
+    }
 }
 
 /// Where a blob is to be had from.
@@ -47,7 +83,7 @@ pub(super) enum Turn {
 /// The turn to fetch a blob. Dropped, it is given back.
 pub(super) struct Lease {
     shared: Shared,
-    digest: Digest,
+    fetch: Fetch,
     _renewing: AbortOnDropHandle<()>,
 }
 
@@ -61,13 +97,22 @@ const TRIM_STEP: u32 = 200;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl Shared {
-    pub fn new(bucket: Arc<Bucket>, meta: Meta, holder: &str, patience: Duration, limit: u64) -> Self {
-        let inner = Inner { bucket, meta, holder: holder.into(), patience, limit, tasks: TaskTracker::new() };
+    pub fn new(
+        bucket: Arc<Bucket>,
+        meta: Meta,
+        holder: &str,
+        patience: Duration,
+        limit: u64,
+        metrics: Metrics,
+    ) -> Self {
+        let (holder, copies, tasks) = (holder.into(), Copies::new(), TaskTracker::new());
+        let inner = Inner { bucket, meta, holder, patience, limit, copies, metrics, tasks };
         Self { inner: Arc::new(inner) }
     }
 
-    pub(super) async fn turn(&self, digest: &Digest) -> Turn {
-        match self.find_turn(digest).await {
+    pub(super) async fn turn(&self, fetch: Fetch) -> Turn {
+        let digest = &fetch.digest;
+        match self.find_turn(fetch).await {
             Ok(turn) => turn,
             Err(error) => {
                 tracing::warn!(%error, %digest, "it is not known whether the bucket has a blob; it is fetched from upstream");
@@ -76,14 +121,15 @@ impl Shared {
         }
     }
 
-    async fn find_turn(&self, digest: &Digest) -> Result<Turn, meta::Error> {
+    async fn find_turn(&self, fetch: Fetch) -> Result<Turn, meta::Error> {
+        let digest = &fetch.digest;
         let started = tokio::time::Instant::now();
         loop {
             if let Some(blob) = self.inner.meta.pulled_blob(digest).await? {
                 return Ok(Turn::Bucket(self.inner.bucket.clone(), blob.claim));
             }
-            if self.renew(digest).await? {
-                let lease = self.hold(*digest);
+            if self.renew(fetch).await? {
+                let lease = self.hold(fetch);
                 // It may have come between the two questions.
                 return Ok(match self.inner.meta.pulled_blob(digest).await? {
                     Some(blob) => Turn::Bucket(self.inner.bucket.clone(), blob.claim),
@@ -109,7 +155,7 @@ impl Shared {
     /// A small object that is in the bucket; at most `limit` bytes.
     pub(super) async fn read(&self, digest: &Digest, limit: u64) -> Option<Bytes> {
         let blob = self.inner.meta.pulled_blob(digest).await.ok().flatten().filter(|blob| blob.size <= limit)?;
-        let mut stream = self.inner.bucket.get(digest, 0, None).await.ok().flatten()?;
+        let mut stream = self.inner.bucket.get_in_turn(digest, 0, None).await.ok().flatten()?;
         let mut bytes = Vec::with_capacity(usize::try_from(blob.size).ok()?);
         while let Some(chunk) = stream.chunk().await.ok()? {
             if bytes.len() + chunk.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
@@ -127,7 +173,9 @@ impl Shared {
     /// Puts a small verified object into the bucket, behind the back of whoever brought it.
     pub(super) fn keep(&self, digest: Digest, bytes: Bytes) {
         let this = self.clone();
+        let Some(on_its_way) = self.begin_copy(&digest, bytes.len()) else { return };
         self.inner.tasks.spawn(async move {
+            let _on_its_way = on_its_way;
             if matches!(this.inner.meta.pulled_blob(&digest).await, Ok(Some(_))) {
                 return;
             }
@@ -139,13 +187,15 @@ impl Shared {
 
     /// Begins to send a file that is being filled.
     pub(super) fn send(&self, digest: &Digest, file: &Arc<File>, present: u64) -> Sending {
-        self.inner.bucket.send(digest, file, present)
+        self.inner.bucket.send(digest, file, present, Errand::Copy)
     }
 
     /// The file is whole and verified: it comes to lie in the bucket, behind the back of whoever reads it, and then the turn is over.
     pub(super) fn finish(&self, digest: Digest, size: u64, sending: Sending, lease: Lease) {
         let this = self.clone();
+        let Some(on_its_way) = self.begin_copy(&digest, 0) else { return };
         self.inner.tasks.spawn(async move {
+            let _on_its_way = on_its_way;
             let sent = this.bring(&digest, size, sending.finish(size)).await;
             this.report(&digest, sent);
             drop(lease);
@@ -203,6 +253,15 @@ impl Shared {
         Ok(())
     }
 
+    fn begin_copy(&self, digest: &Digest, in_memory: usize) -> Option<OnItsWay> {
+        let begun = self.inner.copies.begin(in_memory);
+        if begun.is_none() {
+            self.inner.metrics.cache_copies_left_out.inc();
+            tracing::debug!(%digest, "the bucket takes copies too slowly; a blob is kept on this replica's disk only");
+        }
+        begun
+    }
+
     fn report(&self, digest: &Digest, brought: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
         if let Err(error) = brought {
             tracing::warn!(%error, %digest, "a blob that was fetched is kept on this replica's disk only");
@@ -210,40 +269,56 @@ impl Shared {
     }
 
     /// Without other replicas it is always this one's turn.
-    async fn renew(&self, digest: &Digest) -> Result<bool, meta::Error> {
+    async fn renew(&self, fetch: Fetch) -> Result<bool, meta::Error> {
         let Inner { meta, holder, .. } = &*self.inner;
         if !meta.is_shared() {
             return Ok(true);
         }
         let now_ms = now_ms();
         let turn_ms = i64::try_from(TURN.as_millis()).unwrap_or(i64::MAX);
-        meta.lease_fetch(digest, holder, now_ms, now_ms.saturating_add(turn_ms)).await
+        meta.lease_fetch(fetch, holder, now_ms, now_ms.saturating_add(turn_ms)).await
     }
 
-    fn hold(&self, digest: Digest) -> Lease {
+    fn hold(&self, fetch: Fetch) -> Lease {
         let this = self.clone();
         let renewing = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(TURN / 4).await;
-                if let Err(error) = this.renew(&digest).await {
-                    tracing::warn!(%error, %digest, "the turn to fetch a blob was not renewed; another replica may fetch it as well");
+                if let Err(error) = this.renew(fetch).await {
+                    tracing::warn!(%error, digest = %fetch.digest, "the turn to fetch a blob was not renewed; another replica may fetch it as well");
                 }
             }
         });
-        Lease { shared: self.clone(), digest, _renewing: AbortOnDropHandle::new(renewing) }
+        Lease { shared: self.clone(), fetch, _renewing: AbortOnDropHandle::new(renewing) }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let (shared, digest) = (self.shared.clone(), self.digest);
+        let (shared, fetch) = (self.shared.clone(), self.fetch);
         if !shared.inner.meta.is_shared() {
             return;
         }
         self.shared.inner.tasks.spawn(async move {
-            if let Err(error) = shared.inner.meta.end_fetch(&digest, &shared.inner.holder).await {
-                tracing::warn!(%error, %digest, "the turn to fetch a blob was not given back; it ends by itself");
+            if let Err(error) = shared.inner.meta.end_fetch(fetch, &shared.inner.holder).await {
+                tracing::warn!(%error, digest = %fetch.digest, "the turn to fetch a blob was not given back; it ends by itself");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h08_copies_on_their_way_are_so_many() {
+        let copies = Copies::new();
+        let large: Vec<_> = (0..10).map_while(|_| copies.begin(4 << 20)).collect();
+        assert_eq!(large.len(), 8);
+        let on_disk: Vec<_> = (0..1000).map_while(|_| copies.begin(0)).collect();
+        assert_eq!(on_disk.len(), MAX_COPIES - 8);
+        drop((large, on_disk));
+        assert!(copies.begin(4 << 20).is_some());
     }
 }

@@ -4,7 +4,7 @@ use super::error::Error;
 use super::fill::Fill;
 use super::origin::{Origin, Stream};
 use super::shared::{Lease, Shared, Turn};
-use crate::meta;
+use crate::meta::{self, Fetch};
 use crate::storage::{self, Sending};
 use crate::upstream::Place;
 
@@ -34,7 +34,7 @@ impl Supply {
     pub(super) async fn take_turn(&mut self) -> Result<(), Error> {
         let Some(shared) = &self.shared else { return Ok(()) };
         let digest = *self.origin.digest();
-        match shared.turn(&digest).await {
+        match shared.turn(Fetch { origin: self.origin.id(), digest }).await {
             Turn::Bucket(bucket, claim) => {
                 if shared.has_sent(self.origin.id(), &digest).await {
                     self.confirm().await?;

@@ -677,7 +677,9 @@ async fn t22_a_trim_takes_nothing_that_was_just_noted() {
             if round % 2 == 0 {
                 meta.put_right(&repository, &digest, LinkKind::Blob, origin, true, 1).await.unwrap();
             } else {
-                meta.put_listing(&repository, "tags", &Listing { body: "x".into(), checked_at_ms: 1 }).await.unwrap();
+                meta.put_listing(&repository, "tags", &Listing { body: "x".into(), checked_at_ms: 1 }, None)
+                    .await
+                    .unwrap();
             }
             let noting = {
                 let (meta, repository) = (meta.clone(), repository.clone());

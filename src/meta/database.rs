@@ -359,6 +359,13 @@ impl Dialect {
             Self::Postgres => " FOR UPDATE",
         }
     }
+
+    pub(super) const fn for_share(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR SHARE",
+        }
+    }
 }
 
 /// Runs a transaction, and once more where the database gave it up because it and others waited for each other in a circle.

@@ -48,7 +48,7 @@ pub use jobs::{
     QueueCount, ScheduleRow, Scheduled, TakenJob, Taking, Urgency, When,
 };
 pub use registry::{DocumentKind, DocumentRow, Hidden, MadeRule, NewRule};
-pub use upstream::{Link, LinkKind, Listing, TagRow, UpstreamLimits};
+pub use upstream::{Fetch, Link, LinkKind, Listing, Speaker, TagRow, UpstreamLimits};
 pub use usage::BlobUse;
 pub use usage_hours::{StoredRow, UsageCounts, UsageRow};
 pub use usage_sums::{UsageBy, UsageRange, UsageSum};

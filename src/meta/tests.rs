@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::oci::{AcceptSet, AccountId, Digest, MediaType, QualifiedName, Reference as Named, RepositoryName, Tag};
+use crate::storage::OriginId;
 
 const URL_VARIABLE: &str = "TEST_POSTGRES_URL";
 
@@ -136,9 +137,9 @@ async fn upstreams_tags_links_and_lists() {
         };
         let accept = AcceptSet::current();
         assert_eq!(meta.tag(&repository, &tag("latest"), accept).await.unwrap(), None);
-        meta.put_tag(&repository, &tag("latest"), accept, &row).await.unwrap();
+        meta.put_tag(&repository, &tag("latest"), accept, &row, None).await.unwrap();
         let moved = TagRow { digest: Digest::of(b"2"), size: Some(7), ..row };
-        meta.put_tag(&repository, &tag("latest"), accept, &moved).await.unwrap();
+        meta.put_tag(&repository, &tag("latest"), accept, &moved, None).await.unwrap();
         assert_eq!(meta.tag(&repository, &tag("latest"), accept).await.unwrap(), Some(moved));
         meta.remove_tag(&repository, &tag("latest"), Some(accept)).await.unwrap();
         assert_eq!(meta.tag(&repository, &tag("latest"), accept).await.unwrap(), None);
@@ -152,7 +153,7 @@ async fn upstreams_tags_links_and_lists() {
         assert_eq!(meta.link(&repository, &digest).await.unwrap(), None);
 
         let list = Listing { body: Bytes::from_static(b"a\nb\0c"), checked_at_ms: 5 };
-        meta.put_listing(&repository, "tags", &list).await.unwrap();
+        meta.put_listing(&repository, "tags", &list, None).await.unwrap();
         assert_eq!(meta.listing(&repository, "tags").await.unwrap(), Some(list));
         let uses = [BlobUse { digest, used_at_ms: 9, uses: 3 }];
         meta.put_blob_uses(&uses, &[]).await.unwrap();
@@ -488,6 +489,22 @@ async fn t08_uploads_under_way_are_limited() {
         let there = meta.idle_uploads_of(b, "nobody", 2, 100).await.unwrap().len();
         assert!(here <= 5 && there <= 5 && here + there == 8, "{here} {there}");
         assert_eq!(meta.idle_uploads_of(a, "me", 2, 100).await.unwrap().len(), 8);
+    })
+    .await;
+}
+
+/// Whose turn it is to fetch a blob is said for each origin.
+#[tokio::test]
+async fn h10_nobody_waits_for_another_origins_fetch() {
+    on_each(async |meta| {
+        let digest = Digest::of(b"popular");
+        let fetch = |origin| Fetch { origin: OriginId::of(origin), digest };
+        assert!(meta.lease_fetch(fetch("drips"), "one", 10, 20).await.unwrap());
+        assert!(!meta.lease_fetch(fetch("drips"), "two", 10, 20).await.unwrap());
+        assert!(meta.lease_fetch(fetch("good"), "two", 10, 20).await.unwrap());
+        meta.end_fetch(fetch("good"), "two").await.unwrap();
+        assert!(!meta.lease_fetch(fetch("drips"), "two", 10, 20).await.unwrap());
+        assert!(meta.lease_fetch(fetch("drips"), "two", 21, 30).await.unwrap());
     })
     .await;
 }

@@ -19,15 +19,13 @@ use object_store::{
     BackoffConfig, Certificate, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload,
     RetryConfig,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Error;
-use super::sending::{PART_BYTES, Parcel, Sending};
+use super::sending::{Parcel, Sending};
+use super::traffic::{Errand, Traffic};
 use crate::config::{BucketSettings, Encryption};
 use crate::oci::{Algorithm, Digest};
-
-/// Parts of 8 MiB, of all that is being sent, that are in memory at once.
-const MAX_PARTS_IN_MEMORY: u32 = 12;
 
 /// A connection, and an answer, are waited for no longer than this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,8 +42,7 @@ pub struct Bucket {
     pub(super) store: AmazonS3,
     prefix: Path,
     name: String,
-    /// Room for parts in memory.
-    parts: Arc<Semaphore>,
+    pub(super) traffic: Traffic,
 }
 
 /// An object's bytes while they arrive.
@@ -54,6 +51,8 @@ pub struct ObjectStream {
     pub total: u64,
     bucket: String,
     stream: BoxStream<'static, object_store::Result<Bytes>>,
+    /// Of those that are read as fast as they come.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// An object, as a listing shows it.
@@ -112,19 +111,20 @@ impl Bucket {
             builder = builder.with_config("aws_server_side_encryption".parse().map_err(wrong)?, encryption);
         }
         let store = builder.build().map_err(wrong)?;
-        let parts = Arc::new(Semaphore::new(MAX_PARTS_IN_MEMORY as usize));
-        Ok(Self { store, prefix: Path::from(settings.prefix.as_str()), name: settings.bucket.clone(), parts })
+        let (prefix, name) = (Path::from(settings.prefix.as_str()), settings.bucket.clone());
+        Ok(Self { store, prefix, name, traffic: Traffic::new() })
     }
 
     /// Begins to send a file, from byte `from` on, of which `present` bytes are there. It becomes the object of `digest`, for every
     /// replica, when it is finished: the caller verifies it first.
-    pub fn send(self: &Arc<Self>, digest: &Digest, file: &Arc<File>, present: u64) -> Sending {
-        let parcel = Parcel { bucket: self.clone(), path: self.path(digest), file: file.clone(), from: 0 };
+    pub fn send(self: &Arc<Self>, digest: &Digest, file: &Arc<File>, present: u64, errand: Errand) -> Sending {
+        let parcel = Parcel { bucket: self.clone(), path: self.path(digest), file: file.clone(), from: 0, errand };
         Sending::start(parcel, present)
     }
 
-    /// Stores a small verified object.
+    /// Stores a copy of a small verified object.
     pub async fn put(&self, digest: &Digest, bytes: Bytes) -> Result<(), Error> {
+        let _turn = self.traffic.part(Errand::Copy, bytes.len() as u64).await;
         let put = self.store.put(&self.path(digest), PutPayload::from_bytes(bytes)).await;
         put.map(|_| ()).map_err(|error| self.error("write to", error))
     }
@@ -139,7 +139,8 @@ impl Bucket {
         present: u64,
     ) -> Sending {
         let path = self.piece_path(upload, piece);
-        Sending::start(Parcel { bucket: self.clone(), path, file: file.clone(), from }, present)
+        let (bucket, file) = (self.clone(), file.clone());
+        Sending::start(Parcel { bucket, path, file, from, errand: Errand::Awaited }, present)
     }
 
     /// Makes a verified piece the object of `digest`, inside the bucket.
@@ -177,16 +178,34 @@ impl Bucket {
         self.get_object(&self.path(digest), range).await
     }
 
+    /// The same, to be read as fast as it comes, whoever waits for it: there are so many places for that.
+    pub async fn get_in_turn(
+        &self,
+        digest: &Digest,
+        start: u64,
+        end: Option<u64>,
+    ) -> Result<Option<ObjectStream>, Error> {
+        let place = self.traffic.read().await.map_err(|_| Error::Busy { bucket: self.name.clone() })?;
+        let found = self.get(digest, start, end).await?;
+        Ok(found.map(|stream| ObjectStream { place: Some(place), ..stream }))
+    }
+
     async fn get_object(&self, path: &Path, range: Option<GetRange>) -> Result<Option<ObjectStream>, Error> {
         match self.store.get_opts(path, GetOptions { range, ..GetOptions::default() }).await {
             Ok(found) => Ok(Some(ObjectStream {
                 total: found.meta.size,
                 bucket: self.name.clone(),
                 stream: found.into_stream(),
+                place: None,
             })),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.error("read from", error)),
         }
+    }
+
+    /// Whether somebody waits for a place to read an object.
+    pub fn is_waited_for(&self) -> bool {
+        self.traffic.is_waited_for()
     }
 
     /// A URL under which anyone can read the object for a short time.
@@ -218,13 +237,6 @@ impl Bucket {
             Some(StoredObject { digest, size: object.size, modified: object.last_modified.into() })
         };
         self.list_objects("blobs", read)
-    }
-
-    /// Waits until a part of so many bytes may be in memory.
-    pub(super) async fn part_turn(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let parts = u32::try_from(bytes.div_ceil(PART_BYTES)).unwrap_or(MAX_PARTS_IN_MEMORY);
-        // Never closed.
-        self.parts.clone().acquire_many_owned(parts.min(MAX_PARTS_IN_MEMORY)).await.ok()
     }
 
     fn list_objects<T: Send + 'static>(
@@ -267,6 +279,11 @@ impl Bucket {
 }
 
 impl ObjectStream {
+    /// Goes on at the pace of one client: its connection is its place.
+    pub fn turn_to_readers_pace(&mut self) {
+        self.place = None;
+    }
+
     /// The next bytes, or `None` at the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         self.stream.try_next().await.map_err(|error| Error::bucket("read from", &self.bucket, error))

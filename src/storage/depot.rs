@@ -14,6 +14,7 @@ use super::joined::joined;
 use super::local::Storage;
 use super::sending::Sending;
 use super::staged::Staged;
+use super::traffic::Errand;
 use super::writer::Writer;
 use crate::oci::Digest;
 
@@ -98,7 +99,7 @@ impl Depot {
 
     /// Begins to send what will be the blob of `digest`, if it turns out to be that. `None` without a bucket.
     pub fn send_blob(&self, digest: &Digest, staged: &Staged) -> Option<Sending> {
-        Some(self.bucket.as_ref()?.send(digest, staged.file(), staged.len()))
+        Some(self.bucket.as_ref()?.send(digest, staged.file(), staged.len(), Errand::Awaited))
     }
 
     /// Makes a piece that is the whole verified blob the blob. False when it must be sent instead.
@@ -185,10 +186,11 @@ impl Depot {
         }
     }
 
-    /// Sets damaged bytes aside, where they are never served. In a bucket they are removed, which has versions for that.
+    /// Sets damaged bytes aside, where they are never served. In a bucket they stay where they are: they were read over a network, and
+    /// may be right. Whoever brings the blob again puts its bytes in their place.
     pub async fn quarantine(&self, digest: &Digest) -> Result<(), Error> {
-        if let Some(bucket) = &self.bucket {
-            return bucket.remove(digest).await;
+        if self.is_shared() {
+            return Ok(());
         }
         let digest = *digest;
         self.on_disk(move |files| files.quarantine(&digest)).await

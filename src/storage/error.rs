@@ -9,6 +9,12 @@ pub enum Error {
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot {doing} bucket {bucket}: {source}")]
     Bucket { doing: &'static str, bucket: String, source: Box<object_store::Error> },
+    #[error(
+        "the bucket has wrong bytes, or none, for {blobs} blobs in a row: it is not believed, and nothing is called lost"
+    )]
+    NotItself { blobs: usize },
+    #[error("so many objects of bucket {bucket} are being read that there is no place for another: try again")]
+    Busy { bucket: String },
     #[error("another process is using the data folder {path:?}; stop it, or choose another folder with `data`")]
     InUse { path: PathBuf },
 }
@@ -22,7 +28,7 @@ impl Error {
 
     /// The bucket could not be reached, or refused; it may work later.
     pub fn is_remote(&self) -> bool {
-        matches!(self, Self::Bucket { .. })
+        matches!(self, Self::Bucket { .. } | Self::Busy { .. } | Self::NotItself { .. })
     }
 
     /// A range was asked for that begins behind the end.

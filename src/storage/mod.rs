@@ -17,6 +17,7 @@ mod published;
 mod reserve;
 mod sending;
 mod staged;
+mod traffic;
 mod writer;
 
 pub use bucket::{Bucket, ObjectStream, StoredObject};
@@ -31,4 +32,5 @@ pub use published::Published;
 pub use sending::Sending;
 pub use staged::Staged;
 pub(crate) use staged::sync_folder;
+pub use traffic::Errand;
 pub use writer::Writer;

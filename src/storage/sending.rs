@@ -16,10 +16,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::bucket::Bucket;
 use super::error::Error;
 use super::joined::joined;
+use super::traffic::Errand;
 
 /// Bytes of one part; S3 wants 5 MiB at least. After each 2,500 parts they are twice as long, so that the 10,000 that S3 takes
 /// are enough for 300 GB.
-pub(super) const PART_BYTES: u64 = 8 << 20;
+const PART_BYTES: u64 = 8 << 20;
 const PARTS_OF_ONE_LENGTH: u32 = 2_500;
 
 /// Parts of one object that are sent at once.
@@ -45,6 +46,7 @@ pub(super) struct Parcel {
     pub(super) path: Path,
     pub(super) file: Arc<File>,
     pub(super) from: u64,
+    pub(super) errand: Errand,
 }
 
 impl Sending {
@@ -77,7 +79,7 @@ impl Parcel {
         let first = Self::wait(&mut growth, self.from + PART_BYTES).await;
         match first {
             Some(Growth::Ended(end)) if end - self.from <= PART_BYTES => {
-                let _turn = self.bucket.part_turn(PART_BYTES).await;
+                let _turn = self.bucket.traffic.part(self.errand, end - self.from).await;
                 let bytes = read(self.file.clone(), self.from, end - self.from).await?;
                 let put = self.bucket.store.put(&self.path, PutPayload::from_bytes(bytes)).await;
                 return put.map(|_| ()).map_err(|error| self.error(error));
@@ -121,7 +123,7 @@ impl Parcel {
             if sending.len() == PARTS_AT_ONCE {
                 self.check_one(&mut sending).await?;
             }
-            let turn = self.bucket.part_turn(end - at).await;
+            let turn = self.bucket.traffic.part(self.errand, end - at).await;
             let part = upload.put_part(PutPayload::from_bytes(read(self.file.clone(), at, end - at).await?));
             sending.spawn(async move {
                 let _turn = turn;

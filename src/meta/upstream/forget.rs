@@ -8,6 +8,13 @@ use crate::storage::OriginId;
 
 const ID: &str = "(SELECT id FROM upstream_repository WHERE name = $1)";
 
+/// An upstream that says something, and where it was when it was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaker<'a> {
+    pub name: &'a str,
+    pub origin: OriginId,
+}
+
 impl Meta {
     /// A manifest, and the tags that meant it.
     pub async fn forget_upstream_image(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), Error> {
@@ -79,6 +86,18 @@ impl Meta {
 }
 
 impl Writing {
+    /// Whether the upstream still is where it was asked; it is then until the transaction ends. Of one that is not noted nothing else is
+    /// known. Asked before anything else is locked, as it is by whoever notes another place.
+    pub(super) async fn is_still(&mut self, speaker: Speaker<'_>) -> Result<bool, Error> {
+        let statement = format!("SELECT origin FROM upstream_origin WHERE name = $1{}", self.dialect.for_share());
+        let noted: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .bind(speaker.name)
+            .fetch_optional(self.connection())
+            .await
+            .map_err(Error::Query)?;
+        Ok(noted.is_none_or(|noted| noted == speaker.origin.to_string()))
+    }
+
     /// All repositories whose names are below `prefix`: another upstream has the prefix now.
     pub(in crate::meta) async fn forget_upstream(&mut self, prefix: &str) -> Result<(), Error> {
         // Not LIKE, to which an underscore of the prefix would be any character.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::repository_id;
+use super::{Speaker, repository_id};
 use crate::meta::scope::Scope;
 use crate::meta::{Error, Meta};
 use crate::oci::RepositoryName;
@@ -28,8 +28,20 @@ impl Meta {
         Ok(row.map(|(body, checked_at_ms)| Listing { body: body.into(), checked_at_ms }))
     }
 
-    pub async fn put_listing(&self, repository: &RepositoryName, name: &str, listing: &Listing) -> Result<(), Error> {
+    /// Nothing is written where the upstream has moved since it was asked.
+    pub async fn put_listing(
+        &self,
+        repository: &RepositoryName,
+        name: &str,
+        listing: &Listing,
+        speaker: Option<Speaker<'_>>,
+    ) -> Result<(), Error> {
         let mut transaction = self.write(Scope::Rows).await?;
+        if let Some(speaker) = speaker
+            && !transaction.is_still(speaker).await?
+        {
+            return Ok(());
+        }
         let repository_id = repository_id(transaction.connection(), repository).await?;
         sqlx::query(
             "INSERT INTO upstream_listing (repository_id, name, body, checked_at_ms) VALUES ($1, $2, $3, $4) \

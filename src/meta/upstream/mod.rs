@@ -8,8 +8,10 @@ mod rights;
 mod tags;
 mod trim;
 
+pub use forget::Speaker;
 pub use links::{Link, LinkKind};
 pub use listings::Listing;
+pub use pulled::Fetch;
 pub use tags::TagRow;
 pub use trim::UpstreamLimits;
 

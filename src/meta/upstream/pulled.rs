@@ -7,9 +7,23 @@ use crate::meta::scope::Scope;
 use crate::meta::table::{Column, rows};
 use crate::meta::{Claim, Error, Meta};
 use crate::oci::Digest;
+use crate::storage::OriginId;
 
 /// A use is written down once in this time.
 const USE_STEP_MS: i64 = 60 * 60 * 1000;
+
+/// A fetch of a blob from an origin. What one origin sends is nothing that another's readers wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    pub origin: OriginId,
+    pub digest: Digest,
+}
+
+impl Fetch {
+    fn key(&self) -> String {
+        format!("{} {}", self.digest, self.origin)
+    }
+}
 
 /// A blob of an upstream that is in the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,14 +136,14 @@ impl Meta {
     }
 
     /// Whether it is `holder`'s turn to fetch the blob, until `until_ms`: asked again, its turn is longer.
-    pub async fn lease_fetch(&self, digest: &Digest, holder: &str, now_ms: i64, until_ms: i64) -> Result<bool, Error> {
+    pub async fn lease_fetch(&self, fetch: Fetch, holder: &str, now_ms: i64, until_ms: i64) -> Result<bool, Error> {
         let mut writing = self.write(Scope::Rows).await?;
         let leased = sqlx::query(
             "INSERT INTO fetch_lease (digest, holder, until_ms) VALUES ($1, $2, $3) ON CONFLICT (digest) DO UPDATE \
              SET holder = excluded.holder, until_ms = excluded.until_ms \
              WHERE fetch_lease.until_ms < $4 OR fetch_lease.holder = excluded.holder",
         )
-        .bind(digest.to_string())
+        .bind(fetch.key())
         .bind(holder)
         .bind(until_ms)
         .bind(now_ms)
@@ -141,10 +155,10 @@ impl Meta {
     }
 
     /// The turn is over.
-    pub async fn end_fetch(&self, digest: &Digest, holder: &str) -> Result<(), Error> {
+    pub async fn end_fetch(&self, fetch: Fetch, holder: &str) -> Result<(), Error> {
         let mut writing = self.write(Scope::Rows).await?;
         sqlx::query("DELETE FROM fetch_lease WHERE digest = $1 AND holder = $2")
-            .bind(digest.to_string())
+            .bind(fetch.key())
             .bind(holder)
             .execute(writing.connection())
             .await

@@ -1,6 +1,6 @@
 //! What tags meant when upstream was last asked.
 
-use super::repository_id;
+use super::{Speaker, repository_id};
 use crate::meta::scope::Scope;
 use crate::meta::{Error, Meta};
 use crate::oci::{AcceptSet, Digest, MediaType, RepositoryName, Tag};
@@ -65,14 +65,21 @@ impl Meta {
         names.into_iter().map(|text| text.parse().map_err(|_| Error::Malformed { what: "a tag", text })).collect()
     }
 
+    /// What the upstream says that the tag means. Nothing is written where the upstream has moved since it was asked.
     pub async fn put_tag(
         &self,
         repository: &RepositoryName,
         tag: &Tag,
         accept: AcceptSet,
         row: &TagRow,
+        speaker: Option<Speaker<'_>>,
     ) -> Result<(), Error> {
         let mut transaction = self.write(Scope::Rows).await?;
+        if let Some(speaker) = speaker
+            && !transaction.is_still(speaker).await?
+        {
+            return Ok(());
+        }
         let repository_id = repository_id(transaction.connection(), repository).await?;
         sqlx::query(
             "INSERT INTO upstream_tag (repository_id, name, accept, digest, media_type, size, checked_at_ms) \

@@ -301,10 +301,10 @@ mod tests {
             meta.put_links(&repository, &[link], 5).await.unwrap();
             let row = TagRow { digest: digest(2), media_type: MediaType::new("x"), size: None, checked_at_ms: 6 };
             let tag = "latest".parse().unwrap();
-            meta.put_tag(&repository, &tag, AcceptSet::current(), &row).await.unwrap();
+            meta.put_tag(&repository, &tag, AcceptSet::current(), &row, None).await.unwrap();
             for (name, checked_at_ms) in [("tags", 7), ("referrers x", 8)] {
                 let listing = Listing { body: Bytes::from_static(&[b'x'; 80]), checked_at_ms };
-                meta.put_listing(&repository, name, &listing).await.unwrap();
+                meta.put_listing(&repository, name, &listing, None).await.unwrap();
             }
             let limits = |before_ms| UpstreamLimits { before_ms, rows: 100, list_bytes: 100 };
             assert_eq!(meta.trim_upstreams(limits(0)).await.unwrap(), [("upstream_listing", 1)]);

@@ -13,11 +13,12 @@ use super::perishable::{Confirmed, Question};
 use super::tag_list::TagList;
 use crate::action::{Page, RequestedName};
 use crate::config::OnNotFound;
-use crate::meta::{Listing, now_ms};
+use crate::meta::{Listing, Speaker, now_ms};
 use crate::oci::{AcceptSet, Digest, Reference, RepositoryName, Tag, json};
 use crate::registry::PAGE_ENTRIES;
 use crate::registry::{Answer, Body};
 use crate::registry::{Error, Object};
+use crate::storage::OriginId;
 use crate::telemetry::ObjectKind;
 use crate::upstream::{self, Upstream};
 
@@ -143,11 +144,11 @@ impl Entries {
 }
 
 impl Question for ListQuestion {
-    type Key = (RepositoryName, List);
+    type Key = (OriginId, RepositoryName, List);
     type Value = Entries;
 
     fn key(&self) -> Self::Key {
-        (self.repository.local.clone(), self.list)
+        (self.repository.upstream.origin(), self.repository.local.clone(), self.list)
     }
 
     fn upstream(&self) -> &Upstream {
@@ -190,8 +191,10 @@ impl Question for ListQuestion {
         };
         let listing = Listing { body: value.body(), checked_at_ms: now_ms() };
         let meta = self.kept.meta.on_behalf_of(self.repository.asker);
+        let upstream = self.upstream();
+        let speaker = Some(Speaker { name: upstream.name().as_str(), origin: upstream.origin() });
         if listing.body.len() <= MAX_WRITTEN_BYTES
-            && let Err(error) = meta.put_listing(&self.repository.local, &self.list.name(), &listing).await
+            && let Err(error) = meta.put_listing(&self.repository.local, &self.list.name(), &listing, speaker).await
         {
             tracing::warn!(%error, repository = %self.repository.local, "a list cannot be written");
         }

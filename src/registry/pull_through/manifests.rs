@@ -15,10 +15,11 @@ use super::kept::{Kept, declared_type};
 use super::perishable::{Confirmed, Question, Served};
 use crate::action::Want;
 use crate::config::OnNotFound;
-use crate::meta::{LinkKind, TagRow, now_ms};
+use crate::meta::{LinkKind, Speaker, TagRow, now_ms};
 use crate::oci::{AcceptSet, Digest, MediaType, Reference, RepositoryName, Tag};
 use crate::registry::{Answer, Body};
 use crate::registry::{Error, Object};
+use crate::storage::OriginId;
 use crate::telemetry::{CacheOutcome, ObjectKind};
 use crate::upstream::{self, Upstream};
 
@@ -177,11 +178,11 @@ impl TagQuestion {
 }
 
 impl Question for TagQuestion {
-    type Key = (RepositoryName, Tag, AcceptSet);
+    type Key = (OriginId, RepositoryName, Tag, AcceptSet);
     type Value = Meaning;
 
     fn key(&self) -> Self::Key {
-        (self.repository.local.clone(), self.tag.clone(), self.accept)
+        (self.repository.upstream.origin(), self.repository.local.clone(), self.tag.clone(), self.accept)
     }
 
     fn upstream(&self) -> &Upstream {
@@ -246,7 +247,8 @@ impl Question for TagQuestion {
         let Meaning { digest, media_type, size } = meaning.clone();
         let row = TagRow { digest, media_type, size, checked_at_ms: now_ms() };
         let meta = self.kept.meta.on_behalf_of(self.repository.asker);
-        if let Err(error) = meta.put_tag(local, &self.tag, self.accept, &row).await {
+        let speaker = Some(Speaker { name: upstream.name().as_str(), origin: upstream.origin() });
+        if let Err(error) = meta.put_tag(local, &self.tag, self.accept, &row, speaker).await {
             tracing::warn!(%error, repository = %local, tag = %self.tag, "a tag cannot be written; it lasts until the next start");
         }
         Ok(Confirmed { value: meaning, checked_at_ms: row.checked_at_ms, short_lived: false })

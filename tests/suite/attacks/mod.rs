@@ -21,6 +21,7 @@ mod lockouts;
 mod logins;
 mod losses;
 mod memory;
+mod moved;
 mod open;
 mod origins;
 mod pages;
