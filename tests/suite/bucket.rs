@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::json;
 
 use crate::bound::until_async;
+use crate::jobs::state;
 use crate::proxy::{Proxy, Setup};
 use crate::push::{an_image, assert_image, begin, files, path, push_blob, push_image, push_manifest, tags};
 use crate::upstream::{Behaviour, FakeUpstream, Gate, noise, sha256};
@@ -276,6 +277,87 @@ async fn d16_ranges_of_a_wrong_object_do_not_outlive_it() {
         bring().await;
         range().await.assert_bytes(206, &bytes[699_990..700_010]);
     }
+}
+
+/// A scrub that reads wrong bytes takes nothing out of the bucket: they may come right another time.
+#[tokio::test]
+async fn h12_a_scrub_takes_nothing_out_of_the_bucket() {
+    let Some(endpoint) = server("TEST_S3_URL") else { return };
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    let prefix = prefix();
+    in_bucket(&mut setup, &endpoint, &prefix);
+    let proxy = setup.start().await;
+    let scrub = async || {
+        let runs = async || state(&proxy, "scrub").await["run"].as_u64();
+        let before = runs().await;
+        proxy.admin().send("POST", "/jobs/scrub", &[], b"").await.assert_status(202);
+        let has_ended = async || runs().await > before && state(&proxy, "scrub").await["running"] == json!(false);
+        until_async("a scrub has ended", has_ended).await;
+    };
+    let blobs: Vec<_> = (0..12).map(|n| noise(n, 100_000 + usize::try_from(n).unwrap())).collect();
+    let to = |bytes: &[u8]| path(REPO, &format!("blobs/{}", sha256(bytes)));
+    let object = |bytes: &[u8]| {
+        let digest = sha256(bytes);
+        format!("{endpoint}/entrepot/{prefix}/blobs/sha256/{}/{}", &digest[7..9], &digest[7..])
+    };
+    for bytes in &blobs {
+        push_blob(&proxy, REPO, bytes).await.assert_status(201);
+    }
+    // One is wrong: it is lost until it is right.
+    overwrite(&proxy, &object(&blobs[0]), b"wrong").await;
+    scrub().await;
+    proxy.head(&to(&blobs[0])).await.assert_status(404);
+    in_store(&["-o", "/dev/null", &object(&blobs[0])]).await;
+    overwrite(&proxy, &object(&blobs[0]), &blobs[0]).await;
+    scrub().await;
+    proxy.head(&to(&blobs[0])).await.assert_status(200);
+    // All are: the bucket is not itself.
+    for bytes in &blobs {
+        overwrite(&proxy, &object(bytes), b"a page of a gateway").await;
+    }
+    scrub().await;
+    for bytes in &blobs {
+        proxy.head(&to(bytes)).await.assert_status(200);
+        in_store(&["-o", "/dev/null", &object(bytes)]).await;
+    }
+}
+
+/// A registry with a database of its own under the prefix of another: what it does not know is not for it to remove.
+#[tokio::test]
+async fn h13_another_registrys_objects_are_no_orphans() {
+    let Some(endpoint) = server("TEST_S3_URL") else { return };
+    let upstream = FakeUpstream::start().await;
+    let prefix = prefix();
+    let start = async || {
+        let mut setup = Setup::of(&upstream);
+        in_bucket(&mut setup, &endpoint, &prefix);
+        setup.hosted.text("grace", "100ms").text("reclaim_every", "1h");
+        setup.start().await
+    };
+    let (ours, other) = (start().await, start().await);
+    let image = an_image(1, &[1000, 2000]).await;
+    push_image(&ours, REPO, "latest", &image).await;
+    until_async("the other one has seen objects that it does not know", async || {
+        let before = state(&other, "scrub").await["run"].as_u64();
+        other.admin().send("POST", "/jobs/scrub", &[], b"").await.assert_status(202);
+        let ended = async || {
+            let now = state(&other, "scrub").await;
+            now["run"].as_u64() > before && now["running"] == json!(false)
+        };
+        until_async("a scrub has ended", ended).await;
+        let found = state(&other, "scrub").await;
+        assert_eq!(found["result"]["orphans_removed"], json!(0), "{found}");
+        found["result"]["failed"].as_u64() >= Some(1)
+    })
+    .await;
+    ours.admin().send("POST", "/jobs/scrub", &[], b"").await.assert_status(202);
+    until_async("its own scrub has ended", async || {
+        let now = state(&ours, "scrub").await;
+        now["run"].as_u64() >= Some(1) && now["running"] == json!(false)
+    })
+    .await;
+    assert_image(&ours, REPO, "latest", &image).await;
 }
 
 /// C78: what one replica pushes the other serves, and neither takes away what the other needs.

@@ -174,7 +174,7 @@ async fn killed_hundreds_of_times_on_postgres() {
     killed_hundreds_of_times(a_database(&server).await).await;
 }
 
-async fn state(proxy: &Proxy, name: &str) -> Value {
+pub async fn state(proxy: &Proxy, name: &str) -> Value {
     proxy.admin().get(&format!("/jobs/{name}")).await.json()
 }
 

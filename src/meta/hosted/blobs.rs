@@ -136,10 +136,12 @@ impl Meta {
         Ok(Ok(true))
     }
 
-    /// The blob's bytes are as they should be, though they were lost before.
+    /// The blob's bytes are as they should be, though they were lost before: what was read of them at the old claim is forgotten.
     pub async fn find_blob(&self, digest: &Digest, claim: Claim) -> Result<(), Error> {
         let mut writing = self.write(Scope::Rows).await?;
-        sqlx::query("UPDATE blob SET lost_at_ms = NULL WHERE digest = $1 AND claimed_at_ms = $2")
+        let find = "UPDATE blob SET lost_at_ms = NULL, claimed_at_ms = claimed_at_ms + 1 \
+                    WHERE digest = $1 AND claimed_at_ms = $2";
+        sqlx::query(find)
             .bind(digest.to_string())
             .bind(claim.0)
             .execute(writing.connection())
