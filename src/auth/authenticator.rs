@@ -192,7 +192,9 @@ impl Authenticator {
             let known = self.current(&session.principal).await?;
             let known = known.map(|known| Identity::known(known, Means::Session));
             let leased = known.map(|identity| identity.leased(session.expires_at, session.principal.lenders()));
-            return Ok(leased.map(|identity| identity.issued(session.issued_at)).ok_or(Refusal::InvalidSessionToken));
+            return Ok(leased
+                .map(|identity| identity.issued(session.issued_at, &session.principal))
+                .ok_or(Refusal::InvalidSessionToken));
         }
         // As AWS: one that is inactive is not told from one that is not there.
         let key = self.inner.meta.access_key(id).await?.filter(|key| key.is_active);
@@ -253,7 +255,7 @@ impl Authenticator {
             })
         })?;
         let Expiring { value: LayerLoan { principal, layer }, issued_at, expires_at } = opened;
-        let identity = self.known(&principal, Means::SignedUrl, expires_at).await?.issued(issued_at);
+        let identity = self.known(&principal, Means::SignedUrl, (issued_at, expires_at)).await?;
         Ok(Identity { layer: Some(Arc::new(layer)), ..identity })
     }
 
@@ -307,7 +309,7 @@ impl Authenticator {
         let claims = self.inner.service.verify(&self.inner.keyring, token, now()).map_err(wrong)?;
         let mut identity = match &claims.principal {
             None => Identity::anonymous(),
-            Some(principal) => self.known(principal, Means::BearerToken, claims.exp).await?.issued(claims.iat),
+            Some(principal) => self.known(principal, Means::BearerToken, (claims.iat, claims.exp)).await?,
         };
         identity.means = Means::BearerToken;
         identity.access = Some(claims.access.into());
@@ -334,8 +336,7 @@ impl Authenticator {
 
     async fn by_refresh_token(&self, token: &str) -> Result<Identity, Refused> {
         let opened = self.inner.service.open_refresh_token(&self.inner.keyring, token, now()).map_err(wrong)?;
-        let identity = self.known(&opened.value, Means::RefreshToken, opened.expires_at).await?;
-        Ok(identity.issued(opened.issued_at))
+        self.known(&opened.value, Means::RefreshToken, (opened.issued_at, opened.expires_at)).await
     }
 
     async fn by_basic(
@@ -359,13 +360,18 @@ impl Authenticator {
 
     async fn by_authorization_token(&self, token: &str) -> Result<Identity, Refused> {
         let opened = open_authorization_token(&self.inner.keyring, token, now()).map_err(wrong)?;
-        let identity = self.known(&opened.value, Means::AuthorizationToken, opened.expires_at).await?;
-        Ok(identity.issued(opened.issued_at))
+        self.known(&opened.value, Means::AuthorizationToken, (opened.issued_at, opened.expires_at)).await
     }
 
-    async fn known(&self, principal: &Principal, means: Means, ends: UnixTime) -> Result<Identity, Refused> {
+    /// The principal of a token, by when it was given and when it ends.
+    async fn known(
+        &self,
+        principal: &Principal,
+        means: Means,
+        (given, ends): (UnixTime, UnixTime),
+    ) -> Result<Identity, Refused> {
         match self.current(principal).await? {
-            Some(known) => Ok(Identity::known(known, means).leased(ends, principal.lenders())),
+            Some(known) => Ok(Identity::known(known, means).leased(ends, principal.lenders()).issued(given, principal)),
             None => Err(Refused::Wrong("the token was revoked, or whom it was given to is no more".to_owned())),
         }
     }

@@ -17,7 +17,7 @@ pub struct Identity {
     pub layer: Option<Arc<LayerPlace>>,
     /// Where it was proven by something that ends. Nothing that is given for it outlasts it.
     pub lease: Option<Arc<Lease>>,
-    /// When the token or the session was given that was shown.
+    /// When the token or the session was given that was shown, or what it was exchanged for.
     pub issued_at: Option<UnixTime>,
 }
 
@@ -85,15 +85,16 @@ impl Identity {
         self
     }
 
-    pub(super) fn issued(self, at: UnixTime) -> Self {
-        Self { issued_at: Some(at), ..self }
+    /// By a token of this time, or of that of what it was exchanged for.
+    pub(super) fn issued(self, at: UnixTime, to: &Principal) -> Self {
+        Self { issued_at: Some(to.since().map_or(at, |since| since.min(at))), ..self }
     }
 
     /// As tokens carry it; `None` for nobody.
     pub(super) fn in_tokens(&self) -> Option<Result<Principal, PrincipalError>> {
         let Who::Known(known) = &self.who else { return None };
         let lenders = self.lease.as_ref().map(|lease| lease.lenders.clone()).unwrap_or_default();
-        Some(known.in_tokens().and_then(|principal| principal.lent_by(lenders)))
+        Some(known.in_tokens().and_then(|principal| principal.proven(self.issued_at).lent_by(lenders)))
     }
 
     /// No later than the credential itself.

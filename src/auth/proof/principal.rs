@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::unix_time::UnixTime;
+
 const MAX_PRINCIPAL_CHARS: usize = 1024;
 const ACCOUNT_DIGITS: usize = 12;
 
@@ -21,6 +23,9 @@ pub struct Principal {
     /// Those who lent it what they had, by their ids and epochs: when one of them is revoked or gone, so is what was lent.
     #[serde(rename = "v", default, skip_serializing_if = "Vec::is_empty")]
     lenders: Vec<(String, u64)>,
+    /// When the token was given that this one was exchanged for, or the first of several in a row.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    since: Option<UnixTime>,
 }
 
 /// Lenders in a row.
@@ -44,7 +49,7 @@ impl Principal {
         if account.len() != ACCOUNT_DIGITS || !account.bytes().all(|c| c.is_ascii_digit()) {
             return Err(PrincipalError::Account(account.chars().take(2 * ACCOUNT_DIGITS).collect()));
         }
-        Ok(Self { id: id.to_owned(), account: account.to_owned(), epoch, lenders: Vec::new() })
+        Ok(Self { id: id.to_owned(), account: account.to_owned(), epoch, lenders: Vec::new(), since: None })
     }
 
     /// The same, lent by these.
@@ -58,6 +63,16 @@ impl Principal {
 
     pub fn lenders(&self) -> &[(String, u64)] {
         &self.lenders
+    }
+
+    /// The same, proven by what was given at this time.
+    #[must_use]
+    pub fn proven(self, since: Option<UnixTime>) -> Self {
+        Self { since, ..self }
+    }
+
+    pub const fn since(&self) -> Option<UnixTime> {
+        self.since
     }
 
     pub fn id(&self) -> &str {
@@ -96,6 +111,8 @@ mod tests {
         assert_eq!(serde_json::from_str::<Principal>(&json).unwrap(), principal);
         let lent = principal.clone().lent_by(vec![("b".to_owned(), 2)]).unwrap();
         assert_eq!(serde_json::from_str::<Principal>(&serde_json::to_string(&lent).unwrap()).unwrap(), lent);
+        let later = principal.clone().proven(Some(UnixTime::from_seconds(7)));
+        assert_eq!(serde_json::from_str::<Principal>(&serde_json::to_string(&later).unwrap()).unwrap(), later);
         assert_eq!(principal.lent_by(vec![("b".to_owned(), 2); 9]), Err(PrincipalError::Lenders));
         assert_eq!(Principal::new(&"a".repeat(1025), "123456789012", 0), Err(PrincipalError::Id));
     }
