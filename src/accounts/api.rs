@@ -8,7 +8,7 @@ use crate::iam::{
     AccessKeyDetail, Code, Entity, EntityKind, Fault, Listed, ManagedPolicy, NewRole, Operation, OperationName, Output,
     Page, PolicyName, Sensitive, Service,
 };
-use crate::meta::{self, PrincipalRow, RoleColumns, now_ms};
+use crate::meta::{self, PrincipalId, PrincipalRow, RoleColumns, now_ms};
 use crate::oci::AccountId;
 use crate::policy::{Authorizer, IamRequest, Permit, Subject, Viewer};
 
@@ -136,12 +136,12 @@ impl Api {
                 if row.password.is_some() {
                     return Err(Error::HasPassword(row.name));
                 }
-                accounts.make_password(&row, password.expose()).await?;
+                accounts.make_password(caller(identity, &row), &row, password.expose()).await?;
                 Ok(Output::LoginProfile { user: row.name, created_at_ms: now_ms() })
             }
             Operation::ChangePassword(name, password) => {
                 let row = with_password(accounts.find_changeable(account, &Entity::user(name)).await?)?;
-                accounts.change_password(&row, password.expose()).await?;
+                accounts.change_password(caller(identity, &row), &row, password.expose()).await?;
                 Ok(Output::Done)
             }
             Operation::GetPassword(name) => {
@@ -240,6 +240,14 @@ pub(super) fn account(identity: &Identity) -> Option<AccountId> {
     match &identity.who {
         Who::Known(known) => Some(known.row().account),
         Who::Open { .. } | Who::Anonymous => None,
+    }
+}
+
+/// Who sets a password: the user or role, and not its session.
+fn caller(identity: &Identity, row: &PrincipalRow) -> PrincipalId {
+    match &identity.who {
+        Who::Known(known) => known.row().id,
+        Who::Open { .. } | Who::Anonymous => row.id,
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::error::Error;
 use crate::auth::{AccessKey, Enrolment};
 use crate::iam::{Entity, EntityKind, MAX_TAGS, ManagedPolicy, Page, PolicyName};
-use crate::meta::{AccessKeyInfo, Made, Meta, PasswordNow, PrincipalKind, PrincipalRow, RoleColumns};
+use crate::meta::{
+    AccessKeyInfo, Made, Meta, PasswordNow, PrincipalId, PrincipalKind, PrincipalRow, RoleColumns, TagsChange,
+};
 use crate::oci::AccountId;
 use crate::policy::{Document, Kind};
 
@@ -142,19 +144,21 @@ impl Accounts {
     /// One that is there, or none, is replaced.
     pub async fn put_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
         self.check_length(password)?;
-        self.enrolment.put_password(row.id, password, PasswordNow::IsOrIsNot).await?;
+        self.enrolment.put_password(row.id, row.id, password, PasswordNow::IsOrIsNot).await?;
         Ok(())
     }
 
-    pub async fn make_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+    /// In a turn of `by`, who sets it.
+    pub async fn make_password(&self, by: PrincipalId, row: &PrincipalRow, password: &str) -> Result<(), Error> {
         self.check_length(password)?;
-        let is_made = self.enrolment.put_password(row.id, password, PasswordNow::IsNot).await?;
+        let is_made = self.enrolment.put_password(by, row.id, password, PasswordNow::IsNot).await?;
         if is_made { Ok(()) } else { Err(Error::HasPassword(row.name.clone())) }
     }
 
-    pub async fn change_password(&self, row: &PrincipalRow, password: &str) -> Result<(), Error> {
+    /// In a turn of `by`, who sets it.
+    pub async fn change_password(&self, by: PrincipalId, row: &PrincipalRow, password: &str) -> Result<(), Error> {
         self.check_length(password)?;
-        let is_changed = self.enrolment.put_password(row.id, password, PasswordNow::Is).await?;
+        let is_changed = self.enrolment.put_password(by, row.id, password, PasswordNow::Is).await?;
         if is_changed { Ok(()) } else { Err(Error::NoPassword(row.name.clone())) }
     }
 
@@ -204,8 +208,11 @@ impl Accounts {
         put: &BTreeMap<String, String>,
         remove: &[String],
     ) -> Result<(), Error> {
-        let is_done = self.meta.change_principal_tags(row.id, put, remove, MAX_TAGS).await?;
-        if is_done { Ok(()) } else { Err(Error::TooMany { what: "TagsPerEntity", most: MAX_TAGS as u64 }) }
+        match self.meta.change_principal_tags(row.id, put, remove, MAX_TAGS).await? {
+            TagsChange::Done => Ok(()),
+            TagsChange::TooMany => Err(Error::TooMany { what: "TagsPerEntity", most: MAX_TAGS as u64 }),
+            TagsChange::OtherCapitals(there) => Err(Error::OtherCapitals(there)),
+        }
     }
 
     /// Every token and session that was given to it is worthless from now on.

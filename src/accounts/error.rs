@@ -21,6 +21,8 @@ pub enum Error {
     NoAccessKey(String),
     #[error("{} {} has no policy {policy}", title(.of), .of.name)]
     NoPolicy { of: Entity, policy: String },
+    #[error("There is a tag with the key {0}, which differs in capitals only: write it so, or remove it first.")]
+    OtherCapitals(String),
     #[error("{0} is the name of a policy that comes with the program: attach that, or choose another name")]
     PresetName(String),
     #[error("policy {policy:?} of {} {} is refused: {source}", .of.kind.word(), .of.name)]
@@ -56,7 +58,9 @@ impl Error {
             }
             Self::IsThere(_) | Self::HasPassword(_) => Code::EntityAlreadyExists,
             Self::Declared(_) => Code::UnmodifiableEntity,
-            Self::Reserved(_) | Self::PresetName(_) | Self::NotAPrincipal(_) => Code::InvalidInput,
+            Self::Reserved(_) | Self::PresetName(_) | Self::NotAPrincipal(_) | Self::OtherCapitals(_) => {
+                Code::InvalidInput
+            }
             Self::Policy { .. } => Code::MalformedPolicyDocument,
             Self::StillHas(_) => Code::DeleteConflict,
             Self::TooMany { .. } => Code::LimitExceeded,

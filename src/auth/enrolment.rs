@@ -173,13 +173,15 @@ impl Enrolment {
     }
 
     /// False, and nothing changes, when there is a password where there must be none, or the other way round.
+    /// It takes a turn of `by`, who sets it.
     pub async fn put_password(
         &self,
+        by: PrincipalId,
         principal: PrincipalId,
         password: &str,
         now: PasswordNow,
     ) -> Result<bool, EnrolmentError> {
-        let hash = self.hash(principal, password).await?;
+        let hash = self.hash(by, password).await?;
         Ok(self.meta.put_password(principal, Some(&hash), now).await?)
     }
 
@@ -204,9 +206,9 @@ impl Enrolment {
         Ok(AccessKeyRow { id: id.to_owned(), principal, sealed, created_at_ms: now_ms(), is_active: true })
     }
 
-    /// The principals whose passwords these become take turns.
-    async fn hash(&self, principal: PrincipalId, password: &str) -> Result<String, EnrolmentError> {
-        let of = Pair { source: IpAddr::from(Ipv4Addr::UNSPECIFIED).into(), user: principal.number().unsigned_abs() };
+    /// Those who set passwords take turns: a user or role is one, whosever passwords they become.
+    async fn hash(&self, by: PrincipalId, password: &str) -> Result<String, EnrolmentError> {
+        let of = Pair { source: IpAddr::from(Ipv4Addr::UNSPECIFIED).into(), user: by.number().unsigned_abs() };
         let Ok(Ok(turn)) = tokio::time::timeout(WAIT, self.turns.next(of, true)).await else {
             return Err(EnrolmentError::Busy);
         };

@@ -1,6 +1,6 @@
 //! Users and roles of an account, as its administrators list and change them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::changes::Change;
 use super::clock::now_ms;
@@ -8,6 +8,7 @@ use super::database::Meta;
 use super::error::Error;
 use super::identities::{COLUMNS, Columns, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow, principal};
 use super::scope::Scope;
+use super::tag_keys::in_other_capitals;
 use crate::oci::AccountId;
 
 /// What only roles have.
@@ -27,6 +28,15 @@ pub enum Made<T> {
     TooMany,
     /// What it would belong to is gone.
     NoOwner,
+}
+
+/// What came of changing tags. Unless it is done, nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagsChange {
+    Done,
+    TooMany,
+    /// This key is there, and one of the change differs from it in capitals only.
+    OtherCapitals(String),
 }
 
 /// Whether there must be a password already for it to be put, or none.
@@ -174,35 +184,37 @@ impl Meta {
         writing.commit().await
     }
 
-    /// Adds tags, or changes them, and takes others away, all of them however their keys are written: capitals make no other key. False, and nothing changes, when there would be more than `most`.
+    /// Adds tags, or changes them, and takes others away.
     pub async fn change_principal_tags(
         &self,
         id: PrincipalId,
         put: &BTreeMap<String, String>,
         remove: &[String],
         most: usize,
-    ) -> Result<bool, Error> {
+    ) -> Result<TagsChange, Error> {
         let mut writing = self.write(Scope::Principal(id)).await?;
         let kept: Option<String> = sqlx::query_scalar("SELECT tags FROM principal WHERE id = $1")
             .bind(id.0)
             .fetch_optional(writing.connection())
             .await
             .map_err(Error::Query)?;
-        let Some(text) = kept else { return Ok(true) };
+        let Some(text) = kept else { return Ok(TagsChange::Done) };
         let tags = serde_json::from_str::<BTreeMap<String, String>>(&text);
         let mut tags = tags.map_err(|_| Error::Malformed { what: "a principal's tags", text })?;
-        let gone: BTreeSet<String> = put.keys().chain(remove).map(|key| key.to_lowercase()).collect();
-        tags.retain(|key, _| !gone.contains(&key.to_lowercase()));
+        if let Some(there) = in_other_capitals(&tags, put.keys(), remove) {
+            return Ok(TagsChange::OtherCapitals(there.to_owned()));
+        }
+        tags.retain(|key, _| !remove.contains(key));
         tags.extend(put.iter().map(|(key, value)| (key.clone(), value.clone())));
         if tags.len() > most {
-            return Ok(false);
+            return Ok(TagsChange::TooMany);
         }
         let text = serde_json::to_string(&tags).unwrap_or_else(|_| "{}".to_owned());
         let update = sqlx::query("UPDATE principal SET tags = $2 WHERE id = $1").bind(id.0).bind(text);
         update.execute(writing.connection()).await.map_err(Error::Query)?;
         writing.announce(Change::Principals).await?;
         writing.commit().await?;
-        Ok(true)
+        Ok(TagsChange::Done)
     }
 
     /// False when the principal has no such key.
@@ -288,12 +300,18 @@ mod tests {
             let tags = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
                 pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
             };
-            assert!(meta.change_principal_tags(ann, &tags(&[("a", "1"), ("b", "2")]), &[], 2).await.unwrap());
-            assert!(!meta.change_principal_tags(ann, &tags(&[("c", "3")]), &[], 2).await.unwrap());
-            assert!(meta.change_principal_tags(ann, &tags(&[("c", "3")]), &["a".to_owned()], 2).await.unwrap());
+            let change = async |put: &[(&str, &str)], removed: &[&str]| {
+                let removed: Vec<_> = removed.iter().map(|key| (*key).to_owned()).collect();
+                meta.change_principal_tags(ann, &tags(put), &removed, 2).await.unwrap()
+            };
+            assert_eq!(change(&[("a", "1"), ("b", "2")], &[]).await, TagsChange::Done);
+            assert_eq!(change(&[("c", "3")], &[]).await, TagsChange::TooMany);
+            assert_eq!(change(&[("c", "3")], &["a"]).await, TagsChange::Done);
             assert_eq!(meta.principal_by_id(ann).await.unwrap().unwrap().tags, tags(&[("b", "2"), ("c", "3")]));
-            assert!(meta.change_principal_tags(ann, &tags(&[("B", "4")]), &["C".to_owned()], 2).await.unwrap());
-            assert_eq!(meta.principal_by_id(ann).await.unwrap().unwrap().tags, tags(&[("B", "4")]));
+            assert_eq!(change(&[("B", "4")], &[]).await, TagsChange::OtherCapitals("b".to_owned()));
+            assert_eq!(change(&[], &["C"]).await, TagsChange::OtherCapitals("c".to_owned()));
+            assert_eq!(change(&[("b", "4")], &["c"]).await, TagsChange::Done);
+            assert_eq!(meta.principal_by_id(ann).await.unwrap().unwrap().tags, tags(&[("b", "4")]));
 
             // It goes when it has nothing any more.
             let key = AccessKeyRow {

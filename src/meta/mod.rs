@@ -18,27 +18,28 @@ mod hosted;
 mod identities;
 mod jobs;
 mod last_known;
+mod list_turn;
 mod listener;
 mod pool;
 mod registry;
-mod repositories;
 mod scope;
 mod table;
+mod tag_keys;
 mod upstream;
 mod usage;
 mod usage_hours;
 mod usage_sums;
 
-pub use accounts::{Made, PasswordNow, RoleColumns, StillHas};
+pub use accounts::{Made, PasswordNow, RoleColumns, StillHas, TagsChange};
 pub use availability::{Cause, Unavailable};
 pub use changes::{Change, Changes};
 pub use clock::now_ms;
 pub use database::{Connections, Meta};
 pub use error::Error;
 pub use hosted::{
-    Begun, BlobLink, Claim, Condemned, ForgottenLink, Holdings, ImageRow, ManifestRow, NewManifest, PieceRow, Put,
-    Reclaimable, Reference, ReferenceKind, ReferrerRow, Removed, RepositoryColumn, RepositoryId, RepositoryRow,
-    RepositorySettings, StoredBlobRow, TagMove, TagWrites, Unlinked, UploadLimits, UploadRow,
+    BareRepository, Begun, BlobLink, Claim, Condemned, ForgottenLink, Holdings, ImageRow, ManifestRow, NewManifest,
+    PieceRow, Put, Reclaimable, Reference, ReferenceKind, ReferrerRow, Removed, RepositoryColumn, RepositoryId,
+    RepositoryRow, RepositorySettings, StoredBlobRow, TagMove, TagWrites, Unlinked, UploadLimits, UploadRow,
 };
 pub use identities::{
     AccessKeyInfo, AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow,
@@ -47,7 +48,9 @@ pub use jobs::{
     Ending, JobFilter, JobId, JobLease, JobProgress, JobRow, JobState, Lane, MAX_LANES, MAX_PAYLOAD_BYTES, NewJob,
     QueueCount, ScheduleRow, Scheduled, TakenJob, Taking, Urgency, When,
 };
+pub use list_turn::ListTurn;
 pub use registry::{DocumentKind, DocumentRow, Hidden, MadeRule, NewRule};
+pub use tag_keys::in_other_capitals;
 pub use upstream::{Fetch, Link, LinkKind, Listing, Speaker, TagRow, UpstreamLimits};
 pub use usage::BlobUse;
 pub use usage_hours::{StoredRow, UsageCounts, UsageRow};

@@ -7,20 +7,15 @@ use crate::ecr::{
     Fault, ListTagsForResource, ListTagsForResourceOutput, MAX_RESOURCE_TAGS, Output, ResourceTag, TagResource,
     UntagResource,
 };
+use crate::meta::in_other_capitals;
 use crate::oci::RepositoryName;
 
 impl Control<'_> {
     pub(super) async fn tag_resource(&self, input: TagResource) -> Result<Output, Fault> {
         let add = |tags: &mut BTreeMap<String, String>| {
-            // Conditions do not tell capitals apart, so a key has one spelling. Another one is refused: policies were asked about the key
-            // as it was written, and a key that they guard must not be overwritten by it.
             for (at, tag) in (1_usize..).zip(&input.tags) {
-                let other = |key: &&String| **key != tag.key && key.eq_ignore_ascii_case(&tag.key);
-                if let Some(there) = tags.keys().find(other) {
-                    let detail = format!(
-                        "The repository has the tag key '{there}', which differs in capitals only: write it so, or remove it first"
-                    );
-                    return Err(Fault::invalid_tag_parameter(&format!("tags.{at}.member.key"), &detail));
+                if let Some(there) = in_other_capitals(tags, [&tag.key], []) {
+                    return Err(other_capitals(&format!("tags.{at}.member.key"), there));
                 }
             }
             tags.extend(input.tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())));
@@ -31,6 +26,9 @@ impl Control<'_> {
 
     pub(super) async fn untag_resource(&self, input: UntagResource) -> Result<Output, Fault> {
         let remove = |tags: &mut BTreeMap<String, String>| {
+            if let Some(there) = in_other_capitals(tags, [], &input.tag_keys) {
+                return Err(other_capitals("tagKeys", there));
+            }
             tags.retain(|key, _| !input.tag_keys.contains(key));
             Ok(())
         };
@@ -54,4 +52,11 @@ impl Control<'_> {
         let tags = row.settings.resource_tags.into_iter().map(|(key, value)| ResourceTag { key, value }).collect();
         Ok(Output::ListTagsForResource(ListTagsForResourceOutput { tags }))
     }
+}
+
+fn other_capitals(parameter: &str, there: &str) -> Fault {
+    let detail = format!(
+        "The repository has the tag key '{there}', which differs in capitals only: write it so, or remove it first"
+    );
+    Fault::invalid_tag_parameter(parameter, &detail)
 }
