@@ -29,6 +29,13 @@ pub struct TrustedProxies(Arc<[IpNet]>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Secure(pub bool);
 
+/// Whom the peer of a connection may ask for: marks requests of a balancer that said, by the PROXY protocol, that it asks for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    Others,
+    Nobody,
+}
+
 impl TrustedProxies {
     pub fn new(networks: &[IpNet]) -> Self {
         Self(networks.into())
@@ -43,7 +50,7 @@ impl TrustedProxies {
     /// Gives a request that a trusted proxy forwards the client's address, host and scheme in place of the proxy's.
     pub fn restore<B>(&self, request: &mut Request<B>) {
         let Some(peer) = request.extensions().get::<SocketAddr>().copied() else { return };
-        if !self.trusts(peer.ip()) {
+        if !self.trusts(peer.ip()) || request.extensions().get() == Some(&Names::Nobody) {
             return;
         }
         let client = self.client(peer, request.headers());
@@ -78,12 +85,14 @@ fn entries(value: &HeaderValue) -> impl Iterator<Item = Option<&str>> {
 }
 
 /// An address, perhaps with a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
+/// One of IPv4 that is written as of IPv6 is that of IPv4, as policies, limits and records have it.
 fn address(hop: &str) -> Option<SocketAddr> {
     let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
-    match bare.parse::<IpAddr>() {
-        Ok(address) => Some(SocketAddr::new(address, 0)),
-        Err(_) => hop.parse().ok(),
-    }
+    let address = match bare.parse::<IpAddr>() {
+        Ok(address) => SocketAddr::new(address, 0),
+        Err(_) => hop.parse().ok()?,
+    };
+    Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
 }
 
 /// The last value, which the nearest proxy wrote. Others than these two say nothing.
@@ -145,6 +154,18 @@ mod tests {
         request
     }
 
+    /// A balancer that passes TCP on and speaks for itself has looked at no header.
+    #[test]
+    fn a08_headers_of_who_names_nobody_are_the_clients() {
+        for (names, expected) in [(Names::Others, "203.0.113.97"), (Names::Nobody, "10.0.0.1")] {
+            let mut request = Request::builder().header(FOR, "203.0.113.97").body(()).unwrap();
+            request.extensions_mut().insert(SocketAddr::new("10.0.0.1".parse().unwrap(), 9));
+            request.extensions_mut().insert(names);
+            trusted().restore(&mut request);
+            assert_eq!(request.extensions().get::<SocketAddr>().unwrap().ip().to_string(), expected);
+        }
+    }
+
     #[test]
     fn the_last_hop_that_is_not_trusted_is_the_client() {
         let client = |peer: &str, values: &[&str]| {
@@ -181,6 +202,9 @@ mod tests {
             ("10.0.0.1", &["1.1.1.1, \u{20ac}", "198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["198.51.100.1, \u{fc}"], "10.0.0.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
+            // One of IPv4, however it is written.
+            ("10.0.0.1", &["::ffff:198.51.100.9"], "198.51.100.9"),
+            ("10.0.0.1", &["[::ffff:198.51.100.9]:80"], "198.51.100.9"),
             // With a port, in brackets.
             ("10.0.0.1", &["198.51.100.1:8080"], "198.51.100.1"),
             ("10.0.0.1", &["2001:db8::1"], "2001:db8::1"),

@@ -18,7 +18,7 @@ mod tree;
 mod written;
 
 pub use files::{Content, Seen, look};
-pub use host::{parse_host, parse_url};
+pub use host::{parse_host, parse_plain_url, parse_url};
 pub use key::{Key, Optional};
 pub(in crate::config) use kind::choice;
 pub use kind::{

@@ -7,8 +7,8 @@ use reqwest::Url;
 
 use super::names::{ACCOUNT_ID, host_name};
 use crate::config::reading::{
-    FLAG, Key, Kind, Optional, PATH, Parts as _, Reader, Section, Shape, TIMEOUT, choice, choice_of, count, section,
-    settings,
+    FLAG, Key, Kind, Optional, PATH, Parts as _, Reader, Section, Shape, TIMEOUT, choice, choice_of, count,
+    parse_plain_url, section, settings,
 };
 use crate::oci::AccountId;
 
@@ -134,8 +134,8 @@ fn region(text: &str) -> Result<String, String> {
 }
 
 fn registry_url(text: &str) -> Result<Url, String> {
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" => Ok(url),
+    match parse_plain_url(text)? {
+        url if matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" => Ok(url),
         _ => Err(format!("{text:?} is not where a registry is, such as \"https://registry.example\"")),
     }
 }

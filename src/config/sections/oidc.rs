@@ -8,7 +8,8 @@ use reqwest::Url;
 use super::names::USER_NAME;
 use super::policies::Policies;
 use crate::config::reading::{
-    Key, Kind, List, Optional, PATH, Parts as _, Pem, Reader, Section, Shape, TEXT, TEXTS, section, settings,
+    Key, Kind, List, Optional, PATH, Parts as _, Pem, Reader, Section, Shape, TEXT, TEXTS, parse_plain_url, section,
+    settings,
 };
 
 settings! {
@@ -98,8 +99,8 @@ fn https_url(text: &str) -> Result<Url, String> {
     let is_here = |url: &Url| {
         url.host_str().is_some_and(|host| host == "localhost" || is_loopback(host.trim_matches(['[', ']'])))
     };
-    match Url::parse(text) {
-        Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_here(&url)) => Ok(url),
+    match parse_plain_url(text)? {
+        url if url.scheme() == "https" || (url.scheme() == "http" && is_here(&url)) => Ok(url),
         _ => Err(format!("{text:?} is not an https:// URL")),
     }
 }

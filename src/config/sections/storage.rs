@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::secrets::{AccessKey, SecretOrFile};
 use crate::config::reading::{
     Choice as _, FLAG, Joint, Key, Kind, Optional, PATH, Parts as _, Pem, Reader, SECRET, Secret, Section, Shape, TEXT,
-    WINDOW, Written, choice, choice_of, section, settings, size,
+    WINDOW, Written, choice, choice_of, parse_plain_url, section, settings, size,
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -171,8 +171,8 @@ pub fn read(reader: &Reader<'_>) -> Option<StorageSettings> {
 }
 
 fn store_url(text: &str) -> Result<Url, String> {
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+    match parse_plain_url(text)? {
+        url if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err(format!("{text:?} is not the URL of a store, such as \"https://s3.example:9000\"")),
     }
 }

@@ -317,6 +317,21 @@ fn no_message_repeats_a_password() {
     assert!(!errors.unwrap_err().to_string().contains("hunter2"));
 }
 
+/// `config show` prints URLs as they are written.
+#[test]
+fn a08_urls_that_are_printed_hold_no_password() {
+    let url = "https://me:hunter2@registry.example";
+    for text in [
+        format!("[auth]\nurl = \"{url}\"\n"),
+        format!("[storage]\nbackend = \"s3\"\nbucket = \"b\"\nendpoint = \"{url}\"\n"),
+        format!("[[oidc]]\nissuer = \"{url}\"\naudience = \"x\"\nrole = \"ci\"\n"),
+        format!("[[oidc]]\nissuer = \"https://i\"\njwks_url = \"{url}\"\naudience = \"x\"\nrole = \"ci\"\n"),
+    ] {
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.contains("carries credentials") && !error.contains("hunter2"), "{error}");
+    }
+}
+
 #[test]
 fn files_that_cannot_be_used() {
     let folder = tempfile::tempdir().unwrap();

@@ -29,6 +29,7 @@ use super::tls::{BUFFER_LIMIT_BYTES, certificate_names};
 use crate::auth::CertificateNames;
 use crate::cache::Shortage;
 use crate::config::HttpSettings;
+use crate::http::forwarded::Names;
 use crate::telemetry::Metrics;
 
 /// Bytes of request bodies that a client may send ahead, on a stream and on the whole connection.
@@ -61,6 +62,7 @@ where
 
 pub(super) struct Connection<H> {
     pub(super) peer: SocketAddr,
+    pub(super) names: Names,
     pub(super) settings: HttpSettings,
     pub(super) metrics: Metrics,
     pub(super) handler: H,
@@ -152,13 +154,14 @@ impl<H> Connection<H> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
         I: AsyncRead + AsyncWrite + Unpin,
     {
-        let (handler, peer) = (self.handler, self.peer);
+        let (handler, peer, names) = (self.handler, self.peer, self.names);
         let service = service_fn(move |mut request: Request<Incoming>| {
             let (handler, regions, certificate) = (handler.clone(), regions.clone(), certificate.clone());
             let in_progress = requests.begin();
             async move {
                 let _in_progress = in_progress;
                 request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(names);
                 if let Some(regions) = regions {
                     request.extensions_mut().insert(regions);
                 }
@@ -193,7 +196,8 @@ impl<H> Connection<H> {
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let patience = self.patience();
-        let (handler, peer, place, streams) = (self.handler, self.peer, self.place, Streams::new());
+        let (handler, peer, names) = (self.handler, self.peer, self.names);
+        let (place, streams) = (self.place, Streams::new());
         let opened = streams.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             let (handler, certificate) = (handler.clone(), certificate.clone());
@@ -204,6 +208,7 @@ impl<H> Connection<H> {
             let open = opened.begin(place);
             async move {
                 request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(names);
                 if let Some(certificate) = certificate {
                     request.extensions_mut().insert(certificate);
                 }

@@ -19,7 +19,7 @@ use super::seldom::Seldom;
 use super::tls::TlsListener;
 use crate::cache::Shortage;
 use crate::config::HttpSettings;
-use crate::http::forwarded::TrustedProxies;
+use crate::http::forwarded::{Names, TrustedProxies};
 use crate::telemetry::Metrics;
 
 /// Connections that the kernel holds until they are accepted.
@@ -166,6 +166,12 @@ impl Serving {
     }
 }
 
+/// Whom a connection is of.
+struct Came {
+    peer: SocketAddr,
+    names: Names,
+}
+
 impl Served {
     async fn serve<H, B>(&self, mut stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, handler: H)
     where
@@ -174,7 +180,7 @@ impl Served {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let serving = &self.serving;
-        let Some(peer) = self.client(&mut stream, peer).await else { return };
+        let Some(Came { peer, names }) = self.client(&mut stream, peer).await else { return };
         let Some(place) = self.place(peer) else { return serving.turn_away(peer) };
         let _open = Open::count(serving.metrics.clone());
         // A socket that cannot be tuned still serves.
@@ -182,6 +188,7 @@ impl Served {
         let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT_BYTES);
         let connection = Connection {
             peer,
+            names,
             settings: serving.settings.clone(),
             metrics: serving.metrics.clone(),
             handler,
@@ -201,9 +208,9 @@ impl Served {
     }
 
     /// The client that a balancer connects for. `None` where nobody may be believed.
-    async fn client(&self, stream: &mut TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+    async fn client(&self, stream: &mut TcpStream, peer: SocketAddr) -> Option<Came> {
         if !self.proxy_protocol {
-            return Some(peer);
+            return Some(Came { peer, names: Names::Others });
         }
         let said = if self.proxies.trusts(peer.ip()) {
             tokio::select! {
@@ -217,7 +224,9 @@ impl Served {
             )))
         };
         let error = match said {
-            Ok(Ok(client)) => return Some(client.unwrap_or(peer)),
+            Ok(Ok(Some(client))) => return Some(Came { peer: client, names: Names::Others }),
+            // A balancer that passes TCP on looks at no header: what is in one is its client's own.
+            Ok(Ok(None)) => return Some(Came { peer, names: Names::Nobody }),
             Ok(Err(error)) => error,
             Err(_) => io::ErrorKind::TimedOut.into(),
         };
