@@ -19,6 +19,7 @@ pub use reclaim::{Condemned, ForgottenLink, Reclaimable};
 pub use references::{Reference, ReferenceKind};
 pub use repositories::{RepositoryColumn, RepositoryId, RepositoryRow, RepositorySettings};
 pub use tags::TagMove;
+pub use trim::BareRepository;
 pub use uploads::{Begun, PieceRow, UploadLimits, UploadRow};
 
 use super::Error;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::meta::last_known::{Fact, Question, Topic};
 use crate::meta::scope::Scope;
-use crate::meta::{Change, DocumentKind, Error, Meta};
+use crate::meta::{Change, DocumentKind, Error, ListTurn, Meta};
 use crate::oci::{AccountId, QualifiedName, RepositoryName};
 
 /// A repository's row.
@@ -125,6 +125,7 @@ impl Meta {
     /// In order of their names, after `last`.
     pub async fn repository_rows(
         &self,
+        _turn: &ListTurn,
         account: AccountId,
         last: Option<&str>,
         limit: u32,
@@ -294,7 +295,7 @@ fn json(tags: &BTreeMap<String, String>) -> Option<String> {
     serde_json::to_string(tags).ok().filter(|_| !tags.is_empty())
 }
 
-fn resource_tags(text: Option<String>) -> Result<BTreeMap<String, String>, Error> {
+pub(super) fn resource_tags(text: Option<String>) -> Result<BTreeMap<String, String>, Error> {
     let Some(text) = text else { return Ok(BTreeMap::new()) };
     serde_json::from_str(&text).map_err(|_| Error::Malformed { what: "a repository's tags", text })
 }

@@ -1,9 +1,25 @@
-//! Images of repositories that are pulled through leave the database by age and by size: only the list of what was pulled is shorter then,
-//! and what is served does not depend on it.
+//! Images of repositories that are pulled through leave the database by age and by size, and the repositories with their last image: only
+//! the list of what was pulled is shorter then, and what is served does not depend on it.
 
+use std::collections::BTreeMap;
+
+use super::repositories::resource_tags;
 use super::{RepositoryId, from_sql};
 use crate::meta::scope::Scope;
-use crate::meta::{Error, Meta};
+use crate::meta::{Change, Error, Meta};
+use crate::oci::QualifiedName;
+
+/// A repository that is pulled through and has no image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BareRepository {
+    pub id: RepositoryId,
+    pub name: QualifiedName,
+    pub policy: Option<String>,
+    pub resource_tags: BTreeMap<String, String>,
+}
+
+const BARE: &str = "upstream IS NOT NULL AND created_at_ms < $1 \
+                    AND NOT EXISTS (SELECT 1 FROM manifest WHERE manifest.repository_id = repository.id)";
 
 /// Images that are looked up at once; each is removed in a transaction of its own.
 const BATCH: u32 = 200;
@@ -55,5 +71,57 @@ impl Meta {
             removed.push(RepositoryId(repository));
         }
         Ok((freed, removed))
+    }
+
+    /// Repositories that are pulled through and have no image, made before `before_ms`: some hundreds, in order, after `last`.
+    pub async fn bare_repositories(
+        &self,
+        before_ms: i64,
+        last: Option<RepositoryId>,
+    ) -> Result<Vec<BareRepository>, Error> {
+        let statement = format!(
+            "SELECT id, account, name, policy, resource_tags FROM repository WHERE {BARE} AND id > $2 ORDER BY id LIMIT {BATCH}"
+        );
+        let rows: Vec<(i64, String, String, Option<String>, Option<String>)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(statement))
+                .bind(before_ms)
+                .bind(last.map_or(0, |last| last.0))
+                .fetch_all(&self.pool)
+                .await
+                .map_err(Error::Query)?;
+        let bare = |(id, account, name, policy, tags): (_, String, String, _, _)| {
+            let account = account.parse().map_err(|_| Error::Malformed { what: "an account", text: account })?;
+            let name = name.parse().map_err(|_| Error::Malformed { what: "a repository's name", text: name })?;
+            let name = QualifiedName::new(account, name);
+            Ok(BareRepository { id: RepositoryId(id), name, policy, resource_tags: resource_tags(tags)? })
+        };
+        rows.into_iter().map(bare).collect()
+    }
+
+    /// Removes one of them, unless it has an image by now, or another policy or other tags.
+    pub async fn remove_bare_repository(&self, bare: &BareRepository, before_ms: i64) -> Result<bool, Error> {
+        let mut writing = self.write(Scope::Repository(bare.id)).await?;
+        let statement =
+            format!("SELECT policy, resource_tags FROM repository WHERE {BARE} AND id = $2{}", self.for_update());
+        let now: Option<(Option<String>, Option<String>)> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(before_ms)
+            .bind(bare.id.0)
+            .fetch_optional(writing.connection())
+            .await
+            .map_err(Error::Query)?;
+        let Some((policy, tags)) = now else { return Ok(false) };
+        if policy != bare.policy || resource_tags(tags)? != bare.resource_tags {
+            return Ok(false);
+        }
+        for statement in [
+            "DELETE FROM tag_move WHERE repository_id = $1",
+            "DELETE FROM blob_link WHERE repository_id = $1",
+            "DELETE FROM repository WHERE id = $1",
+        ] {
+            sqlx::query(statement).bind(bare.id.0).execute(writing.connection()).await.map_err(Error::Query)?;
+        }
+        writing.announce(Change::Policies).await?;
+        writing.commit().await?;
+        Ok(true)
     }
 }

@@ -4,6 +4,7 @@
 //! it refers to and its tags change in one transaction. A blob is acknowledged when its file is durable and the database
 //! knows it, in this order (`uploads/`); it goes when nobody has needed it for a while (`reclaim.rs`).
 
+mod bare;
 mod blobs;
 mod manifests;
 mod mutability;
