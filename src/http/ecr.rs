@@ -67,7 +67,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
         Err(NotRead::NoRoom) => return Err(Fault::throttling()),
         Err(NotRead::Unavailable(error)) => {
             tracing::error!(%error, "cannot authenticate: the database failed");
-            return Err(Fault::server());
+            return Err(if error.is_busy() { Fault::throttling() } else { Fault::server() });
         }
     };
     let body = match body.all(limit).await {
@@ -81,7 +81,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
         Ok(Err(refusal)) => return Err(doubt(refusal)),
         Err(error) => {
             tracing::error!(%error, "cannot authenticate: the database failed");
-            return Err(Fault::server());
+            return Err(if error.is_busy() { Fault::throttling() } else { Fault::server() });
         }
     };
     let operation = Operation::parse(target, &body)?;

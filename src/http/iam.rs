@@ -162,6 +162,9 @@ fn fault_of(fault: &Fault) -> changes::Fault {
 
 fn unavailable(error: meta::Error) -> Fault {
     tracing::error!(%error, "cannot decide what is allowed: the database failed");
+    if error.is_busy() {
+        return Fault::new(Code::Throttling, "the database is busy: try again".to_owned());
+    }
     Fault::server()
 }
 

@@ -17,6 +17,7 @@ use super::availability::{Availability, Purpose, Unavailable};
 use super::changes::{Announcements, Change, Changes};
 use super::error::Error;
 use super::last_known::{Fact, Forgets, LastKnown, Question, Topic};
+use super::list_turn::ListTurn;
 use super::pool::{Pool, Statement};
 use super::scope::{Scope, Scopes};
 use crate::telemetry::Metrics;
@@ -33,8 +34,9 @@ pub struct Meta {
     pub(super) dialect: Dialect,
     /// As many as may write at once: whoever waits does so without a connection, and askers take turns.
     writers: Turns,
+    lists: Turns,
     scopes: Arc<Scopes>,
-    /// On whose behalf this handle writes.
+    /// On whose behalf this handle writes and reads lists.
     asker: Asker,
     patience: Duration,
     announcements: Announcements,
@@ -93,6 +95,9 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
     (10, "origins", include_str!("migrations/0010_origins.sql")),
     (11, "jobs", include_str!("migrations/0011_jobs.sql")),
 ];
+
+/// Lists that are read at once, of which one asker reads three.
+const LISTS_AT_ONCE: usize = 4;
 
 /// How long the connection that listens waits, and commands.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -178,6 +183,7 @@ impl Meta {
             writes,
             dialect,
             writers: Turns::new(usize::try_from(writers).unwrap_or(usize::MAX)),
+            lists: Turns::new(LISTS_AT_ONCE),
             scopes: Arc::new(Scopes::new()),
             asker: Asker::work("the process"),
             patience: connections.patience,
@@ -187,7 +193,7 @@ impl Meta {
         })
     }
 
-    /// The same database, written to in the turns of `asker`.
+    /// The same database, written to, and its lists read, in the turns of `asker`.
     #[must_use]
     pub fn on_behalf_of(&self, asker: Asker) -> Self {
         Self { asker, ..self.clone() }
@@ -297,6 +303,12 @@ impl Meta {
     pub async fn close(&self) {
         self.pool.close().await;
         self.writes.close().await;
+    }
+
+    /// [`Error::Busy`] when none comes in time.
+    pub async fn list_turn(&self) -> Result<ListTurn, Error> {
+        let taken = tokio::time::timeout(PATIENCE, self.lists.take(self.asker)).await;
+        taken.map(ListTurn::new).map_err(|_| Error::Busy)
     }
 
     /// A transaction that has `scope` for itself until its end.

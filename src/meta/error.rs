@@ -15,7 +15,7 @@ pub enum Error {
     Migrate(#[source] sqlx::migrate::MigrateError),
     #[error("{}", told(.0))]
     Query(#[from] sqlx::Error),
-    #[error("the database is busy: another write takes too long")]
+    #[error("the database is busy: what others write or list takes too long")]
     Busy,
     #[error("a {what} has {bytes} bytes; it may have {limit}")]
     TooLong { what: &'static str, bytes: usize, limit: usize },
@@ -41,7 +41,7 @@ impl Error {
         if has_code(&error, LOCK_NOT_AVAILABLE) { Self::Busy } else { Self::Query(error) }
     }
 
-    /// Whether others' writes took too long: it may go better in a moment.
+    /// Whether what others write or read took too long: it may go better in a moment.
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Busy | Self::Query(sqlx::Error::PoolTimedOut) => true,
@@ -79,5 +79,16 @@ fn told(error: &sqlx::Error) -> String {
     match Unavailable::behind(error) {
         Some(why) => why.to_string(),
         None => format!("the database failed: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a02_no_connection_in_time_is_busy() {
+        assert!(Error::Query(sqlx::Error::PoolTimedOut).is_busy());
+        assert!(!Error::Query(sqlx::Error::PoolClosed).is_busy());
     }
 }

@@ -105,7 +105,7 @@ mod tests {
     use crate::meta::tests::on_each;
     use crate::meta::{
         AccessKeyRow, Changes, Connections, DocumentKind, Made, NewPrincipal, PasswordNow, PrincipalKind,
-        RepositoryColumn, RepositorySettings, RoleColumns,
+        RepositoryColumn, RepositorySettings, RoleColumns, TagsChange,
     };
     use crate::oci::{AccountId, QualifiedName};
 
@@ -169,7 +169,8 @@ mod tests {
             only(&mut changes, Change::Principals).await;
             meta.put_trust(id, None).await.unwrap();
             only(&mut changes, Change::Principals).await;
-            assert!(meta.change_principal_tags(id, &BTreeMap::new(), &[], 1).await.unwrap());
+            let changed = meta.change_principal_tags(id, &BTreeMap::new(), &[], 1).await.unwrap();
+            assert_eq!(changed, TagsChange::Done);
             only(&mut changes, Change::Principals).await;
             assert!(!meta.remove_access_key_of(id, "A").await.unwrap());
             only(&mut changes, Change::Principals).await;

@@ -178,14 +178,19 @@ async fn lists_are_in_the_order_of_bytes() {
         meta.add_repository(&elsewhere, None, &settings, 1).await.unwrap().unwrap();
         assert_eq!(meta.repository(&pulled).await.unwrap(), None);
         assert_eq!(meta.repository_row(&pulled).await.unwrap().unwrap().upstream.as_deref(), Some("u"));
-        assert_eq!(meta.repositories(account(), None, 100).await.unwrap(), ["a", "a-b", "a/b", "a_b", "aa", "ab", "b"]);
-        assert_eq!(meta.repositories(account(), Some("a/b"), 2).await.unwrap(), ["a_b", "aa"]);
+        let turn = meta.list_turn().await.unwrap();
+        let names = async |last, limit| {
+            let rows = meta.repository_rows(&turn, account(), last, limit).await.unwrap();
+            rows.into_iter().map(|row| row.name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(None, 100).await, ["a", "a-b", "a/b", "a_b", "aa", "ab", "b"]);
+        assert_eq!(names(Some("a/b"), 2).await, ["a_b", "aa"]);
         let repository = meta.repository(&qualified(&name("a"))).await.unwrap().unwrap();
         assert_eq!(meta.add_repository(&qualified(&name("a")), None, &settings, 2).await.unwrap(), None);
         let tags = tagged(&["v2", "V1", "v10", "_x", "v1.0"], false);
         meta.put_manifest(repository, &manifest("{}", vec![]), &tags, "me", 1).await.unwrap();
         let names = async |last, limit| {
-            let tags = meta.tags(repository, last, limit).await.unwrap();
+            let tags = meta.tags(&meta.list_turn().await.unwrap(), repository, last, limit).await.unwrap();
             tags.iter().map(|tag| tag.as_str().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(names(None, 100).await, ["V1", "_x", "v1.0", "v10", "v2"]);
@@ -228,14 +233,17 @@ async fn a_manifest_comes_whole_or_not_at_all() {
         let lie = manifest("{2}", vec![Reference { size: 1, ..blob("here") }]);
         let put = meta.put_manifest(repository, &lie, &tagged(&["x"], false), "me", 2).await.unwrap();
         assert_eq!(put, Put::WrongSize { digest: blob("here").digest, size: 4 });
-        assert!(meta.tags(repository, None, 10).await.unwrap().is_empty());
+        assert!(meta.tags(&meta.list_turn().await.unwrap(), repository, None, 10).await.unwrap().is_empty());
         let sparse = manifest("{1}", vec![blob("here"), Reference { required: false, ..absent }]);
         let put = meta.put_manifest(repository, &sparse, &tagged(&["x", "y"], true), "me", 3).await.unwrap();
         assert_eq!(put, Put::Stored);
         let other = manifest("{3}", vec![]);
         let put = meta.put_manifest(repository, &other, &tagged(&["new", "x"], true), "me", 4).await.unwrap();
         assert_eq!(put, Put::Immutable(tag("x")));
-        assert_eq!(meta.tags(repository, None, 10).await.unwrap(), [tag("x"), tag("y")]);
+        assert_eq!(
+            meta.tags(&meta.list_turn().await.unwrap(), repository, None, 10).await.unwrap(),
+            [tag("x"), tag("y")]
+        );
         assert_eq!(meta.manifest(repository, &Named::Digest(other.digest)).await.unwrap(), None);
         let found = meta.manifest(repository, &Named::Tag(tag("x"))).await.unwrap().unwrap();
         assert_eq!((found.digest, &found.content), (sparse.digest, &sparse.content));
@@ -304,21 +312,41 @@ async fn referrers_by_pages_and_by_type() {
             };
             meta.put_manifest(repository, &referrer, &untagged(), "me", 1).await.unwrap();
         }
-        let (all, more) = meta.referrers(repository, &subject, None, None, 10, 1 << 20).await.unwrap();
+        let (all, more) = meta
+            .referrers(&meta.list_turn().await.unwrap(), repository, &subject, None, None, 10, 1 << 20)
+            .await
+            .unwrap();
         assert!(!more);
         assert!(all.len() == 5 && all.is_sorted_by_key(|row| row.digest.to_string()));
         let last = all[1].digest.to_string();
-        let (page, more) = meta.referrers(repository, &subject, None, Some(&last), 2, 1 << 20).await.unwrap();
+        let (page, more) = meta
+            .referrers(&meta.list_turn().await.unwrap(), repository, &subject, None, Some(&last), 2, 1 << 20)
+            .await
+            .unwrap();
         assert_eq!((&page[..], more), (&all[2..4], true));
         // T14: pages are cut by their length as well.
-        let (page, more) = meta.referrers(repository, &subject, None, Some(&last), 3, 1_200).await.unwrap();
+        let (page, more) = meta
+            .referrers(&meta.list_turn().await.unwrap(), repository, &subject, None, Some(&last), 3, 1_200)
+            .await
+            .unwrap();
         assert_eq!((&page[..], more), (&all[2..4], true));
-        let (page, more) = meta.referrers(repository, &subject, None, Some(&last), 3, 1).await.unwrap();
+        let (page, more) = meta
+            .referrers(&meta.list_turn().await.unwrap(), repository, &subject, None, Some(&last), 3, 1)
+            .await
+            .unwrap();
         assert_eq!((&page[..], more), (&all[2..3], true));
         let end = all[4].digest.to_string();
-        assert_eq!(meta.referrers(repository, &subject, None, Some(&end), 3, 1).await.unwrap(), (vec![], false));
-        let (signatures, _) = meta.referrers(repository, &subject, Some("sig"), None, 10, 1 << 20).await.unwrap();
-        assert!(signatures.len() == 3 && signatures.iter().all(|row| row.annotations.len() == 1));
+        assert_eq!(
+            meta.referrers(&meta.list_turn().await.unwrap(), repository, &subject, None, Some(&end), 3, 1)
+                .await
+                .unwrap(),
+            (vec![], false)
+        );
+        let (signatures, _) = meta
+            .referrers(&meta.list_turn().await.unwrap(), repository, &subject, Some("sig"), None, 10, 1 << 20)
+            .await
+            .unwrap();
+        assert!(signatures.len() == 3 && signatures.iter().all(|row| row.annotations.contains("\"n\"")));
     })
     .await;
 }
@@ -587,4 +615,64 @@ async fn epochs_of_principals() {
         assert!(epoch().await > revoked);
     })
     .await;
+}
+
+/// A repository that is pulled through goes once it has no image, unless it was given something since it was looked at.
+#[tokio::test]
+async fn a07_repositories_without_images_go() {
+    on_each(async |meta| {
+        let (first, guarded, young) = (name("up/first"), name("up/guarded"), name("up/young"));
+        let settings = RepositorySettings::default();
+        let make = async |of: &RepositoryName, at| {
+            meta.add_repository(&qualified(of), Some("up"), &settings, at).await.unwrap().unwrap()
+        };
+        let id = make(&first, 1).await;
+        let guarded = make(&guarded, 1).await;
+        make(&young, 50).await;
+        own(&meta, &name("up/own"), 1).await;
+        let image = manifest("{}", vec![]);
+        let tags = TagWrites { tags: vec![], is_immutable: std::sync::Arc::new(|_, _| false) };
+        let put = meta.put_manifest(id, &image, &tags, "p", 2).await.unwrap();
+        assert_eq!(put, Put::Stored);
+        let ids = async || {
+            let bare = meta.bare_repositories(10, None).await.unwrap();
+            bare.iter().map(|bare| bare.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids().await, [guarded]);
+        meta.trim_pulled_images(100, 0).await.unwrap();
+        assert_eq!(ids().await, [id, guarded]);
+        let bare = meta.bare_repositories(10, None).await.unwrap();
+        assert_eq!(meta.bare_repositories(10, Some(guarded)).await.unwrap(), []);
+        meta.change_repository(guarded, &RepositoryColumn::Policy(Some("{}".to_owned()))).await.unwrap();
+        for (bare, is_gone) in bare.iter().zip([true, false]) {
+            assert_eq!(meta.remove_bare_repository(bare, 10).await.unwrap(), is_gone, "{:?}", bare.name);
+        }
+        assert_eq!(meta.repository_row(&qualified(&first)).await.unwrap(), None);
+        // One that got an image again stays.
+        let again = make(&first, 1).await;
+        let bare = meta.bare_repositories(10, None).await.unwrap();
+        let bare = bare.into_iter().find(|bare| bare.id == again).unwrap();
+        meta.put_manifest(again, &image, &tags, "p", 2).await.unwrap();
+        assert!(!meta.remove_bare_repository(&bare, 10).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a02_lists_of_one_asker_leave_a_place_to_others() {
+    use futures_util::FutureExt;
+
+    use crate::turns::Asker;
+
+    let folder = tempfile::tempdir().unwrap();
+    let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
+    let (flood, honest) = (meta.on_behalf_of(Asker::work("flood")), meta.on_behalf_of(Asker::work("honest")));
+    let mut held = Vec::new();
+    while let Some(turn) = flood.list_turn().now_or_never() {
+        held.push(turn.unwrap());
+    }
+    assert_eq!(held.len(), 3);
+    assert!(honest.list_turn().now_or_never().is_some());
+    tokio::time::pause();
+    assert!(matches!(flood.list_turn().await, Err(Error::Busy)));
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use super::circumstances::{Circumstances, surroundings};
 use super::denied::Denied;
 use super::iam::{
-    Context, Decision, Document, DocumentError, IdentityPolicy, Kind, Moment, Policies, Question, Source, decide,
-    decide_assumption, explain,
+    Context, Decision, Document, DocumentError, IdentityPolicy, Kind, Moment, Policies, Question, Source, counted,
+    decide, decide_assumption, explain,
 };
 use super::library::{Facts, Library, MAX_DOCUMENT_BYTES, REMEMBERED, RegistryFacts};
-use super::needs::{About, Asked, Need, Offer, On, name_in_tokens, of_action};
+use super::needs::{About, Asked, Need, Offer, On, name_in_tokens, of_action, sight};
 use super::permit::Permit;
 use super::public;
 use super::viewer::Viewer;
@@ -19,7 +19,7 @@ use crate::config::{AuthSettings, RepositorySettings};
 use crate::ecr::{repositories_arn, repository_arn};
 use crate::iam::ManagedPolicy;
 use crate::memory;
-use crate::meta::{self, Meta};
+use crate::meta::{self, Meta, RepositorySettings as StoredSettings};
 use crate::turns::Asker;
 
 /// What mends a registry policy that locks everybody out.
@@ -179,7 +179,7 @@ impl Authorizer {
         circumstances: &Circumstances,
     ) -> Result<serde_json::Value, meta::Error> {
         let mut explanation = serde_json::Value::Null;
-        self.consult(identity, need, need.action, circumstances, |policies, question| {
+        self.consult(identity, (need, need.action, None), circumstances, |policies, question| {
             let explained = explain(policies, question);
             explanation = serde_json::json!({ "decision": explained.decision, "statements": explained.statements, "text": explained.to_string() });
         })
@@ -236,7 +236,7 @@ impl Authorizer {
         circumstances: &Circumstances,
     ) -> Result<Arc<str>, Denied> {
         let mut decided = None;
-        self.consult(identity, need, action, circumstances, |policies, question| {
+        self.consult(identity, (need, action, None), circumstances, |policies, question| {
             let decision = match need.on {
                 On::Assumed(_) => decide_assumption(policies, question),
                 On::Registry(_) | On::Repository(_) | On::Below(_) | On::Principal(_) => decide(policies, question),
@@ -256,11 +256,28 @@ impl Authorizer {
         Err(Denied::Policy { principal, action: action.to_owned(), resource: self.arn(need.on), why, told })
     }
 
+    /// Whether a repository is in the lists that somebody sees, whose row was just read, and what that cost. Nobody is told why not.
+    pub(super) async fn sees(
+        &self,
+        identity: &Identity,
+        about: &About,
+        settings: &StoredSettings,
+        circumstances: &Circumstances,
+    ) -> Result<(bool, u64), meta::Error> {
+        let (need, facts) = (sight(about), self.inner.library.facts_of(about, settings));
+        let mut seen = (false, 0);
+        self.consult(identity, (&need, need.action, Some(facts)), circumstances, |policies, question| {
+            seen = counted(|| decide(policies, question).is_allowed());
+        })
+        .await?;
+        Ok(seen)
+    }
+
+    /// What is not known of the repository is read.
     async fn consult(
         &self,
         identity: &Identity,
-        need: &Need<'_>,
-        action: &str,
+        (need, action, known): (&Need<'_>, &str, Option<Arc<Facts>>),
         circumstances: &Circumstances,
         answer: impl FnOnce(&Policies<'_>, &Question<'_>),
     ) -> Result<(), meta::Error> {
@@ -273,7 +290,10 @@ impl Authorizer {
         let (mut facts, mut registry, mut trust) = (Arc::<Facts>::default(), None::<Arc<RegistryFacts>>, None);
         let account = match need.on {
             On::Repository(about) => {
-                facts = library.facts(&about.repository).await?;
+                facts = match known {
+                    Some(facts) => facts,
+                    None => library.facts(&about.repository).await?,
+                };
                 registry = Some(library.registry(about.repository.account).await?);
                 about.repository.account
             }
@@ -325,10 +345,10 @@ impl Authorizer {
     }
 }
 
-/// A principal takes its turns from wherever it comes; others are known by their address.
+/// A user or role takes its turns from wherever it comes, all its sessions together; others are known by their address.
 fn asker(identity: &Identity, circumstances: &Circumstances) -> Asker {
     match (&identity.who, circumstances.source) {
-        (Who::Known(known), _) => Asker::principal(known.arn()),
+        (Who::Known(_), _) => Asker::principal(&identity.client()),
         (Who::Open { .. } | Who::Anonymous, Some(source)) => Asker::address(source),
         (Who::Open { .. } | Who::Anonymous, None) => Asker::work("requests from nowhere"),
     }
@@ -401,5 +421,38 @@ pub(super) fn resource_tags<'a>(
     for (key, value) in tags {
         context.add(format!("aws:ResourceTag/{key}"), value.as_str());
         context.add(format!("{service}:ResourceTag/{key}"), value.as_str());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Means;
+    use crate::meta::{NewPrincipal, PrincipalKind};
+
+    /// Whoever may assume a role names its sessions: they are one asker.
+    #[tokio::test]
+    async fn a09_sessions_of_a_role_are_one_asker() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("x.db")).await.unwrap();
+        let account = "000000000000".parse().unwrap();
+        let role = |name: &str| NewPrincipal {
+            account,
+            kind: PrincipalKind::Role,
+            name: name.to_owned(),
+            declared: false,
+            tags: Default::default(),
+        };
+        let of = async |name: &str, session: &str, means| {
+            let id = meta.put_principal(&role(name), 1).await.unwrap();
+            let row = meta.principal_by_id(id).await.unwrap().unwrap();
+            let identity = Identity::known(Arc::new(Known::in_role(row, session)), means);
+            let circumstances =
+                Circumstances { source: None, secure: false, user_agent: None, now: SystemTime::UNIX_EPOCH };
+            asker(&identity, &circumstances)
+        };
+        let first = of("ci", "a", Means::Session).await;
+        assert_eq!(first, of("ci", "b", Means::AuthorizationToken).await);
+        assert_ne!(first, of("other", "a", Means::Session).await);
     }
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::iam::{Document, Kind, Principal, RegistryScope};
+use super::needs::About;
 use crate::auth::Known;
 use crate::ecr::{AccountSettingName, Word};
 use crate::iam::ManagedPolicy;
 use crate::memory::{self, Map};
-use crate::meta::{self, DocumentKind, Meta, PrincipalId};
+use crate::meta::{self, DocumentKind, Meta, PrincipalId, RepositorySettings};
 use crate::oci::{AccountId, QualifiedName};
 
 /// A change by another process that was not announced is seen after this.
@@ -148,18 +149,18 @@ impl Library {
         }
         // That there is none is not remembered: a push or a pull may make it at any moment, with a policy.
         let Some(row) = self.meta.repository_row(name).await? else { return Ok(Arc::default()) };
-        let text = row.settings.policy.as_ref().map_or(0, String::len);
-        let tags = row.settings.resource_tags.iter();
-        let tags = tags.map(|(key, value)| 2 * size_of::<String>() + key.len() + value.len()).sum::<usize>();
-        let facts = Arc::new(Facts {
-            bytes: text * COMPILED + tags + row.upstream.as_ref().map_or(0, String::len),
-            exists: true,
-            upstream: row.upstream,
-            policy: row.settings.policy.map(|text| stored(Kind::Repository, &text, name.name.as_str())),
-            tags: row.settings.resource_tags.into_iter().collect(),
-        });
+        let facts = Arc::new(Facts::of(name, row.upstream.as_deref(), &row.settings));
         self.repositories.insert(key, facts.clone());
         Ok(facts)
+    }
+
+    /// Of a row that was just read, which is not read again.
+    pub(super) fn facts_of(&self, about: &About, settings: &RepositorySettings) -> Arc<Facts> {
+        let name = &about.repository;
+        match self.repositories.get(&(self.changes(), name.clone())) {
+            Some(facts) => facts,
+            None => Arc::new(Facts::of(name, about.upstream.as_deref(), settings)),
+        }
     }
 
     /// Of the registry of this account.
@@ -179,6 +180,22 @@ impl Library {
         });
         self.registries.insert(key, facts.clone());
         Ok(facts)
+    }
+}
+
+impl Facts {
+    fn of(name: &QualifiedName, upstream: Option<&str>, settings: &RepositorySettings) -> Self {
+        let policy = settings.policy.as_deref();
+        let text = policy.map_or(0, str::len);
+        let tags = settings.resource_tags.iter();
+        let tags = tags.map(|(key, value)| 2 * size_of::<String>() + key.len() + value.len()).sum::<usize>();
+        Self {
+            bytes: text * COMPILED + tags + upstream.map_or(0, str::len),
+            exists: true,
+            upstream: upstream.map(str::to_owned),
+            policy: policy.map(|text| stored(Kind::Repository, text, name.name.as_str())),
+            tags: settings.resource_tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        }
     }
 }
 

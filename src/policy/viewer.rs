@@ -5,15 +5,24 @@ use super::authorizer::{Authorizer, GET_REGISTRY_POLICY, GET_REPOSITORY_POLICY};
 use super::circumstances::Circumstances;
 use super::denied::Denied;
 use super::iam::Document;
-use super::needs::{About, Below, Need, On, deleted_tag, given, import, sight};
+use super::needs::{About, Below, Need, On, deleted_tag, given, import};
 use crate::auth::{Identity, Who};
 use crate::ecr::TemplateSettings;
-use crate::meta;
+use crate::meta::{self, RepositorySettings};
 use crate::oci::{AccountId, Tag};
 
 /// The caller of a permitted request. Cheap to clone.
 #[derive(Clone)]
 pub struct Viewer(Option<(Authorizer, Identity, Circumstances)>);
+
+/// Decisions about the entries of one page of a list.
+pub struct Look<'a> {
+    viewer: &'a Viewer,
+    steps: u64,
+}
+
+/// Bytes that patterns are compared with for one page, about. One decision may take a tenth of it.
+const MAX_STEPS: u64 = 10_000_000;
 
 impl Viewer {
     pub(super) const fn new(authorizer: Authorizer, identity: Identity, circumstances: Circumstances) -> Self {
@@ -25,9 +34,9 @@ impl Viewer {
         Self(None)
     }
 
-    /// Whether a repository is in the lists that they see.
-    pub async fn may_see(&self, about: &About) -> Result<bool, meta::Error> {
-        self.may(&sight(about)).await
+    /// Looks through a list of repositories for what they see of it.
+    pub const fn look(&self) -> Look<'_> {
+        Look { viewer: self, steps: 0 }
     }
 
     /// Whether an image that is not here is brought from upstream for them.
@@ -75,12 +84,25 @@ impl Viewer {
 
     async fn may(&self, need: &Need<'_>) -> Result<bool, meta::Error> {
         match &self.0 {
-            Some((authorizer, identity, circumstances)) => {
-                // Lists ask about each of thousands: others have their turn in between.
-                tokio::task::yield_now().await;
-                authorizer.is_allowed(identity, need, circumstances).await
-            }
+            Some((authorizer, identity, circumstances)) => authorizer.is_allowed(identity, need, circumstances).await,
             None => Ok(true),
         }
+    }
+}
+
+impl Look<'_> {
+    /// Whether a repository, whose row was just read, is in the lists that the viewer sees.
+    pub async fn sees(&mut self, about: &About, settings: &RepositorySettings) -> Result<bool, meta::Error> {
+        let Some((authorizer, identity, circumstances)) = &self.viewer.0 else { return Ok(true) };
+        // Others have their turn in between.
+        tokio::task::yield_now().await;
+        let (is_seen, steps) = authorizer.sees(identity, about, settings, circumstances).await?;
+        self.steps = self.steps.saturating_add(steps);
+        Ok(is_seen)
+    }
+
+    /// Whether the decisions cost as much as those of one page may: it ends here.
+    pub const fn is_spent(&self) -> bool {
+        self.steps >= MAX_STEPS
     }
 }

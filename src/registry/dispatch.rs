@@ -109,24 +109,24 @@ impl Registry {
         let at = match (made, at) {
             (Some(Made(repository)), _) => At::Hosted(repository),
             (None, Some(at)) => at,
-            (None, None) => return self.answer_of_registry(action, &viewer, identity.name()).await,
+            (None, None) => return self.answer_of_registry(action, (&viewer, identity.name()), asker).await,
         };
         let asked = (about, &identity, &viewer, asker);
         let answered = match action.writes() {
             false => {
                 let puller = Puller { principal: identity.name(), making: making.as_ref() };
-                self.read(action, at.read().map(|at| at.on_behalf_of(asker)), puller, redirect).await
+                self.read(action, at.read().map(|at| at.on_behalf_of(asker)), (puller, asker), redirect).await
             }
             true => self.write(action, at.hosted()?, asked, body).await,
         };
         if may_be_made { answered.map_err(Error::of_unclaimed) } else { answered }
     }
 
-    async fn answer_of_registry(&self, action: Action, viewer: &Viewer, reader: &str) -> Result<Answer, Error> {
+    async fn answer_of_registry(&self, action: Action, reader: (&Viewer, &str), asker: Asker) -> Result<Answer, Error> {
         match action {
             Action::ListRepositories { page, host } => {
                 let account = self.registry_of(None, host.as_deref())?;
-                self.list_repositories(account, &page, viewer, reader).await
+                self.list_repositories(&self.meta().on_behalf_of(asker), account, &page, reader).await
             }
             _ => Ok(Answer::of(Body::Pong)),
         }
@@ -136,10 +136,11 @@ impl Registry {
         &self,
         action: Action,
         at: Result<ReadAt, Error>,
-        puller: Puller<'_>,
+        (puller, asker): (Puller<'_>, Asker),
         redirect: bool,
     ) -> Result<Answer, Error> {
-        let Shared { pull_through, hosted, .. } = &*self.shared;
+        let pull_through = &self.shared.pull_through;
+        let hosted = &self.shared.hosted.on_behalf_of(asker);
         match (action, at) {
             (Action::ListTags { name, page }, at) => match at? {
                 ReadAt::Upstream(repository) if repository.upstream.settings().offline => {
@@ -313,9 +314,14 @@ impl Registry {
         }
     }
 
-    /// Removes what upstreams said that is too old or too much. Returns how many rows.
-    pub async fn trim_upstreams(&self, stop: &CancellationToken) -> Result<u64, crate::meta::Error> {
-        self.shared.pull_through.trim(stop).await
+    /// Removes what upstreams said that is too old or too much, and repositories that are pulled through and have no image. Returns how many
+    /// rows.
+    pub async fn trim_upstreams(&self, stop: &CancellationToken) -> Result<u64, Error> {
+        let repositories = self.shared.hosted.trim_pulled(stop).await?;
+        if repositories > 0 {
+            self.shared.pulled.forget_written();
+        }
+        Ok(repositories + self.shared.pull_through.trim(stop).await?)
     }
 
     /// Forgets what upstreams of the configuration said that have other URLs than when they were last asked. An offline one is nowhere: what

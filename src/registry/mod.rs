@@ -20,6 +20,7 @@ mod names;
 mod pull_through;
 mod pulled;
 mod registries;
+mod seen;
 mod templates;
 mod upstreams;
 

@@ -6,7 +6,7 @@ use super::manifests::{Removed, parse_tag, remove_manifest};
 use super::tags::note_move;
 use super::{RepositoryId, digest, from_sql};
 use crate::meta::scope::Scope;
-use crate::meta::{Error, Meta};
+use crate::meta::{Error, ListTurn, Meta};
 use crate::oci::{Digest, MediaType, Tag};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,7 @@ impl Meta {
     /// In order of their digests, after `last`; with `tagged` only those that have tags, or have none.
     pub async fn images(
         &self,
+        _turn: &ListTurn,
         repository: RepositoryId,
         last: Option<&Digest>,
         tagged: Option<bool>,
@@ -77,6 +78,7 @@ impl Meta {
     /// Manifests without tags, in order, after `last`.
     pub async fn untagged_manifests(
         &self,
+        _turn: &ListTurn,
         repository: RepositoryId,
         last: Option<&Digest>,
         limit: u32,

@@ -12,7 +12,7 @@ use crate::meta::database::{Writing, twice};
 use crate::meta::last_known::{Fact, Question, Topic};
 use crate::meta::scope::Scope;
 use crate::meta::table::{Column, rows};
-use crate::meta::{Error, Meta};
+use crate::meta::{Error, ListTurn, Meta};
 use crate::oci::{self, Digest, MediaType, Tag};
 
 /// What a descriptor of a referrer costs beside its annotations, about.
@@ -83,7 +83,8 @@ pub struct ReferrerRow {
     pub media_type: MediaType,
     pub size: u64,
     pub artifact_type: Option<String>,
-    pub annotations: BTreeMap<String, String>,
+    /// A JSON object of texts.
+    pub annotations: String,
 }
 
 impl Meta {
@@ -198,6 +199,7 @@ impl Meta {
     /// one at least. Whether others follow.
     pub async fn referrers(
         &self,
+        _turn: &ListTurn,
         repository: RepositoryId,
         subject: &Digest,
         artifact_type: Option<&str>,
@@ -240,7 +242,7 @@ impl Meta {
                 media_type: MediaType::new(&media_type),
                 size: from_sql(size),
                 artifact_type,
-                annotations: serde_json::from_str(&annotations).unwrap_or_default(),
+                annotations,
             })
         };
         Ok((rows.into_iter().map(row).collect::<Result<_, Error>>()?, lengths.len() > fit))

@@ -3,7 +3,7 @@
 use super::{RepositoryId, digest};
 use crate::meta::database::Writing;
 use crate::meta::scope::Scope;
-use crate::meta::{Error, Meta};
+use crate::meta::{Error, ListTurn, Meta};
 use crate::oci::{Digest, Tag};
 
 /// One time that a tag was made, moved or removed.
@@ -17,7 +17,13 @@ pub struct TagMove {
 
 impl Meta {
     /// Tags in order, after `last`.
-    pub async fn tags(&self, repository: RepositoryId, last: Option<&str>, limit: u32) -> Result<Vec<Tag>, Error> {
+    pub async fn tags(
+        &self,
+        _turn: &ListTurn,
+        repository: RepositoryId,
+        last: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Tag>, Error> {
         let names: Vec<String> =
             sqlx::query_scalar("SELECT name FROM tag WHERE repository_id = $1 AND name > $2 ORDER BY name LIMIT $3")
                 .bind(repository.0)
@@ -32,6 +38,7 @@ impl Meta {
     /// Tags in order, after `last`, with the manifests that they stand for.
     pub async fn tags_with_digests(
         &self,
+        _turn: &ListTurn,
         repository: RepositoryId,
         last: Option<&Tag>,
         limit: u32,

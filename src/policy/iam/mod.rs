@@ -40,3 +40,4 @@ pub use moment::Moment;
 pub use principal::{Principal, PrincipalError, PrincipalKind};
 pub use question::Question;
 pub use statement::Effect;
+pub use work::counted;

@@ -8,6 +8,9 @@ use std::cell::Cell;
 const MAX_STEPS: u64 = 1_000_000;
 
 thread_local! {
+    /// Taken by all decisions so far.
+    static TAKEN: Cell<u64> = const { Cell::new(0) };
+
     /// `None` outside of a decision: nothing is counted.
     static LEFT: Cell<Option<u64>> = const { Cell::new(None) };
 }
@@ -16,8 +19,16 @@ thread_local! {
 pub(super) fn bounded<T>(decide: impl FnOnce() -> T) -> Option<T> {
     let before = LEFT.replace(Some(MAX_STEPS));
     let decided = decide();
-    let is_over = LEFT.replace(before) == Some(0);
-    (!is_over).then_some(decided)
+    let left = LEFT.replace(before).unwrap_or_default();
+    TAKEN.with(|taken| taken.set(taken.get().saturating_add(MAX_STEPS - left)));
+    (left > 0).then_some(decided)
+}
+
+/// What `decide` says, and how many steps its decisions took.
+pub fn counted<T>(decide: impl FnOnce() -> T) -> (T, u64) {
+    let before = TAKEN.replace(0);
+    let decided = decide();
+    (decided, TAKEN.replace(before))
 }
 
 /// Takes a step; false when none is left.

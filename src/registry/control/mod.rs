@@ -184,20 +184,20 @@ pub fn refused(denied: Denied) -> Fault {
     match denied {
         Denied::Unavailable(error) => {
             tracing::error!(%error, "cannot decide what is allowed: the database failed");
-            Fault::server()
+            if error.is_busy() { Fault::throttling() } else { Fault::server() }
         }
         denied => Fault::new(Exception::AccessDenied, denied.to_string()),
     }
 }
 
-/// The database failed: the log says how, the client only that it was not its fault.
+/// The database failed: the log says how, the client only that it was not its fault, or to come again.
 fn failed(error: meta::Error) -> Fault {
     unexpected(&error.into())
 }
 
 fn unexpected(error: &Error) -> Fault {
     tracing::error!(%error, "an operation of the control plane failed");
-    Fault::server()
+    if matches!(error, Error::Meta(error) if error.is_busy()) { Fault::throttling() } else { Fault::server() }
 }
 
 fn timestamp(at_ms: i64) -> Timestamp {

@@ -3,19 +3,14 @@
 use super::{Control, failed, now_ms, timestamp, unexpected};
 use crate::ecr::{
     CreateRepository, DeleteRepository, DescribeRepositories, DescribeRepositoriesOutput, EncryptionConfiguration,
-    EncryptionType, Fault, ImageScanningConfiguration, Output, Page, PutImageScanningConfiguration,
+    EncryptionType, Fault, ImageScanningConfiguration, Output, PutImageScanningConfiguration,
     PutImageScanningConfigurationOutput, PutImageTagMutability, PutImageTagMutabilityOutput, Repository,
     RepositoryOutput, Selection, TagMutability,
 };
 use crate::meta::{RepositoryColumn, RepositoryRow, RepositorySettings};
-
-use crate::policy::About;
 use crate::registry::Error;
 use crate::registry::hosted::{of_repository, stored};
-use crate::registry::marker::{LOOKED_AT, Marker, Markers};
-
-/// Rows of one step of a list of which not everything may be seen.
-const STEP: u32 = 500;
+use crate::registry::seen::Wanted;
 
 impl Control<'_> {
     pub(super) async fn create_repository(&self, input: CreateRepository) -> Result<Output, Fault> {
@@ -60,9 +55,13 @@ impl Control<'_> {
                 (found, None)
             }
             Selection::All(page) => {
-                let (rows, next) = self.visible(&page).await?;
-                let next_token = next.map(|next| page.next_token(&next));
-                (rows.into_iter().map(|row| self.describe(row)).collect::<Result<_, _>>()?, next_token)
+                let (account, after) = (self.endpoint.account, page.after.as_deref());
+                let wanted = Wanted { account, after, limit: page.limit };
+                let reader = (&self.viewer, self.identity.name());
+                let seen = self.registry.seen_repositories(self.meta, wanted, reader, |row| self.describe(row)).await;
+                let seen = seen.map_err(|error| unexpected(&error))?;
+                let next_token = seen.next.map(|last| page.next_token(&last));
+                (seen.items.into_iter().collect::<Result<_, _>>()?, next_token)
             }
         };
         Ok(Output::DescribeRepositories(DescribeRepositoriesOutput { repositories, next_token }))
@@ -108,37 +107,6 @@ impl Control<'_> {
             repository_name: row.name,
             image_scanning_configuration: ImageScanningConfiguration { scan_on_push: input.scan_on_push },
         }))
-    }
-
-    /// A page of those that the caller may see, and where it ended if there may be others.
-    async fn visible(&self, page: &Page) -> Result<(Vec<RepositoryRow>, Option<String>), Fault> {
-        let markers = Markers::new(self.registry.keyring(), self.endpoint.account, self.identity.name());
-        let begin = markers.read(page.after.as_deref());
-        let (mut rows, mut looked_at, mut last) = (Vec::<RepositoryRow>::new(), 0, begin.last().map(str::to_owned));
-        loop {
-            let some = self.meta.repository_rows(self.endpoint.account, last.as_deref(), STEP).await.map_err(failed)?;
-            let is_end = some.len() < STEP as usize;
-            looked_at += some.len();
-            last = some.last().map(|row| row.name.to_string()).or(last);
-            for row in some {
-                let repository = self.qualified(&row.name);
-                let about = About { repository, upstream: row.upstream.clone(), exists: true };
-                if self.viewer.may_see(&about).await.map_err(failed)? {
-                    if rows.len() == page.limit {
-                        let next = rows.last().map(|row| row.name.to_string());
-                        return Ok((rows, next));
-                    }
-                    rows.push(row);
-                }
-            }
-            if is_end {
-                return Ok((rows, None));
-            }
-            if looked_at >= LOOKED_AT {
-                let shown = rows.last().map(|row| row.name.to_string()).or(begin.shown);
-                return Ok((rows, markers.write(&Marker { shown, hidden: last })));
-            }
-        }
     }
 
     fn describe(&self, row: RepositoryRow) -> Result<Repository, Fault> {

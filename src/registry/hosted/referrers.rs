@@ -10,6 +10,7 @@ use crate::action::Page;
 use crate::meta::ReferrerRow;
 use crate::oci::{Digest, MediaType, Reference, Tag};
 use crate::registry::{Answer, Body, Error};
+use crate::storage::joined;
 
 /// Entries of one page.
 const PAGE_REFERRERS: u32 = 1_000;
@@ -30,75 +31,82 @@ impl Hosted {
         let count = page.n.unwrap_or(PAGE_REFERRERS).clamp(1, PAGE_REFERRERS);
         let last = page.last.as_deref();
         let meta = &self.meta;
-        let listed = meta.referrers(repository.id, &subject, artifact_type, last, count, PAGE_BYTES as u64);
-        let (rows, mut more) = listed.await?;
+        let turn = meta.list_turn().await?;
+        let listed = meta.referrers(&turn, repository.id, &subject, artifact_type, last, count, PAGE_BYTES as u64);
+        let (rows, more) = listed.await?;
         // What comes behind rows that are still to come is for their page.
         let end = rows.last().filter(|_| more).map(|row| row.digest.to_string());
-        let mut entries: BTreeMap<String, Value> =
-            rows.into_iter().map(|row| (row.digest.to_string(), descriptor(row))).collect();
-        for (digest, entry) in self.noted_under_fallback_tag(repository, &subject).await? {
-            let wanted =
-                artifact_type.is_none_or(|wanted| entry.get("artifactType").and_then(Value::as_str) == Some(wanted));
-            let is_within = end.as_deref().is_none_or(|end| digest.as_str() <= end);
-            if wanted && is_within && last.is_none_or(|last| digest.as_str() > last) {
-                entries.entry(digest).or_insert(entry);
-            }
-        }
-        let mut bytes = 0;
-        let mut shown: Vec<(String, Value)> = Vec::new();
-        for (digest, entry) in entries {
-            bytes += entry.to_string().len();
-            if shown.len() == count as usize || (bytes > PAGE_BYTES && !shown.is_empty()) {
-                more = true;
-                break;
-            }
-            shown.push((digest, entry));
-        }
-        let next = shown.last().filter(|_| more).and_then(|(digest, _)| digest.parse().ok());
-        let manifests = shown.into_iter().map(|(_, entry)| entry).collect();
-        Ok(Answer::of(Body::Referrers { index: index(manifests), filtered: artifact_type.is_some(), next }))
+        let tag = Reference::Tag(Tag::of_referrers(&subject));
+        let fallback = self.manifest(repository, &tag).await?.map(|row| row.content.clone());
+        let (wanted, last) = (artifact_type.map(str::to_owned), page.last.clone());
+        // A page of megabytes takes its time, and its turn is held as long.
+        let cut = move || {
+            let _turn = turn;
+            let mut noted = fallback.map(|content| noted(&content)).unwrap_or_default();
+            noted.retain(|(digest, entry)| {
+                let artifact_type = entry.get("artifactType").and_then(Value::as_str);
+                let is_wanted = wanted.as_deref().is_none_or(|wanted| artifact_type == Some(wanted));
+                let is_within = end.as_deref().is_none_or(|end| digest.as_str() <= end);
+                is_wanted && is_within && last.as_deref().is_none_or(|last| digest.as_str() > last)
+            });
+            cut(rows, noted, count as usize, more)
+        };
+        let (index, next) = joined(tokio::task::spawn_blocking(cut).await).await;
+        Ok(Answer::of(Body::Referrers { index, filtered: artifact_type.is_some(), next }))
     }
+}
 
-    async fn noted_under_fallback_tag(
-        &self,
-        repository: &Repository,
-        subject: &Digest,
-    ) -> Result<Vec<(String, Value)>, Error> {
-        let tag = Reference::Tag(Tag::of_referrers(subject));
-        let Some(row) = self.manifest(repository, &tag).await? else { return Ok(Vec::new()) };
-        let Ok(mut document) = serde_json::from_slice::<Value>(&row.content) else { return Ok(Vec::new()) };
-        let Some(Value::Array(entries)) = document.get_mut("manifests").map(Value::take) else { return Ok(Vec::new()) };
-        let named = entries.into_iter().filter_map(|entry| {
-            let digest: Digest = entry.get("digest")?.as_str()?.parse().ok()?;
-            Some((digest.to_string(), entry))
-        });
-        Ok(named.collect())
-    }
+/// What an older client has noted under the fallback tag.
+fn noted(content: &[u8]) -> Vec<(String, Value)> {
+    let Ok(mut document) = serde_json::from_slice::<Value>(content) else { return Vec::new() };
+    let Some(Value::Array(entries)) = document.get_mut("manifests").map(Value::take) else { return Vec::new() };
+    let named = entries.into_iter().filter_map(|entry| {
+        let digest: Digest = entry.get("digest")?.as_str()?.parse().ok()?;
+        Some((digest.to_string(), entry))
+    });
+    named.collect()
 }
 
 /// What a repository that is not there answers.
 pub(in crate::registry) fn no_referrers(filtered: bool) -> Answer {
-    Answer::of(Body::Referrers { index: index(Vec::new()), filtered, next: None })
+    Answer::of(Body::Referrers { index: index(&[]), filtered, next: None })
 }
 
-fn index(manifests: Vec<Value>) -> Bytes {
-    let media_type = MediaType::oci_index();
-    json!({ "schemaVersion": 2, "mediaType": media_type.as_str(), "manifests": manifests }).to_string().into()
-}
-
-fn descriptor(row: ReferrerRow) -> Value {
-    let mut entry = json!({
-        "mediaType": row.media_type.as_str(),
-        "digest": row.digest.to_string(),
-        "size": row.size,
-    });
-    if let Some(object) = entry.as_object_mut() {
-        if let Some(artifact_type) = row.artifact_type {
-            object.insert("artifactType".to_owned(), Value::String(artifact_type));
-        }
-        if !row.annotations.is_empty() {
-            object.insert("annotations".to_owned(), json!(row.annotations));
-        }
+/// A page of as many entries, and as long, as it may be, and where the next one begins.
+fn cut(rows: Vec<ReferrerRow>, noted: Vec<(String, Value)>, count: usize, mut more: bool) -> (Bytes, Option<Digest>) {
+    let mut entries: BTreeMap<String, String> =
+        rows.into_iter().map(|row| (row.digest.to_string(), descriptor(&row))).collect();
+    for (digest, entry) in noted {
+        entries.entry(digest).or_insert_with(|| entry.to_string());
     }
-    entry
+    let mut bytes = 0;
+    let mut shown: Vec<(String, String)> = Vec::new();
+    for (digest, entry) in entries {
+        bytes += entry.len();
+        if shown.len() == count || (bytes > PAGE_BYTES && !shown.is_empty()) {
+            more = true;
+            break;
+        }
+        shown.push((digest, entry));
+    }
+    let next = shown.last().filter(|_| more).and_then(|(digest, _)| digest.parse().ok());
+    let manifests: Vec<String> = shown.into_iter().map(|(_, entry)| entry).collect();
+    (index(&manifests), next)
+}
+
+/// Of entries that are JSON.
+fn index(manifests: &[String]) -> Bytes {
+    let media_type = json!(MediaType::oci_index().as_str());
+    let manifests = manifests.join(",");
+    format!(r#"{{"schemaVersion":2,"mediaType":{media_type},"manifests":[{manifests}]}}"#).into()
+}
+
+/// Annotations are there as JSON: they are not read to be written again.
+fn descriptor(row: &ReferrerRow) -> String {
+    let (media_type, digest, size) = (json!(row.media_type.as_str()), json!(row.digest.to_string()), row.size);
+    let artifact_type = row.artifact_type.as_ref();
+    let artifact_type = artifact_type.map(|of| format!(r#","artifactType":{}"#, json!(of))).unwrap_or_default();
+    let annotations = Some(&row.annotations).filter(|text| text.len() > "{}".len());
+    let annotations = annotations.map(|text| format!(r#","annotations":{text}"#)).unwrap_or_default();
+    format!(r#"{{"mediaType":{media_type},"digest":{digest},"size":{size}{artifact_type}{annotations}}}"#)
 }

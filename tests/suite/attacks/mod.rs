@@ -3,6 +3,7 @@
 //! A part of the suite for each thing that is bent: the head of a request, its path, a token, a signature, and how much there
 //! is of anything. `edge.rs` shows what is right; here is what is nearly right.
 
+mod askers;
 mod bounds;
 mod browsers;
 mod caches;
@@ -17,6 +18,7 @@ mod late;
 mod layer_urls;
 mod lengths;
 mod lines;
+mod lists;
 mod lockouts;
 mod logins;
 mod losses;

@@ -53,7 +53,9 @@ impl Control<'_> {
             TagStatus::Untagged => Some(false),
             TagStatus::Any => None,
         };
-        let rows = self.meta.images(repository.id, last.as_ref(), tagged, paging::rows(page)).await.map_err(failed)?;
+        let turn = self.meta.list_turn().await.map_err(failed)?;
+        let rows = self.meta.images(&turn, repository.id, last.as_ref(), tagged, paging::rows(page)).await;
+        let rows = rows.map_err(failed)?;
         Ok(paging::cut(rows, page, |row| row.digest.to_string()))
     }
 

@@ -39,14 +39,15 @@ impl Control<'_> {
             return Ok(Vec::new());
         }
         let rows = paging::rows(page);
+        let turn = self.meta.list_turn().await.map_err(failed)?;
         let mut ids = Vec::new();
         if let Some(last) = last_tag.filter(|_| filter.tag_status != TagStatus::Untagged) {
-            let tags = self.meta.tags_with_digests(repository, last.as_ref(), rows).await.map_err(failed)?;
+            let tags = self.meta.tags_with_digests(&turn, repository, last.as_ref(), rows).await.map_err(failed)?;
             ids.extend(tags.into_iter().map(|(tag, digest)| ImageIdentifier { digest: Some(digest), tag: Some(tag) }));
         }
         let rest = rows.saturating_sub(u32::try_from(ids.len()).unwrap_or(u32::MAX));
         if rest > 0 && filter.tag_status != TagStatus::Tagged {
-            let untagged = self.meta.untagged_manifests(repository, last_digest.as_ref(), rest).await;
+            let untagged = self.meta.untagged_manifests(&turn, repository, last_digest.as_ref(), rest).await;
             let untagged = untagged.map_err(failed)?.into_iter();
             ids.extend(untagged.map(|digest| ImageIdentifier { digest: Some(digest), tag: None }));
         }
