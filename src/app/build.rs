@@ -37,7 +37,7 @@ pub(super) struct Core {
 pub(super) async fn core(settings: &Settings) -> Result<Core, Error> {
     let metrics = Metrics::new()?;
     metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("ENTREPOT_COMMIT")]).set(1);
-    memory::limit(settings.cache.remembered);
+    memory::limit(settings);
     let started = Instant::now();
     let data = settings.data.clone();
     let reserve = reserve(settings);

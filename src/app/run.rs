@@ -18,7 +18,8 @@ use super::policies;
 use super::reload;
 use crate::config::{self, Access, HttpSettings, Settings, Watch};
 use crate::http::{
-    Bound, Changes, Door, Front, Gate, KnownHosts, Ops, Readiness, Service, Serving, TlsListener, TrustedProxies, Usage,
+    Bound, Changes, Door, Front, Gate, KnownHosts, LeastPace, Ops, Readiness, Service, Serving, TlsListener,
+    TrustedProxies, Usage,
 };
 use crate::telemetry::{Audit, Logs};
 
@@ -77,7 +78,7 @@ pub async fn run(source: config::Source) -> Result<(), Error> {
             proxies: proxies.clone(),
             hosts: hosts.clone(),
             is_local: listener.address.ip().is_loopback(),
-            stall_timeout: settings.http.stall_timeout,
+            pace: LeastPace::new(&settings.http),
         };
         let handler = move |request| {
             let service = service.clone();

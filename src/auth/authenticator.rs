@@ -18,7 +18,7 @@ use super::proof::{
 };
 use super::recent::Recent;
 use super::role_sources::RoleSources;
-use super::unproven::{NoRoom, NotRead, Room, Unproven};
+use super::unproven::{NotRead, is_small};
 use crate::config::{AuthSettings, OidcSettings};
 use crate::memory;
 use crate::meta::{self, Meta};
@@ -47,7 +47,6 @@ pub(super) struct Inner {
     /// Who showed this header a moment ago. Whatever is revoked is over when that moment is, or when the change was announced.
     recent: Recent<Identity>,
     pub(super) passwords: Passwords,
-    unproven: Unproven,
 }
 
 /// Why nobody is believed.
@@ -107,7 +106,6 @@ impl Authenticator {
             doubted: Attempts::new(AttemptLimit::default()),
             recent: Recent::new(memory::Kind::Logins, RECENT, |_, identity: &Identity| identity.bytes()),
             passwords,
-            unproven: Unproven::new(),
             settings,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -154,10 +152,10 @@ impl Authenticator {
         self.by_basic(&basic, account, source).await
     }
 
-    /// Room for the body of a request to the API, which has to be read before the signature over it can be checked. For a large
-    /// one the key must at least exist.
-    pub async fn room(&self, claim: &Claim, bytes: u64) -> Result<Room, NotRead> {
-        if !Unproven::is_small(bytes) {
+    /// Whether the body of a request to the API is read, which has to be before the signature over it can be checked: for a large one the
+    /// key must at least exist.
+    pub async fn takes_body(&self, claim: &Claim, bytes: u64) -> Result<(), NotRead> {
+        if !is_small(bytes) {
             let id = claim.access_key_id();
             match claim.session_token() {
                 Some(token) => {
@@ -170,7 +168,7 @@ impl Authenticator {
                 }
             }
         }
-        self.inner.unproven.room(bytes).await.map_err(|NoRoom| NotRead::NoRoom)
+        Ok(())
     }
 
     /// By the signature of a request to the API, whose body has this hash.

@@ -40,4 +40,4 @@ pub use proof::{
 pub use recent::Recent;
 pub use role_sources::RoleSources;
 pub use sessions::{NotGiven, Session};
-pub use unproven::{NotRead, Room};
+pub use unproven::NotRead;

@@ -77,7 +77,7 @@ async fn expired_sessions_are_told_so_before_the_body_is_read() {
     let (authenticator, account) = authenticator(folder.path()).await;
     let ann = authenticator.inner.directory.user(&account, "ann").await.unwrap().unwrap();
     let (hour, principal) = (Duration::from_secs(3600), ann.in_tokens().unwrap());
-    let room = async |given| {
+    let takes = async |given| {
         let session = issue_session(&authenticator.inner.keyring, &principal, None, given, hour).unwrap();
         let signer = Signer {
             access_key_id: &session.access_key.id,
@@ -90,9 +90,9 @@ async fn expired_sessions_are_told_so_before_the_body_is_read() {
         headers.insert("x-amz-target", http::HeaderValue::from_static("Service.Operation"));
         signer.sign(&Method::POST, &uri, &mut headers, &[0; 32], now()).unwrap();
         let claim = Claim::parse(&SignatureRules::ECR, &Method::POST, &uri, &headers).unwrap();
-        authenticator.room(&claim, 1 << 20).await
+        authenticator.takes_body(&claim, 1 << 20).await
     };
-    let expired = room(now().minus(hour * 2)).await;
+    let expired = takes(now().minus(hour * 2)).await;
     assert!(matches!(expired, Err(NotRead::Refused(Refusal::ExpiredSessionToken { .. }))), "{expired:?}");
-    assert!(room(now()).await.is_ok());
+    assert!(takes(now()).await.is_ok());
 }

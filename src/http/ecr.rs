@@ -18,7 +18,7 @@ use crate::ecr::{
 };
 use crate::oci::{AccountId, QualifiedName};
 use crate::policy::{About, EcrRequest};
-use crate::registry::{Endpoint, Incoming, Registries, Registry, no_registry, refused};
+use crate::registry::{BrokenOff, Endpoint, Incoming, Registries, Registry, no_registry, refused};
 use crate::telemetry::Entry;
 
 /// A request, and those who answer it.
@@ -60,22 +60,23 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     };
     let limit = OperationName::of_target(target)?.max_body_bytes() as u64;
     let length = request.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    // Held until the request is answered: what comes of the body is about as large.
-    let room = match gate.authenticator().room(&claim, length.map_or(limit, |length: u64| length.min(limit))).await {
-        Ok(room) => room,
+    match gate.authenticator().takes_body(&claim, length.map_or(limit, |length: u64| length.min(limit))).await {
+        Ok(()) => {}
         Err(NotRead::Refused(refusal)) => return Err(doubt(refusal)),
-        Err(NotRead::NoRoom) => return Err(Fault::throttling()),
         Err(NotRead::Unavailable(error)) => {
             tracing::error!(%error, "cannot authenticate: the database failed");
             return Err(if error.is_busy() { Fault::throttling() } else { Fault::server() });
         }
-    };
-    let body = match body.all(limit).await {
-        Ok(Some(body)) => body,
+    }
+    // Its room is held until the request is answered: what comes of the body is about as large.
+    let whole = match body.all(limit).await {
+        Ok(Some(whole)) => whole,
         Ok(None) => return Err(Fault::serialization(format!("the request has more than {limit} bytes"))),
+        Err(BrokenOff::NoRoom) => return Err(Fault::throttling()),
         Err(error) => return Err(Fault::serialization(error.to_string())),
     };
-    let hash: [u8; 32] = Sha256::digest(&body).into();
+    let body = &whole.bytes;
+    let hash: [u8; 32] = Sha256::digest(body).into();
     let identity = match gate.authenticator().identify_signed(&claim, &hash).await {
         Ok(Ok(identity)) => identity,
         Ok(Err(refusal)) => return Err(doubt(refusal)),
@@ -84,7 +85,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
             return Err(if error.is_busy() { Fault::throttling() } else { Fault::server() });
         }
     };
-    let operation = Operation::parse(target, &body)?;
+    let operation = Operation::parse(target, body)?;
     let account = account(&identity, &operation, registry.registries())?;
     let caller = match &identity.who {
         Who::Known(known) => known.row().account,
@@ -128,7 +129,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     let pulls = matches!(operation, Operation::BatchGetImage(_)).then(|| permit.asked().repositories.first()).flatten();
     let making = pulls.map(|about| gate.record_of_making(visit, &permit, about));
     let work = async move {
-        let _room = room;
+        let _room = whole;
         registry.operate(permit, making, &endpoint, &authorizer, &authenticator).await
     };
     gate.changes().carry_out(entry, work, fault_of, outcome).await

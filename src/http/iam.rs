@@ -15,7 +15,7 @@ use crate::auth::{Claim, Identity, Means, Refusal, SignatureRules, Who};
 use crate::iam::{Code, Fault, Form, MAX_BODY_BYTES, Operation, OperationName, Output, Service};
 use crate::meta;
 use crate::policy::Denied;
-use crate::registry::Incoming;
+use crate::registry::{BrokenOff, Incoming};
 
 pub async fn answer(asked: &Asked<'_>, body: Incoming) -> Answered {
     let request_id = asked.visit.request_id;
@@ -50,9 +50,10 @@ impl Asked<'_> {
                 let message = format!("the request has more than {MAX_BODY_BYTES} bytes");
                 return Err(Fault::new(Code::ValidationError, message));
             }
+            Err(BrokenOff::NoRoom) => return Err(Fault::new(Code::Throttling, BrokenOff::NoRoom.to_string())),
             Err(error) => return Err(Fault::new(Code::ValidationError, error.to_string())),
         };
-        Ok((Form::parse(&body)?, Sha256::digest(&body).into()))
+        Ok((Form::parse(&body.bytes)?, Sha256::digest(&body.bytes).into()))
     }
 
     async fn respond(&self, form: Form, hash: &[u8; 32]) -> Result<(OperationName, Output), Fault> {

@@ -32,5 +32,6 @@ pub use forwarded::TrustedProxies;
 pub use gate::{Door, Gate};
 pub use ops::{Ops, Readiness, Usage};
 pub use origin::KnownHosts;
+pub use request_body::LeastPace;
 pub use service::Service;
 pub use transport::{Bound, Serving, TlsError, TlsListener};

@@ -1,7 +1,7 @@
 //! The life of a request.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::request::Parts;
@@ -20,7 +20,7 @@ use super::metered::{Metered, Received};
 use super::oci::{self, Conditions, Failure};
 use super::origin::{self, KnownHosts};
 use super::protocol::Protocol;
-use super::request_body;
+use super::request_body::{self, LeastPace};
 use super::standing::Standing;
 use super::transport::{FileRegions, NoPlace, ResponseBody};
 use super::welcome;
@@ -48,7 +48,8 @@ pub struct Service {
     /// Only this machine reaches the listener.
     pub is_local: bool,
     /// A body of which the client sends nothing for this long is given up.
-    pub stall_timeout: Duration,
+    /// Of bodies of requests.
+    pub pace: LeastPace,
 }
 
 impl Service {
@@ -122,13 +123,14 @@ impl Service {
         self.check_site(parts, &address)?;
         let request_id = record.request_id().to_owned();
         let visit = Visit { parts, address: &address, request_id: &request_id };
-        let body = |received| request_body::incoming(body, self.stall_timeout, received);
+        let client = Asker::address(address.source);
+        let body = |received| request_body::incoming(body, self.pace, received, client);
         let answered = match Protocol::of(parts, self.gate.door().open) {
             Protocol::Oci => return self.answer_oci(visit, body, record).await,
             Protocol::Welcome => return Ok(welcome::words(&self.gate.front().url(&address), self.gate.door().open)),
             Protocol::Token => {
                 let form = body(Received::default()).all(oci::token::MAX_FORM_BYTES).await;
-                let form = form.map_err(crate::registry::Error::from)?.unwrap_or_default();
+                let form = form.map_err(crate::registry::Error::from)?.map(|form| form.bytes).unwrap_or_default();
                 return oci::token::answer(visit, &form, &self.gate, &self.registry).await;
             }
             Protocol::Ecr => {

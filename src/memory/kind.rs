@@ -85,12 +85,12 @@ const KINDS: [(Kind, &str, Share); 24] = [
 static HELD: [AtomicU64; KINDS.len()] = [const { AtomicU64::new(0) }; KINDS.len()];
 
 /// Sets the limit of the process, for the maps that are made from now on.
-pub fn limit(bytes: u64) {
+pub(super) fn limit(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
 }
 
 /// Brings the gauges up to date.
-pub fn observe(metrics: &Metrics) {
+pub(super) fn observe(metrics: &Metrics) {
     let gauge = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     for ((kind, name, _), held) in KINDS.iter().zip(&HELD) {
         metrics.remembered_bytes.with_label_values(&[name]).set(gauge(held.load(Ordering::Relaxed)));

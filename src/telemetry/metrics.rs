@@ -113,6 +113,8 @@ metrics! {
     cache_objects: IntGaugeVec "entrepot_cache_objects" ["tier"] "Objects kept.";
     remembered_bytes: IntGaugeVec "entrepot_remembered_bytes" ["map"] "Bytes of what is remembered of upstreams, the database and requests, estimated.";
     remembered_limit_bytes: IntGaugeVec "entrepot_remembered_limit_bytes" ["map"] "The share of cache.remembered; of tokens, helpers and distrusted bytes for each upstream, beside it.";
+    receiving_bytes: IntGaugeVec "entrepot_receiving_bytes" ["what"] "Memory of what is being received whole: documents of upstreams, four times their bytes, and bodies of requests.";
+    receiving_limit_bytes: IntGaugeVec "entrepot_receiving_limit_bytes" ["what"] "The limit of it: cache.documents, http.request_memory.";
     reclaimed_blobs: IntCounter "entrepot_reclaimed_blobs_total" [] "Pushed blobs that nobody needed any more and that were removed.";
     reclaimed_bytes: IntCounter "entrepot_reclaimed_bytes_total" [] "Bytes of these blobs.";
     scrub_damaged: IntCounter "entrepot_scrub_damaged_total" [] "Kept blobs that were found damaged or missing when they were read again.";

@@ -39,6 +39,11 @@ pub enum ErrorKind {
         waited.as_secs_f64()
     )]
     Busy { waited: Duration },
+    /// Its answer was not read: others that are being received have the memory that there is.
+    #[error(
+        "answers of upstreams that are being received take all of `cache.documents`, and this one waited for room in vain"
+    )]
+    NoRoom,
     #[error("it did not answer in time")]
     TimedOut,
     #[error("it failed with status {status}")]

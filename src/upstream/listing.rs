@@ -7,12 +7,13 @@ use reqwest::Method;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::body::read_body;
+use super::body::{Received, read_body};
 use super::client::Channel;
 use super::error::{Error, ErrorKind};
 use super::link::next_query;
 use super::remote::{Turn, Upstream};
 use super::request::Ask;
+use crate::memory::Held;
 use crate::oci::{Digest, MediaType, RepositoryName, Tag, json};
 
 const MAX_PAGES: usize = 1_000;
@@ -33,13 +34,17 @@ struct Page {
 
 impl Upstream {
     /// Every tag, over all of upstream's pages, in upstream's order, one on a line. What is not a tag by the specification is left out.
-    pub async fn tags(&self, repository: &RepositoryName) -> Result<String, Error> {
+    pub async fn tags(&self, repository: &RepositoryName) -> Result<Received<String>, Error> {
         let deadline = Some(Instant::now() + self.list_time());
         self.over_endpoints(deadline, |turn| self.tags_once(turn, repository)).await
     }
 
     /// The referrers API's index over all pages, or `None` where upstream has no such API.
-    pub async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Result<Option<Bytes>, Error> {
+    pub async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Option<Received<Bytes>>, Error> {
         let deadline = Some(Instant::now() + self.list_time());
         let asked = self.over_endpoints(deadline, |turn| self.referrers_once(turn, repository, subject)).await;
         match asked {
@@ -56,24 +61,24 @@ impl Upstream {
         self.settings().header_timeout * 8
     }
 
-    async fn tags_once(&self, turn: Turn<'_>, repository: &RepositoryName) -> Result<String, ErrorKind> {
+    async fn tags_once(&self, turn: Turn<'_>, repository: &RepositoryName) -> Result<Received<String>, ErrorKind> {
         let path = format!("{repository}/tags/list");
         let mut ask = Ask { query: Some(PAGE_TAGS.to_owned()), ..Ask::new(Method::GET, Channel::Api, path) };
-        let mut tags = Names::default();
+        let (mut tags, mut room) = (Names::default(), self.room());
         let mut bytes_left = MAX_LIST_BYTES;
         for number in 0..MAX_PAGES {
-            let page = match self.page(turn, repository, &ask, bytes_left).await {
+            let page = match self.page(turn, repository, &ask, bytes_left, &mut room).await {
                 // Some registries refuse pages as long as ours; then they choose the length.
                 Err(ErrorKind::Failed { status: 400, .. }) if number == 0 => {
                     ask.query = None;
-                    self.page(turn, repository, &ask, bytes_left).await?
+                    self.page(turn, repository, &ask, bytes_left, &mut room).await?
                 }
                 page => page?,
             };
             bytes_left -= page.bytes.len();
             read_tags(&page.bytes, &mut tags).map_err(|detail| ErrorKind::Misbehaved { detail })?;
             if page.next.is_none() || page.next == ask.query {
-                return Ok(tags.lines);
+                return Ok(Received { value: tags.lines, room });
             }
             ask.query = page.next;
         }
@@ -85,14 +90,14 @@ impl Upstream {
         turn: Turn<'_>,
         repository: &RepositoryName,
         subject: &Digest,
-    ) -> Result<Option<Bytes>, ErrorKind> {
+    ) -> Result<Option<Received<Bytes>>, ErrorKind> {
         let path = format!("{repository}/referrers/{subject}");
         let accept = Some(MediaType::oci_index().to_string());
         let mut ask = Ask { accept, ..Ask::new(Method::GET, Channel::Api, path) };
-        let mut whole = Index::default();
+        let (mut whole, mut room) = (Index::default(), self.room());
         let mut bytes_left = MAX_REFERRERS_BYTES;
         for number in 0..MAX_PAGES {
-            let page = self.page(turn, repository, &ask, bytes_left).await?;
+            let page = self.page(turn, repository, &ask, bytes_left, &mut room).await?;
             bytes_left -= page.bytes.len();
             let is_index = page.media_type.as_ref().is_none_or(|media_type| *media_type == MediaType::oci_index());
             let added = if is_index { whole.add(page.bytes) } else { Err("another type".to_owned()) };
@@ -106,7 +111,7 @@ impl Upstream {
                 Ok(()) => {}
             }
             if page.next.is_none() || page.next == ask.query {
-                return Ok(Some(whole.into_bytes()));
+                return Ok(Some(Received { value: whole.into_bytes(), room }));
             }
             ask.query = page.next;
         }
@@ -119,6 +124,7 @@ impl Upstream {
         repository: &RepositoryName,
         ask: &Ask,
         limit: usize,
+        room: &mut Held,
     ) -> Result<Page, ErrorKind> {
         let fetch = async {
             let reply = self.send(turn, repository, ask).await?;
@@ -128,7 +134,7 @@ impl Upstream {
             let next = next_query(links, &turn.endpoint.url(&ask.path, None))
                 .map_err(|detail| ErrorKind::Misbehaved { detail })?;
             let media_type = reply.media_type();
-            let bytes = read_body(reply.response, limit).await?;
+            let bytes = read_body(reply.response, limit, room).await?;
             self.received(repository, bytes.len());
             Ok(Page { media_type, bytes, next })
         };
@@ -257,6 +263,13 @@ mod tests {
         for text in ["", "<html>", "[]", r#"{"errors":[]}"#, r#"{"tags":"a"}"#] {
             assert!(tags(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn lists_of_tags_have_an_end() {
+        let mut tags = Names { count: MAX_TAGS - 2, ..Names::default() };
+        assert!(read_tags(br#"{"tags":["a","b"]}"#, &mut tags).is_ok());
+        assert!(read_tags(br#"{"tags":["c"]}"#, &mut tags).unwrap_err().contains("more than"));
     }
 
     fn merge(pages: &[&str]) -> Result<String, String> {

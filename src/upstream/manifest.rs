@@ -6,7 +6,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use tokio::time::Instant;
 
-use super::body::read_body;
+use super::body::{Received, read_body};
 use super::client::Channel;
 use super::document::{Refusal, Told, is_generic, read_manifest};
 use super::error::{Error, ErrorKind};
@@ -54,7 +54,7 @@ impl Upstream {
         match head {
             Err(Error { kind: ErrorKind::Failed { status: 405 | 501, .. }, .. }) => {
                 let left = until.saturating_duration_since(Instant::now());
-                let body = self.manifest(repository, reference, accept, left).await?;
+                let Received { value: body, .. } = self.manifest(repository, reference, accept, left).await?;
                 let size = Some(body.bytes.len() as u64);
                 Ok(ManifestHead { digest: Some(body.digest), media_type: body.media_type, size })
             }
@@ -68,7 +68,7 @@ impl Upstream {
         reference: &Reference,
         accept: AcceptSet,
         deadline: Duration,
-    ) -> Result<ManifestBody, Error> {
+    ) -> Result<Received<ManifestBody>, Error> {
         let until = Instant::now() + deadline;
         let ask = manifest_ask(Method::GET, repository, reference, accept);
         self.over_endpoints(Some(until), |turn| self.manifest_once(turn, repository, reference, &ask)).await
@@ -102,7 +102,7 @@ impl Upstream {
         repository: &RepositoryName,
         reference: &Reference,
         ask: &Ask,
-    ) -> Result<ManifestBody, ErrorKind> {
+    ) -> Result<Received<ManifestBody>, ErrorKind> {
         let reply = self.send(turn, repository, ask).await?;
         reply.check_encoding()?;
         if reply.response.status() != reqwest::StatusCode::OK {
@@ -110,18 +110,20 @@ impl Upstream {
             return Err(ErrorKind::Misbehaved { detail });
         }
         let told = Told { media_type: reply.media_type(), digest: told_digest(&reply) };
-        let bytes = read_body(reply.response, MAX_MANIFEST_BYTES).await?;
+        let mut room = self.room();
+        let bytes = read_body(reply.response, MAX_MANIFEST_BYTES, &mut room).await?;
         self.received(repository, bytes.len());
         let wanted = match reference {
             Reference::Digest(digest) => Some(*digest),
             Reference::Tag(_) => None,
         };
-        read_manifest(bytes, told, wanted).map_err(|refusal| {
+        let read = read_manifest(bytes, told, wanted).map_err(|refusal| {
             if matches!(refusal, Refusal::WrongDigest(_)) {
                 self.metrics.cache_digest_mismatches.with_label_values(&[self.name().as_str()]).inc();
             }
             refusal.into_kind()
-        })
+        });
+        Ok(Received { value: read?, room })
     }
 }
 

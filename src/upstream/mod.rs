@@ -56,6 +56,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use body::Received;
 pub use challenge::{Challenge, parse_challenges};
 pub use error::{Error, ErrorKind};
 pub use manifest::{ManifestBody, ManifestHead};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use prometheus::IntCounter;
 use tokio::time::Instant;
 
+use super::body::no_room;
 use super::breaker::Health;
 use super::client::{Channel, Clients};
 use super::endpoint::Endpoint;
@@ -120,6 +121,18 @@ impl Upstream {
     /// The turn to have a list of this upstream in the making, from the question to what is kept of it.
     pub async fn list_turn(&self, asker: Asker) -> ListTurn {
         self.lists.take(asker).await
+    }
+
+    /// Room for a document that begins to come. One upstream does not hold all of it.
+    pub(super) fn room(&self) -> memory::Held {
+        memory::documents().begin(Asker::work(self.name().as_str()))
+    }
+
+    /// Room for so many bytes of what upstream said earlier.
+    pub async fn room_for(&self, bytes: usize) -> Result<memory::Held, Error> {
+        let mut room = self.room();
+        room.grow(bytes).await.map_err(|why| self.error(no_room(why)))?;
+        Ok(room)
     }
 
     pub fn name(&self) -> &UpstreamName {

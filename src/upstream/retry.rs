@@ -52,7 +52,8 @@ pub(super) fn health(kind: &ErrorKind, elapsed: Duration) -> Health {
         | ErrorKind::BrokenBody { .. }
         | ErrorKind::LoginFailed { .. }
         | ErrorKind::LeftAlone { .. }
-        | ErrorKind::Busy { .. } => Health::Unknown,
+        | ErrorKind::Busy { .. }
+        | ErrorKind::NoRoom => Health::Unknown,
         ErrorKind::NotFound
         | ErrorKind::Unauthorized
         | ErrorKind::Denied

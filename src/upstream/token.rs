@@ -15,6 +15,7 @@ use super::token_request::{self, Token};
 use crate::config::{UpstreamName, UpstreamSettings};
 use crate::memory::{self, Map};
 use crate::oci::Digest;
+use crate::turns::Asker;
 
 /// After a renewal that failed, while the old token still works.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
@@ -129,7 +130,8 @@ impl Tokens {
         let deadline = Instant::now() + self.timeout;
         loop {
             let count = |code: &str| self.requests.with_label_values(&[self.upstream.as_str(), code]).inc();
-            let fetch = token_request::fetch(&self.client, grant, login, count);
+            let mut room = memory::documents().begin(Asker::work(self.upstream.as_str()));
+            let fetch = token_request::fetch(&self.client, grant, login, &mut room, count);
             let kind = match tokio::time::timeout_at(deadline, fetch).await {
                 Ok(Ok(token)) => return Ok(token),
                 Ok(Err(kind)) => kind,
@@ -150,7 +152,7 @@ fn login_failure(grant: &Grant, kind: ErrorKind) -> ErrorKind {
     let failed = |detail: String, retry_after| ErrorKind::LoginFailed { detail, retry_after };
     match kind {
         ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::LoginFailed { .. } => kind,
-        ErrorKind::Busy { .. } | ErrorKind::LeftAlone { .. } => failed(kind.to_string(), None),
+        ErrorKind::Busy { .. } | ErrorKind::NoRoom | ErrorKind::LeftAlone { .. } => failed(kind.to_string(), None),
         ErrorKind::NotFound => failed(format!("{host} answered 404"), None),
         ErrorKind::RateLimited { retry_after } => failed(format!("{host} limits our rate (429)"), retry_after),
         ErrorKind::Failed { status, retry_after } => failed(format!("{host} answered {status}"), retry_after),

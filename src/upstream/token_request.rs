@@ -13,6 +13,7 @@ use super::credential::Login;
 use super::error::ErrorKind;
 use super::grant::Grant;
 use super::{client, status};
+use crate::memory::Held;
 
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 const CLIENT_ID: &str = "entrepot";
@@ -44,6 +45,7 @@ pub(super) async fn fetch(
     client: &reqwest::Client,
     grant: &Grant,
     login: &Login,
+    room: &mut Held,
     count: impl Fn(&str),
 ) -> Result<Token, ErrorKind> {
     let asked_at = Instant::now();
@@ -57,7 +59,7 @@ pub(super) async fn fetch(
     if !code.is_success() {
         return Err(status::kind(code, response.headers(), SystemTime::now()));
     }
-    let bytes = read_body(response, MAX_ANSWER_BYTES).await?;
+    let bytes = read_body(response, MAX_ANSWER_BYTES, room).await?;
     read_token(&bytes, asked_at).map_err(|detail| ErrorKind::Misbehaved { detail: detail.to_owned() })
 }
 

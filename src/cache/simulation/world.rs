@@ -296,6 +296,7 @@ fn settings(plan: &Plan, disk: Option<u64>) -> CacheSettings {
     let disk = disk.unwrap_or(plan.disk);
     CacheSettings {
         remembered: 1 << 20,
+        documents: 32 << 20,
         memory: plan.memory,
         disk,
         disk_object: plan.disk_object.min(disk),

@@ -10,6 +10,8 @@ settings! {
         pub memory: u64 = MEMORY,
         /// Bytes of what is remembered, a hard limit.
         pub remembered: u64 = REMEMBERED,
+        /// Bytes of documents of upstreams that are being received, a hard limit.
+        pub documents: usize = DOCUMENTS,
         /// Bytes of blobs on disk, fills in flight included, a hard limit.
         pub disk: u64 = DISK,
         /// Blobs of more bytes are passed through and not kept.
@@ -46,6 +48,13 @@ section! {
         "64MiB",
         "Hard limit of what is remembered beside objects: lists, tags, links, rights and refusals of upstreams, rows of \
          the database, policies, logins. Each kind has its share. A miss costs a question to the database, or to upstream.",
+    );
+    static DOCUMENTS: Key<usize> = Key::usual(
+        "documents",
+        size(32 << 20, 1 << 40),
+        "128MiB",
+        "Hard limit of memory for manifests and lists of upstreams that are being received and read, at four times their \
+         bytes. One that finds no room waits 10 s and fails with 503; a single one may take half.",
     );
     static DISK: Key<u64> =
         Key::usual("disk", size(1, EXBIBYTE), "50GiB", "Hard limit of blobs on disk, fills in flight included.");

@@ -18,6 +18,12 @@ settings! {
         pub max_streams: u32 = MAX_STREAMS,
         /// Bytes of answers in memory that clients have not taken, over all listeners.
         pub body_memory: usize = BODY_MEMORY,
+        /// Bytes of bodies of requests that are read whole, over all listeners.
+        pub request_memory: usize = REQUEST_MEMORY,
+        /// Bytes a second that the body of a request must bring.
+        pub min_rate: u64 = MIN_RATE,
+        /// Time of waiting for a client over which `min_rate` is averaged.
+        pub min_rate_window: Duration = MIN_RATE_WINDOW,
         /// Time for a request's head, and for a TLS handshake.
         pub header_timeout: Duration = HEADER_TIMEOUT,
         /// A connection without a request is closed after this.
@@ -69,6 +75,27 @@ section! {
          than is left, so from half of it on if it is alone, is sent files in small pieces and given up when it has taken \
          nothing for 10 s. Beyond it, or beyond three quarters for one client, answers of more than 64 KiB that are made \
          in memory get 503. Blobs that leave by `sendfile` take none.",
+    );
+    static REQUEST_MEMORY: Key<usize> = Key::usual(
+        "request_memory",
+        size(64 << 20, 1 << 40),
+        "256MiB",
+        "Bytes of bodies that are read whole, manifests and requests to the API, over all listeners: of each what is \
+         beyond 64 KiB, as it comes. A client holds at most three quarters. One that finds no room waits 10 s and gets \
+         503. It is at least twice the largest body.",
+    );
+    static MIN_RATE: Key<u64> = Key::usual(
+        "min_rate",
+        size(0, 1 << 40),
+        "1KiB",
+        "Bytes a second that the body of a request must bring on average, or it is given up. Only time counts in which \
+         the client is waited for. 0: no limit.",
+    );
+    static MIN_RATE_WINDOW: Key<Duration> = Key::usual(
+        "min_rate_window",
+        TIMEOUT,
+        "5m",
+        "Time of waiting for a client over which `min_rate` is averaged. A body that pauses for less is let be.",
     );
     static HEADER_TIMEOUT: Key<Duration> =
         Key::usual("header_timeout", TIMEOUT, "15s", "Time for a request's head, and for a TLS handshake.");

@@ -13,7 +13,7 @@ use crate::http::changes::Fault;
 use crate::http::gate::Stopped;
 use crate::oci::{ErrorCode, RepositoryName, UploadId};
 use crate::policy::Denied;
-use crate::registry::{Error, NameError, Object};
+use crate::registry::{BrokenOff, Error, NameError, Object};
 use crate::upstream::{self, ErrorKind};
 
 /// A failed request, ready to be written.
@@ -168,6 +168,9 @@ fn answer_to(error: &Error) -> (StatusCode, ErrorCode, Option<Duration>) {
         Error::NoSuchUpload { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown, None),
         Error::UploadBusy { .. } => (StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid, None),
         Error::OutOfOrder { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid, None),
+        Error::BrokenOff(BrokenOff::NoRoom) => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+        }
         Error::BrokenOff(_) => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid, None),
         Error::WrongDigest { .. } => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid, None),
         Error::WrongSize { .. } => (StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid, None),
@@ -223,7 +226,9 @@ fn upstream_failure(object: &Object, error: &upstream::Error) -> (StatusCode, Er
         ErrorKind::LoginFailed { retry_after, .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(retry_after.unwrap_or(RETRY_AFTER)))
         }
-        ErrorKind::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER)),
+        ErrorKind::Busy { .. } | ErrorKind::NoRoom => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, Some(RETRY_AFTER))
+        }
         ErrorKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, ErrorCode::Unavailable, Some(RETRY_AFTER)),
         ErrorKind::LeftAlone { pause, .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unavailable, Some(*pause)),
         ErrorKind::Unreachable { .. } | ErrorKind::BrokenBody { .. } => {

@@ -62,7 +62,9 @@ impl Hosted {
         let settings = &self.inner.settings;
         let object = Object::Manifest(repository.name.clone(), reference.clone());
         let content = body.all(settings.max_manifest).await?;
-        let content = content.ok_or(Error::ManifestTooLong { limit: settings.max_manifest })?;
+        // Its room is held until the manifest is there.
+        let whole = content.ok_or(Error::ManifestTooLong { limit: settings.max_manifest })?;
+        let content = whole.bytes.clone();
         let digest = match &reference {
             Reference::Digest(digest) if !digest.verifies(&content) => {
                 let found = Digest::compute(digest.algorithm(), &content);

@@ -148,10 +148,10 @@ impl Kept {
                 let deadline = upstream.settings().patience();
                 let fetched = upstream.manifest(remote, &reference, AcceptSet::current(), deadline).await;
                 match &fetched {
-                    Ok(manifest) => this.keep_manifest(&repository, manifest).await,
+                    Ok(received) => this.keep_manifest(&repository, &received.value).await,
                     Err(error) => this.note(&repository, LinkKind::Manifest, &digest, error),
                 }
-                fetched
+                fetched.map(|received| received.value)
             }
         });
         let outcome = pending.outcome;

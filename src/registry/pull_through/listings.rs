@@ -13,6 +13,7 @@ use super::perishable::{Confirmed, Question};
 use super::tag_list::TagList;
 use crate::action::{Page, RequestedName};
 use crate::config::OnNotFound;
+use crate::memory::Held;
 use crate::meta::{Listing, Speaker, now_ms};
 use crate::oci::{AcceptSet, Digest, Reference, RepositoryName, Tag, json};
 use crate::registry::PAGE_ENTRIES;
@@ -20,7 +21,7 @@ use crate::registry::{Answer, Body};
 use crate::registry::{Error, Object};
 use crate::storage::OriginId;
 use crate::telemetry::ObjectKind;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Received, Upstream};
 
 /// "What is on this list?"
 #[derive(Clone)]
@@ -173,6 +174,8 @@ impl Question for ListQuestion {
 
     async fn recall(&self) -> Option<Confirmed<Entries>> {
         let _turn = self.upstream().list_turn(self.repository.asker).await;
+        // A list that is not read is asked for, and told there that there is no room.
+        let _room = self.upstream().room_for(2 * MAX_WRITTEN_BYTES).await.ok()?;
         let listing = self.kept.meta.listing(&self.repository.local, &self.list.name()).await;
         let Listing { body, checked_at_ms } = listing.unwrap_or_else(|error| {
             tracing::warn!(%error, repository = %self.repository.local, "a list cannot be read");
@@ -185,9 +188,10 @@ impl Question for ListQuestion {
 
     async fn ask(&self, _known: Option<Entries>) -> Result<Confirmed<Entries>, upstream::Error> {
         let _turn = self.upstream().list_turn(self.repository.asker).await;
-        let value = match self.list {
+        // The room is held until the list has its place.
+        let (value, _room) = match self.list {
             List::Tags => self.ask_tags().await?,
-            List::Referrers(subject) => Entries::Referrers(self.ask_referrers(&subject).await?),
+            List::Referrers(subject) => self.ask_referrers(&subject).await?,
         };
         let listing = Listing { body: value.body(), checked_at_ms: now_ms() };
         let meta = self.kept.meta.on_behalf_of(self.repository.asker);
@@ -211,27 +215,28 @@ impl Question for ListQuestion {
 }
 
 impl ListQuestion {
-    async fn ask_tags(&self) -> Result<Entries, upstream::Error> {
-        let names = self.upstream().tags(&self.repository.remote).await?;
-        Ok(Entries::Tags(TagList::sorted(&names)))
+    async fn ask_tags(&self) -> Result<(Entries, Option<Held>), upstream::Error> {
+        let Received { value: names, room } = self.upstream().tags(&self.repository.remote).await?;
+        Ok((Entries::Tags(TagList::sorted(&names)), Some(room)))
     }
 
     /// The referrers API, else the index under the fallback tag (distribution-spec, "Referrers tag schema").
-    async fn ask_referrers(&self, subject: &Digest) -> Result<Bytes, upstream::Error> {
+    async fn ask_referrers(&self, subject: &Digest) -> Result<(Entries, Option<Held>), upstream::Error> {
         let Repository { upstream, remote, .. } = &self.repository;
-        if let Some(index) = upstream.referrers(remote, subject).await? {
+        if let Some(Received { value: index, room }) = upstream.referrers(remote, subject).await? {
             self.adopt(&index).await;
-            return Ok(index);
+            return Ok((Entries::Referrers(index), Some(room)));
         }
+        let empty = || Entries::Referrers(Bytes::from_static(EMPTY_INDEX.as_bytes()));
         let tag = Reference::Tag(Tag::of_referrers(subject));
         let deadline = upstream.settings().patience();
         match upstream.manifest(remote, &tag, AcceptSet::current(), deadline).await {
-            Ok(manifest) if manifest.media_type.is_index() => {
+            Ok(Received { value: manifest, room }) if manifest.media_type.is_index() => {
                 self.kept.keep_manifest(&self.repository, &manifest).await;
-                Ok(manifest.bytes)
+                Ok((Entries::Referrers(manifest.bytes), Some(room)))
             }
-            Ok(_) => Ok(Bytes::from_static(EMPTY_INDEX.as_bytes())),
-            Err(error) if error.is_not_found() => Ok(Bytes::from_static(EMPTY_INDEX.as_bytes())),
+            Ok(_) => Ok((empty(), None)),
+            Err(error) if error.is_not_found() => Ok((empty(), None)),
             Err(error) => Err(error),
         }
     }

@@ -238,10 +238,11 @@ impl Question for TagQuestion {
         let meaning = match meaning {
             Some(meaning) => meaning,
             None => {
-                let manifest = upstream.manifest(remote, &reference, self.accept, deadline).await?;
-                self.kept.keep_manifest(&self.repository, &manifest).await;
+                let received = upstream.manifest(remote, &reference, self.accept, deadline).await?;
+                let manifest = &received.value;
+                self.kept.keep_manifest(&self.repository, manifest).await;
                 let size = Some(manifest.bytes.len() as u64);
-                Meaning { digest: manifest.digest, media_type: manifest.media_type, size }
+                Meaning { digest: manifest.digest, media_type: manifest.media_type.clone(), size }
             }
         };
         let Meaning { digest, media_type, size } = meaning.clone();

@@ -6,12 +6,17 @@ use crate::oci::MediaType;
 use crate::upstream::{Error, ErrorKind};
 
 async fn tags(handler: fn(&Seen) -> Answer) -> Result<Vec<String>, Error> {
-    Fake::new(handler).await.upstream().tags(&repository()).await.map(|tags| tags.lines().map(str::to_owned).collect())
+    Fake::new(handler)
+        .await
+        .upstream()
+        .tags(&repository())
+        .await
+        .map(|tags| tags.value.lines().map(str::to_owned).collect())
 }
 
 async fn referrers(handler: fn(&Seen) -> Answer) -> Result<Option<String>, Error> {
     let found = Fake::new(handler).await.upstream().referrers(&repository(), &digest()).await?;
-    Ok(found.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()))
+    Ok(found.map(|found| String::from_utf8(found.value.to_vec()).unwrap()))
 }
 
 fn json(text: &str) -> Answer {
@@ -66,7 +71,7 @@ async fn referrers_in_one_page_stay_as_they_are() {
     let text = r#"{ "schemaVersion":2, "mediaType":"application/vnd.oci.image.index.v1+json", "manifests":[] }"#;
     let fake = Fake::new(move |_| index(text)).await;
     let found = fake.upstream().referrers(&repository(), &digest()).await.unwrap();
-    assert_eq!(found.unwrap(), text);
+    assert_eq!(found.unwrap().value, text);
     assert_eq!(fake.seen()[0].path, format!("/v2/team/app/referrers/{}", digest()));
 }
 
@@ -78,6 +83,21 @@ async fn referrers_of_several_pages_are_one_index() {
     });
     let found: serde_json::Value = serde_json::from_str(&found.await.unwrap().unwrap()).unwrap();
     assert_eq!(found["manifests"], serde_json::json!([{"size":1},{"size":2}]));
+}
+
+/// Pages that go on for ever, and one that is longer than a list may be.
+#[tokio::test]
+async fn lists_have_an_end() {
+    let endless = tags(|seen| {
+        let page: u32 = seen.query.strip_prefix("p=").map_or(0, |page| page.parse().unwrap());
+        json(&format!(r#"{{"tags":["v{page}"]}}"#)).header("link", format!("<?p={}>; rel=\"next\"", page + 1))
+    });
+    let error = endless.await.unwrap_err();
+    assert!(matches!(&error.kind, ErrorKind::Misbehaved { detail } if detail.contains("1000 pages")), "{error}");
+    let pad = |mib: usize| format!(r#"{{"manifests":[],"pad":"{}"}}"#, "x".repeat(mib << 20));
+    let error = Fake::new(move |_| index(&pad(16))).await.upstream().referrers(&repository(), &digest()).await;
+    let error = error.err().unwrap();
+    assert!(matches!(&error.kind, ErrorKind::Misbehaved { detail } if detail.contains("longer than")), "{error}");
 }
 
 #[tokio::test]

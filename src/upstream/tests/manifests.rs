@@ -23,7 +23,10 @@ async fn head(handler: fn(&Seen) -> Answer) -> Result<ManifestHead, Error> {
 
 async fn get(reference: Reference, handler: fn(&Seen) -> Answer) -> Result<ManifestBody, Error> {
     let fake = Fake::new(handler).await;
-    fake.upstream().manifest(&repository(), &reference, AcceptSet::current(), 5 * SECOND).await
+    fake.upstream()
+        .manifest(&repository(), &reference, AcceptSet::current(), 5 * SECOND)
+        .await
+        .map(|received| received.value)
 }
 
 fn index() -> Answer {
@@ -38,7 +41,11 @@ fn is_misbehaviour<T>(result: Result<T, Error>) -> bool {
 async fn bytes_and_type_are_exactly_upstreams() {
     let fake = Fake::new(|_| index().body(TEXT)).await;
     let upstream = fake.upstream();
-    let found = upstream.manifest(&repository(), &tag(), AcceptSet::current(), 5 * SECOND).await.unwrap();
+    let found = upstream
+        .manifest(&repository(), &tag(), AcceptSet::current(), 5 * SECOND)
+        .await
+        .map(|received| received.value)
+        .unwrap();
     assert_eq!((found.bytes.as_ref(), found.media_type.as_str()), (TEXT.as_bytes(), INDEX));
     assert_eq!(found.digest, Digest::of(TEXT.as_bytes()));
     let seen = &fake.seen()[0];
@@ -46,7 +53,11 @@ async fn bytes_and_type_are_exactly_upstreams() {
         (seen.path.as_str(), seen.header("accept")),
         ("/v2/team/app/manifests/latest", &*AcceptSet::current().header())
     );
-    upstream.manifest(&repository(), &by_digest(), AcceptSet::current(), 5 * SECOND).await.unwrap();
+    upstream
+        .manifest(&repository(), &by_digest(), AcceptSet::current(), 5 * SECOND)
+        .await
+        .map(|received| received.value)
+        .unwrap();
     assert_eq!(fake.seen()[1].path, format!("/v2/team/app/manifests/{}", Digest::of(TEXT.as_bytes())));
 }
 
@@ -73,7 +84,12 @@ async fn c45_other_algorithms() {
 async fn bytes_that_do_not_match_are_refused_and_counted() {
     let fake = Fake::new(|_| index().body(r#"{"schemaVersion":2,"manifests":[ ]}"#)).await;
     let upstream = fake.upstream();
-    assert!(is_misbehaviour(upstream.manifest(&repository(), &by_digest(), AcceptSet::current(), 5 * SECOND).await));
+    assert!(is_misbehaviour(
+        upstream
+            .manifest(&repository(), &by_digest(), AcceptSet::current(), 5 * SECOND)
+            .await
+            .map(|received| received.value)
+    ));
     assert_eq!(upstream.metrics.cache_digest_mismatches.with_label_values(&["fake"]).get(), 1);
     assert!(is_misbehaviour(
         get(tag(), |_| index().header("docker-content-digest", Digest::of(b"x")).body(TEXT)).await
@@ -102,7 +118,11 @@ async fn c44_too_long() {
     let announced: fn(&Seen) -> Answer = |_| index().body(vec![b' '; (4 << 20) + 1]);
     assert!(is_misbehaviour(get(tag(), announced).await));
     let fake = Fake::new(move |_| index().piece(Piece::Bytes(long()))).await;
-    let found = fake.upstream().manifest(&repository(), &tag(), AcceptSet::current(), 5 * SECOND).await;
+    let found = fake
+        .upstream()
+        .manifest(&repository(), &tag(), AcceptSet::current(), 5 * SECOND)
+        .await
+        .map(|received| received.value);
     assert!(is_misbehaviour(found));
     let longest: fn(&Seen) -> Answer = |_| {
         let mut text = TEXT.as_bytes().to_vec();
@@ -122,7 +142,12 @@ async fn a_body_that_breaks_off_is_fetched_again() {
         }
     })
     .await;
-    let found = fake.upstream().manifest(&repository(), &tag(), AcceptSet::current(), 5 * SECOND).await.unwrap();
+    let found = fake
+        .upstream()
+        .manifest(&repository(), &tag(), AcceptSet::current(), 5 * SECOND)
+        .await
+        .map(|received| received.value)
+        .unwrap();
     assert_eq!(found.bytes, TEXT);
 }
 

@@ -59,7 +59,12 @@ async fn c60_manifests_on_another_host() {
     let target = storage.url.clone();
     let fake = Fake::new(move |seen| answer(307).header("location", format!("{target}{}", seen.path))).await;
     let tag = Reference::Tag("latest".parse().unwrap());
-    let found = fake.upstream().manifest(&repository(), &tag, AcceptSet::current(), 5 * SECOND).await.unwrap();
+    let found = fake
+        .upstream()
+        .manifest(&repository(), &tag, AcceptSet::current(), 5 * SECOND)
+        .await
+        .map(|received| received.value)
+        .unwrap();
     assert_eq!(found.media_type.as_str(), "application/vnd.oci.image.index.v1+json");
     assert!(storage.seen()[0].header("accept").contains("application/vnd.oci.image.index.v1+json"));
 }

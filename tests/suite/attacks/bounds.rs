@@ -8,8 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{impatient, said_to, statuses};
-use crate::bound::within;
-use crate::edge::{api, assert_fault, basic, guarded, signed_text};
+use crate::bound::{until_async, within};
+use crate::client::{Client, Exchange};
+use crate::edge::{USERS, api, assert_fault, basic, guarded, signed_text};
 use crate::proxy::{Setup, blob, manifest};
 use crate::push::{path, push_blob};
 use crate::upstream::{FakeUpstream, OCI_MANIFEST, sha256};
@@ -180,48 +181,75 @@ async fn bodies_are_never_inflated() {
     assert_eq!(kept.header("content-encoding"), None);
 }
 
-/// A body is in memory before its signature is known to be right, so it matters who sends how many.
+/// A part of a layer of 28 MiB, by somebody who knows no more than the name of a key.
+async fn open_part(client: &Client, key: &str, address: &str) -> Exchange {
+    let now = entrepot::auth::UnixTime::from(std::time::SystemTime::now());
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={key}/{}/eu-west-1/ecr/aws4_request, SignedHeaders=host;x-amz-date;x-amz-target, Signature={}",
+        now.day(),
+        "0".repeat(64)
+    );
+    let headers = [
+        ("Authorization", authorization.as_str()),
+        ("X-Amz-Date", &now.basic()),
+        ("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921.UploadLayerPart"),
+        ("Content-Length", "29360128"),
+        ("X-Forwarded-For", address),
+    ];
+    client.open("POST", "/", &headers).await
+}
+
 #[tokio::test]
 async fn large_bodies_of_nobody_are_not_read() {
     let upstream = FakeUpstream::start().await;
     let proxy = guarded(&upstream).await;
-    let client = proxy.client();
-    let now = entrepot::auth::UnixTime::from(std::time::SystemTime::now());
-    let open = async |key: &str| {
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={key}/{}/eu-west-1/ecr/aws4_request, SignedHeaders=host;x-amz-date;x-amz-target, Signature={}",
-            now.day(),
-            "0".repeat(64)
-        );
-        let headers = [
-            ("Authorization", authorization.as_str()),
-            ("X-Amz-Date", &now.basic()),
-            ("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921.UploadLayerPart"),
-            ("Content-Length", "29360128"),
-        ];
-        client.open("POST", "/", &headers).await
-    };
     // Answered before anything of the body has come.
-    let answer = open("AKIAABSENTABSENTABSE").await.rest().await;
+    let answer = open_part(&proxy.client(), "AKIAABSENTABSENTABSE", "192.0.2.1").await.rest().await;
     assert_fault(&answer, "UnrecognizedClientException");
-    // Who knows the name of a key that exists gets room for nine, and the others a word.
-    let held: Vec<_> = (0..10)
+}
+
+/// T31: room is taken by what comes, not by what is announced, and one client does not take all of it.
+#[tokio::test]
+async fn t31_room_for_bodies_is_taken_as_they_come_and_shared() {
+    let upstream = FakeUpstream::start().await;
+    let mut setup = Setup::of(&upstream);
+    setup.more = format!("{USERS}\n[auth]\nfailed_logins = 1000\n");
+    setup.http.texts("trusted_proxies", &["127.0.0.0/8"]).text("request_memory", "64MiB");
+    let proxy = setup.start().await;
+    let (client, key) = (proxy.client(), "AKIAROOTROOTROOTROOT");
+    let mut announced = Vec::new();
+    for _ in 0..20 {
+        let mut exchange = open_part(&client, key, "192.0.2.1").await;
+        exchange.write(b"{").await;
+        announced.push(exchange);
+    }
+    let spaces = vec![b' '; 29_360_128];
+    let mut next = open_part(&client, key, "192.0.2.1").await;
+    next.write(&spaces).await;
+    assert_fault(&next.rest().await, "InvalidSignatureException");
+    // These do send it, but for the end, and fill the share of their address.
+    let held: Vec<_> = (0..6)
         .map(|_| {
             Box::pin(async {
-                let mut exchange = open("AKIAROOTROOTROOTROOT").await;
-                exchange.write(b"{").await;
+                let mut exchange = open_part(&client, key, "192.0.2.1").await;
+                exchange.write(&spaces[..27 << 20]).await;
                 exchange.rest().await
             })
         })
         .collect();
-    let (answer, _, mut held) = select_all(held).await;
+    let (answer, _, held) = select_all(held).await;
     assert_fault(&answer, "ThrottlingException");
-    // What is small is not in their way.
+    // What is small is not in their way, nor is another client.
     api(&client, "root", "DescribeRegistry", serde_json::json!({})).await.assert_status(200);
-    drop(held.pop());
-    let mut next = open("AKIAROOTROOTROOTROOT").await;
-    next.write(&vec![b' '; 29_360_128]).await;
-    assert_fault(&next.rest().await, "InvalidSignatureException");
+    let mut other = open_part(&client, key, "192.0.2.2").await;
+    other.write(&spaces[..1 << 20]).await;
+    let holds = async || proxy.metrics().await.with("entrepot_receiving_bytes", &[("what", "bodies")]);
+    let before = holds().await;
+    assert!(before <= 64.0 * 1024.0 * 1024.0);
+    drop((held, announced));
+    other.write(&spaces[1 << 20..]).await;
+    assert_fault(&other.rest().await, "InvalidSignatureException");
+    until_async("the room is given back", async || holds().await == 0.0).await;
 }
 
 /// The soft limit that shells begin with is not the program's.

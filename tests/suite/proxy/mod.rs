@@ -229,6 +229,11 @@ impl Proxy {
         self.status_bytes("VmRSS:")
     }
 
+    /// Of memory, at the most since it was started.
+    pub fn most_resident_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
     /// Of addresses, now.
     pub fn address_bytes(&self) -> u64 {
         self.status_bytes("VmSize:")

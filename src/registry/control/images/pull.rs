@@ -73,6 +73,7 @@ fn code_of_upstream(error: &upstream::Error) -> ImageFailureCode {
         ErrorKind::Unreachable { .. }
         | ErrorKind::TimedOut
         | ErrorKind::Busy { .. }
+        | ErrorKind::NoRoom
         | ErrorKind::LeftAlone { .. }
         | ErrorKind::Failed { .. }
         | ErrorKind::LoginFailed { .. }
