@@ -1,8 +1,7 @@
 //! A bucket of an S3-compatible object store: blobs by digest, for all replicas.
 //!
 //! An object appears under its digest only when it is complete and was verified before it was sent. What of an upload that
-//! failed is left in the bucket is no object; a lifecycle rule of the bucket that aborts incomplete uploads removes it
-//! where the abort did not get through.
+//! failed is left in the bucket is no object; it is ended by whoever collects garbage (`multipart.rs`).
 
 use std::fs::File;
 use std::sync::Arc;
@@ -42,6 +41,8 @@ pub struct Bucket {
     pub(super) store: AmazonS3,
     prefix: Path,
     name: String,
+    /// Of uploads of parts that give no sign of life.
+    pub(super) multipart_ttl: Duration,
     pub(super) traffic: Traffic,
 }
 
@@ -112,7 +113,7 @@ impl Bucket {
         }
         let store = builder.build().map_err(wrong)?;
         let (prefix, name) = (Path::from(settings.prefix.as_str()), settings.bucket.clone());
-        Ok(Self { store, prefix, name, traffic: Traffic::new() })
+        Ok(Self { store, prefix, name, multipart_ttl: settings.multipart_ttl, traffic: Traffic::new() })
     }
 
     /// Begins to send a file, from byte `from` on, of which `present` bytes are there. It becomes the object of `digest`, for every
@@ -239,7 +240,7 @@ impl Bucket {
         self.list_objects("blobs", read)
     }
 
-    fn list_objects<T: Send + 'static>(
+    pub(super) fn list_objects<T: Send + 'static>(
         &self,
         folder: &str,
         read: impl Fn(object_store::ObjectMeta) -> Option<T> + Copy + Send + 'static,
@@ -267,6 +268,10 @@ impl Bucket {
         let algorithm: Algorithm = digest.algorithm();
         let shard = hex.get(..2).unwrap_or_default().to_owned();
         self.prefix.clone().join("blobs").join(algorithm.name()).join(shard).join(hex)
+    }
+
+    pub(super) fn place(&self, folder: &str, name: &str) -> Path {
+        self.prefix.clone().join(folder).join(name)
     }
 
     fn piece_path(&self, upload: &str, piece: &str) -> Path {

@@ -132,6 +132,14 @@ impl Depot {
         }
     }
 
+    /// Ends uploads to the bucket that nobody goes on with: of processes that were killed. Returns how many, and how many could not be ended.
+    pub async fn end_abandoned(&self) -> Result<(u64, u64), Error> {
+        match &self.bucket {
+            Some(bucket) => bucket.end_abandoned().await,
+            None => Ok((0, 0)),
+        }
+    }
+
     /// Every piece that lies in the bucket: the upload's id, the piece's name, the time of its last change.
     pub fn pieces(&self) -> BoxStream<'_, Result<(String, String, SystemTime), Error>> {
         match &self.bucket {

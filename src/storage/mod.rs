@@ -12,6 +12,7 @@ mod depot;
 mod error;
 mod joined;
 mod local;
+mod multipart;
 mod origin_id;
 mod published;
 mod reserve;

@@ -3,19 +3,22 @@
 //! Parts leave as soon as their bytes are in the file, and are read back from it, so that what is in memory is bounded however
 //! many files are sent. The object is there only after [`Sending::finish`]; a sending that is dropped leaves no object.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStoreExt, PutPayload};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::bucket::Bucket;
 use super::error::Error;
 use super::joined::joined;
+use super::multipart::Multipart;
 use super::traffic::Errand;
 
 /// Bytes of one part; S3 wants 5 MiB at least. After each 2,500 parts they are twice as long, so that the 10,000 that S3 takes
@@ -87,33 +90,36 @@ impl Parcel {
             Some(_) => {}
             None => return Ok(()),
         }
-        let begun = self.bucket.store.put_multipart(&self.path).await;
-        let mut upload = begun.map_err(|error| self.error(error))?;
-        let done = match self.send_parts(&mut *upload, &mut growth).await {
-            Ok(true) => upload.complete().await.map(|_| ()).map_err(|error| self.error(error)),
+        let begun = Multipart::begin(self.bucket.clone(), self.path.clone()).await;
+        let upload = begun.map_err(|error| self.error(error))?;
+        let done = match upload.while_alive(self.send_parts(&upload, &mut growth)).await {
+            Ok(Some(parts)) => upload.complete(parts).await.map_err(|error| self.error(error)),
             // Given up.
-            Ok(false) => return self.abort(upload).await,
+            Ok(None) => {
+                self.abort(&upload).await;
+                return Ok(());
+            }
             Err(error) => Err(error),
         };
         if done.is_err() {
-            self.abort(upload).await?;
+            self.abort(&upload).await;
         }
         done
     }
 
-    /// False when it was given up before the file had ended.
+    /// `None` when it was given up before the file had ended.
     async fn send_parts(
         &self,
-        upload: &mut dyn MultipartUpload,
+        upload: &Multipart,
         growth: &mut watch::Receiver<Growth>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Vec<PartId>>, Error> {
         // Tasks of their own: they go on while this one waits for room.
-        let mut sending = JoinSet::new();
+        let (mut sending, mut sent) = (JoinSet::new(), BTreeMap::new());
         let mut at = self.from;
         for index in 0u32.. {
             let length = PART_BYTES << (index / PARTS_OF_ONE_LENGTH).min(4);
             let end = match Self::wait(growth, at + length).await {
-                None => return Ok(false),
+                None => return Ok(None),
                 Some(Growth::Growing(_)) => at + length,
                 Some(Growth::Ended(end)) => end.min(at + length),
             };
@@ -121,26 +127,30 @@ impl Parcel {
                 break;
             }
             if sending.len() == PARTS_AT_ONCE {
-                self.check_one(&mut sending).await?;
+                sent.extend(self.check_one(&mut sending).await?);
             }
             let turn = self.bucket.traffic.part(self.errand, end - at).await;
-            let part = upload.put_part(PutPayload::from_bytes(read(self.file.clone(), at, end - at).await?));
+            let bytes = PutPayload::from_bytes(read(self.file.clone(), at, end - at).await?);
+            let part = upload.put_part(index as usize, bytes);
             sending.spawn(async move {
                 let _turn = turn;
-                part.await
+                part.await.map(|part| (index, part))
             });
             at = end;
         }
         while !sending.is_empty() {
-            self.check_one(&mut sending).await?;
+            sent.extend(self.check_one(&mut sending).await?);
         }
-        Ok(true)
+        Ok(Some(sent.into_values().collect()))
     }
 
-    async fn check_one(&self, sending: &mut JoinSet<object_store::Result<()>>) -> Result<(), Error> {
+    async fn check_one(
+        &self,
+        sending: &mut JoinSet<object_store::Result<(u32, PartId)>>,
+    ) -> Result<Option<(u32, PartId)>, Error> {
         match sending.join_next().await {
-            Some(ended) => joined(ended).await.map_err(|error| self.error(error)),
-            None => Ok(()),
+            Some(ended) => joined(ended).await.map(Some).map_err(|error| self.error(error)),
+            None => Ok(None),
         }
     }
 
@@ -153,12 +163,11 @@ impl Parcel {
         growth.wait_for(enough).await.ok().map(|growth| *growth)
     }
 
-    /// An upload that cannot be taken back is left to the bucket's lifecycle.
-    async fn abort(&self, mut upload: Box<dyn MultipartUpload>) -> Result<(), Error> {
+    /// An upload that cannot be taken back is left to whoever collects garbage.
+    async fn abort(&self, upload: &Multipart) {
         if let Err(error) = upload.abort().await {
-            tracing::warn!(%error, object = %self.path, "what was sent of an upload that was given up is left in the bucket");
+            tracing::warn!(%error, object = %self.path, "what was sent of an upload that was given up is left in the bucket for a day");
         }
-        Ok(())
     }
 
     fn error(&self, source: object_store::Error) -> Error {

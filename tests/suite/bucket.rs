@@ -547,3 +547,57 @@ async fn what_was_pulled_stays_within_its_limit() {
     proxy.get(&path).await.assert_body(&images[2].layer().bytes);
     assert_eq!(upstream.count("GET", &images[2].layer().digest), 1);
 }
+
+/// Uploads of many parts that the store has under way, by the names of their objects.
+async fn multipart_uploads(endpoint: &str, prefix: &str) -> Vec<String> {
+    let signed = ["-s", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "test:secret"];
+    let url = format!("{endpoint}/entrepot?uploads=");
+    let listed = tokio::process::Command::new("curl").args(signed).arg(url).output().await.unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("ListMultipartUploadsResult"), "{listed}");
+    let keys = listed.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
+    keys.filter(|key| key.contains(prefix)).map(str::to_owned).collect()
+}
+
+/// 2-D21: what a replica that was killed has sent of a blob is removed by another; what a living one sends is not.
+#[tokio::test]
+async fn d21_uploads_of_killed_replicas_are_ended() {
+    let (Some(endpoint), Some(database)) = (server("TEST_S3_URL"), server("TEST_POSTGRES_URL")) else { return };
+    let (database, prefix) = (a_database(&database).await, prefix());
+    let replica = async || {
+        let mut setup = Setup::new();
+        in_bucket(&mut setup, &endpoint, &prefix);
+        setup.storage.text("multipart_ttl", "4s");
+        setup.meta.text("url", &database);
+        setup.start().await
+    };
+    let (mut killed, living) = (replica().await, replica().await);
+    let bytes = noise(1, 20 << 20);
+    let length = bytes.len().to_string();
+    let push = async |proxy: &Proxy, repository: &str| {
+        let location = begin(proxy, repository).await;
+        let mut exchange = proxy.client().open("PATCH", &location, &[("Content-Length", length.as_str())]).await;
+        exchange.write(&bytes[..18 << 20]).await;
+        (exchange, location)
+    };
+    let under_way = async || multipart_uploads(&endpoint, &prefix).await.len();
+    let (going_on, location) = push(&living, "team/living").await;
+    until_async("the living one sends", async || under_way().await == 1).await;
+    let left = push(&killed, "team/killed").await;
+    until_async("the other one sends, too", async || under_way().await == 2).await;
+    killed.kill().await;
+    drop(left);
+    until_async("what the killed one has sent is removed", async || {
+        living.admin().request("POST", "/jobs/gc", &[("Content-Length", "0")]).await;
+        under_way().await == 1
+    })
+    .await;
+    let mut going_on = going_on;
+    going_on.write(&bytes[18 << 20..]).await;
+    going_on.rest().await.assert_status(202);
+    let separator = if location.contains('?') { '&' } else { '?' };
+    let finish = format!("{location}{separator}digest={}", sha256(&bytes));
+    living.client().send("PUT", &finish, &[], &[]).await.assert_status(201);
+    until_async("nothing is under way", async || under_way().await == 0).await;
+    assert_blob(&living, "team/living", &bytes).await;
+}

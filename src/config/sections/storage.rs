@@ -50,6 +50,8 @@ settings! {
         pub pulled: u64 = PULLED,
         /// How long another replica that fetches a blob is waited for.
         pub fetch_wait: Duration = FETCH_WAIT,
+        /// An upload of parts that gives no sign of life for so long is ended.
+        pub multipart_ttl: Duration = MULTIPART_TTL,
     }
 }
 
@@ -153,13 +155,20 @@ section! {
         "10s",
         "How long a replica waits for another that is fetching the same blob, before it fetches it itself.",
     );
+    static MULTIPART_TTL: Key<Duration> = Key::usual(
+        "multipart_ttl",
+        WINDOW,
+        "24h",
+        "Uploads of parts to the bucket that give no sign of life for so long are ended, at the next round of \
+         `hosted.reclaim_every`: those of replicas that were killed. Living ones give one in each quarter of it.",
+    );
 }
 
 pub fn read(reader: &Reader<'_>) -> Option<StorageSettings> {
     match reader.get(&KIND)? {
         StorageKind::S3 => Some(StorageSettings::S3(Box::new(BucketSettings::read(reader)?))),
         StorageKind::Local => {
-            let harmless = [KIND.name, ENCRYPTION.name, PULLED.name, FETCH_WAIT.name];
+            let harmless = [KIND.name, ENCRYPTION.name, PULLED.name, FETCH_WAIT.name, MULTIPART_TTL.name];
             let stray = SECTION.keys.iter().find(|key| reader.has(key) && !harmless.contains(&key.name));
             if let Some(key) = stray {
                 reader.report(key, "has a meaning only with `kind = \"s3\"`");

@@ -97,6 +97,11 @@ impl Hosted {
             }
         }
         reclaimed.failed += self.remove_stray_files().await?;
+        let (ended, failed) = self.inner.depot.end_abandoned().await?;
+        if ended > 0 {
+            tracing::info!(uploads = ended, "uploads to the bucket that nobody went on with were ended");
+        }
+        reclaimed.failed += failed;
         Ok(())
     }
 
