@@ -55,7 +55,7 @@ impl Api {
 
     pub async fn operate(&self, permit: Permit<IamRequest>) -> Result<Output, Fault> {
         let (IamRequest { name, operation, .. }, identity, viewer) = permit.into_parts();
-        let Some(account) = account(&identity) else { return Err(Fault::server()) };
+        let Some(account) = account(&identity) else { return Err(Fault::server("nobody asks")) };
         let done = self.carry_out(account, &identity, &viewer, operation).await;
         if name.is_write() && name.service() == Service::Iam {
             // Also where it went wrong half-way.

@@ -73,8 +73,7 @@ impl Error {
             Self::Session(NotGiven::Token(_) | NotGiven::Away | NotGiven::Meta(_))
             | Self::Enrolment(_)
             | Self::Meta(_) => {
-                tracing::error!(error = %self, "an operation of IAM or STS could not be carried out");
-                return Fault::server();
+                return Fault::server(self);
             }
         };
         Fault::new(code, self.to_string())

@@ -130,8 +130,9 @@ impl Drop for Record {
         self.metered.ended(self.status, self.sent_bytes);
         let (upstream, outcome) = (self.upstream.as_ref(), self.outcome.map(CacheOutcome::as_str));
         self.trace.ended(upstream.map(|name| name.as_str()), outcome, self.sent_bytes, self.ended);
-        if !self.log {
-            return;
+        let is_logged = self.log && tracing::enabled!(target: "entrepot::access", tracing::Level::INFO);
+        if !is_logged {
+            return self.tell_failure();
         }
         let query = self.uri.query().map(without_signatures);
         tracing::info!(
@@ -152,6 +153,22 @@ impl Drop for Record {
             error = self.error.as_deref().map(|error| tracing::field::display(Cut(first_line(error)))),
             trace_id = self.trace.trace_id(),
         );
+    }
+}
+
+impl Record {
+    /// Clients are told that the log has the reason: it has, also where requests are not logged.
+    fn tell_failure(&self) {
+        if let Some(status) = self.status.filter(StatusCode::is_server_error) {
+            tracing::error!(
+                request_id = %self.request_id,
+                method = %self.method,
+                path = %Cut(self.uri.path()),
+                status = status.as_u16(),
+                error = self.error.as_deref().map(|error| tracing::field::display(Cut(first_line(error)))),
+                "a request failed"
+            );
+        }
     }
 }
 

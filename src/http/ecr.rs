@@ -37,7 +37,7 @@ pub async fn answer(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) ->
         Err(fault) => {
             metered.operated(None);
             let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
-            (status, fault.to_json(), Some(fault.to_string()))
+            (status, fault.to_json(), Some(fault.logged()))
         }
     };
     Answered::new(status, "application/x-amz-json-1.1", document, fault, asked.visit.request_id)
@@ -63,10 +63,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     match gate.authenticator().takes_body(&claim, length.map_or(limit, |length: u64| length.min(limit))).await {
         Ok(()) => {}
         Err(NotRead::Refused(refusal)) => return Err(doubt(refusal)),
-        Err(NotRead::Unavailable(error)) => {
-            tracing::error!(%error, "cannot authenticate: the database failed");
-            return Err(if error.is_busy() { Fault::throttling() } else { Fault::server() });
-        }
+        Err(NotRead::Unavailable(error)) => return Err(unavailable(error)),
     }
     // Its room is held until the request is answered: what comes of the body is about as large.
     let whole = match body.all(limit).await {
@@ -80,10 +77,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     let identity = match gate.authenticator().identify_signed(&claim, &hash).await {
         Ok(Ok(identity)) => identity,
         Ok(Err(refusal)) => return Err(doubt(refusal)),
-        Err(error) => {
-            tracing::error!(%error, "cannot authenticate: the database failed");
-            return Err(if error.is_busy() { Fault::throttling() } else { Fault::server() });
-        }
+        Err(error) => return Err(unavailable(error)),
     };
     let operation = Operation::parse(target, body)?;
     let account = account(&identity, &operation, registry.registries())?;
@@ -157,6 +151,10 @@ fn fault_of(fault: &Fault) -> changes::Fault {
     }
 }
 
+fn unavailable(error: meta::Error) -> Fault {
+    if error.is_busy() { Fault::throttling().because(error) } else { Fault::server(error) }
+}
+
 /// Whose registry the operation is about: the one that it names, else the caller's. Callers whose account has no registry here mean
 /// the home registry.
 fn account(identity: &Identity, operation: &Operation, accounts: &Registries) -> Result<AccountId, Fault> {
@@ -201,7 +199,9 @@ fn authorization_token(
     if !matches!(identity.who, Who::Known(_)) {
         return Err(Fault::missing_authentication_token());
     }
-    let Some((token, ends)) = authenticator.authorization_token(identity) else { return Err(Fault::server()) };
+    let Some((token, ends)) = authenticator.authorization_token(identity) else {
+        return Err(Fault::server("no token can be given now: the database is away, or a name is too long"));
+    };
     let expires_at = Timestamp::from_unix_millis(u64::try_from(ends.seconds()).unwrap_or_default() * 1000);
     let data = |endpoint: &Endpoint| AuthorizationData {
         authorization_token: token.clone(),

@@ -81,7 +81,7 @@ impl Asked<'_> {
     async fn web_identity(&self, name: OperationName, form: Form) -> Result<Output, Fault> {
         let operation = Operation::parse(name, form, None)?;
         let Operation::AssumeRoleWithWebIdentity { role, token, seconds, .. } = operation else {
-            return Err(Fault::server());
+            return Err(Fault::server("another operation than the one that was read"));
         };
         let (action, resource) = (name.iam_action(), role.to_string());
         let caller = |principal: &str| self.gate.caller(self.visit, principal, Means::IdToken);
@@ -130,16 +130,13 @@ impl Asked<'_> {
         let claim = Claim::parse(rules, method, uri, headers).map_err(|refusal| doubt("unknown", refusal))?;
         match self.gate.authenticator().identify_signed(&claim, hash).await {
             Ok(identity) => identity.map_err(|refusal| doubt(claim.access_key_id(), refusal)),
-            Err(error) => {
-                tracing::error!(%error, "cannot authenticate: the database failed");
-                Err(Fault::server())
-            }
+            Err(error) => Err(Fault::server(error)),
         }
     }
 
     fn refusal(&self, service: Service, fault: Fault) -> (StatusCode, String, Option<String>) {
         let status = StatusCode::from_u16(fault.code().status()).unwrap_or(StatusCode::BAD_REQUEST);
-        (status, fault.to_xml(service, self.visit.request_id), Some(fault.to_string()))
+        (status, fault.to_xml(service, self.visit.request_id), Some(fault.logged()))
     }
 }
 
@@ -162,11 +159,10 @@ fn fault_of(fault: &Fault) -> changes::Fault {
 }
 
 fn unavailable(error: meta::Error) -> Fault {
-    tracing::error!(%error, "cannot decide what is allowed: the database failed");
     if error.is_busy() {
         return Fault::new(Code::Throttling, "the database is busy: try again".to_owned());
     }
-    Fault::server()
+    Fault::server(error)
 }
 
 /// Why the signature is not believed, in the words of this protocol.

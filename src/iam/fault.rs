@@ -34,6 +34,8 @@ pub enum Code {
 pub struct Fault {
     code: Code,
     message: String,
+    /// What went wrong inside, for the log alone.
+    cause: Option<String>,
 }
 
 impl Code {
@@ -88,7 +90,7 @@ impl Code {
 
 impl Fault {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), cause: None }
     }
 
     /// A value that is against the service model.
@@ -105,9 +107,18 @@ impl Fault {
         Self::constraint(parameter, None, "Member must not be null")
     }
 
-    /// What went wrong is the registry's affair, and in its log.
-    pub fn server() -> Self {
-        Self::new(Code::ServiceFailure, "The request could not be carried out: try again; the registry's log says why")
+    /// What went wrong is the registry's affair, and in its log, under the request's id.
+    pub fn server(cause: impl fmt::Display) -> Self {
+        let message = "The request could not be carried out: try again; the registry's log says why";
+        Self { cause: Some(cause.to_string()), ..Self::new(Code::ServiceFailure, message) }
+    }
+
+    /// For the log.
+    pub fn logged(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{}: {cause}", self.code.name()),
+            None => self.to_string(),
+        }
     }
 
     pub const fn code(&self) -> Code {

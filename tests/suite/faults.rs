@@ -14,8 +14,8 @@ use crate::bucket::{a_database, server};
 use crate::client::Answer;
 use crate::edge::{USERS, api, as_user, basic, bearer, push_as, token};
 use crate::proxy::{HUB, Proxy, Setup};
-use crate::push::{an_image, assert_image, begin, path, push_image};
-use crate::upstream::{FakeUpstream, Image};
+use crate::push::{an_image, assert_image, begin, path, push_image, push_manifest, tags};
+use crate::upstream::{FakeUpstream, Image, OCI_MANIFEST};
 
 const REPO: &str = "team/app";
 
@@ -483,4 +483,75 @@ async fn f04_a_start_without_the_database_says_why() {
         Err(_) => false,
     })
     .await;
+}
+
+/// F4: whatever fails inside, the log has the reason under the request's id, also where requests are not logged.
+#[tokio::test]
+async fn f04_the_log_has_the_reason_of_each_failure() {
+    let upstream = FakeUpstream::start().await;
+    upstream.image("library/app", "latest", 1, &[1000]);
+    for access in [true, false] {
+        let mut setup = Setup::of(&upstream);
+        setup.log.set("access", access);
+        setup.more = format!("{USERS}\n[auth]\nrequired = false\n");
+        setup.add("gone.test", "http://127.0.0.1:1");
+        let proxy = setup.start().await;
+        let image = an_image(2, &[1000]).await;
+        push_image(&proxy, REPO, "latest", &image).await;
+        // Somebody else had their hands in the database.
+        let file = proxy.data_path().join("entrepot.db");
+        let database = format!("sqlite:{}", file.display());
+        sql_in_one(&database, &["ALTER TABLE manifest RENAME TO moved", "ALTER TABLE access_key RENAME TO moved_key"])
+            .await;
+        std::fs::remove_dir_all(proxy.data_path().join("hosted/staging")).unwrap();
+        let manifest = |tag: &str| path(REPO, &format!("manifests/{tag}"));
+        let upload = begin(&proxy, REPO).await;
+        let failures = [
+            (proxy.get(&manifest("other")).await, "no such table"),
+            (proxy.client().send("PATCH", &upload, &[], b"y").await, "No such file"),
+            (proxy.get("/v2/gone.test/a/manifests/latest").await, "gone.test"),
+            (api(&proxy.client(), "root", "DescribeRepositories", json!({})).await, "no such table"),
+        ];
+        for (failed, reason) in failures {
+            assert!(failed.status >= 500, "{} {}", failed.status, failed.text());
+            let id = failed.header("x-request-id").unwrap().to_owned();
+            until_async("the log has the reason", async || {
+                proxy.log().lines().any(|line| line.contains(&id) && line.contains(reason))
+            })
+            .await;
+            assert!(!failed.text().contains("no such table"), "{}", failed.text());
+        }
+    }
+}
+
+/// F1 by a real fault: a transaction that fails in the middle of its bytes leaves nothing, and the next one is written at once.
+#[tokio::test]
+async fn f01_a_write_that_fails_half_way_ends_no_connection_for_good() {
+    let mut setup = Setup::new();
+    setup.hosted.set("require_references", false);
+    let proxy = setup.start().await;
+    let manifest = |n: usize, bytes: usize| json!({ "annotations": { "n": n.to_string(), "x": "x".repeat(bytes) } });
+    let push = async |tag: String, n: usize, bytes: usize| {
+        push_manifest(&proxy, REPO, &tag, OCI_MANIFEST, manifest(n, bytes).to_string().as_bytes()).await.status
+    };
+    let mut kept = vec!["first".to_owned()];
+    assert_eq!(push("first".to_owned(), 0, 10).await, 201);
+    for round in 0..3 {
+        // The log of SQLite takes the first part of a large manifest, and not the rest.
+        proxy.limit_file_size(Some(2 << 20));
+        for n in 0..3 {
+            let status = push(format!("large-{round}-{n}"), 100 * round + n, 3 << 20).await;
+            assert!(status >= 500, "{round} {n}: {status}");
+        }
+        proxy.limit_file_size(None);
+        for n in 0..5 {
+            let tag = format!("small-{round}-{n}");
+            assert_eq!(push(tag.clone(), 100 * round + 10 + n, 10).await, 201, "{round} {n}");
+            kept.push(tag);
+        }
+        assert_eq!(push("large".to_owned(), 100 * round + 50, 3 << 20).await, 201);
+    }
+    kept.push("large".to_owned());
+    kept.sort();
+    assert_eq!(tags(&proxy, REPO).await, json!(kept));
 }

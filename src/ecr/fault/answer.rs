@@ -11,17 +11,32 @@ pub struct Fault {
     message: String,
     /// Members beside the message, which two exceptions have.
     extra: Vec<(&'static str, Value)>,
+    /// What went wrong inside, for the log alone.
+    cause: Option<String>,
 }
 
 impl Fault {
     /// Where no constructor says it better.
     pub fn new(exception: Exception, message: impl Into<String>) -> Self {
-        Self { exception, message: message.into(), extra: Vec::new() }
+        Self { exception, message: message.into(), extra: Vec::new(), cause: None }
     }
 
     pub(super) fn with(mut self, member: &'static str, value: impl Into<Value>) -> Self {
         self.extra.push((member, value.into()));
         self
+    }
+
+    pub(super) fn because(mut self, cause: impl std::fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// For the log.
+    pub fn logged(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{}: {cause}", self.exception),
+            None => self.to_string(),
+        }
     }
 
     pub const fn exception(&self) -> Exception {

@@ -73,9 +73,9 @@ impl Fault {
         Self::new(Exception::LimitExceeded, message)
     }
 
-    /// What failed inside is for our log; the client learns that it may try again.
-    pub fn server() -> Self {
-        Self::new(Exception::Server, "The registry failed to answer; try again")
+    /// What failed inside is for our log, under the request's id; the client learns that it may try again.
+    pub fn server(cause: impl std::fmt::Display) -> Self {
+        Self::new(Exception::Server, "The registry failed to answer; try again").because(cause)
     }
 
     /// `error` is the name of the error of the key management service.

@@ -53,7 +53,7 @@ fn texts_of_faults() {
         assert_eq!(shown(&fault), json!({"__type": name, "message": message}));
         assert_eq!(fault.status(), 400);
     }
-    assert_eq!(Fault::server().status(), 500);
+    assert_eq!(Fault::server("a cause").status(), 500);
 }
 
 #[test]

@@ -14,7 +14,7 @@ impl Control<'_> {
                     if let Some(image) = &operation.image {
                         self.image_row(&row, image).await?;
                     }
-                    let arn = self.arn(&row.name).ok_or_else(Fault::server)?;
+                    let arn = self.arn(&row.name).ok_or_else(|| Fault::server("no name can be made of it"))?;
                     found.repositories.push(RepositoryScanningConfiguration::new(arn, row.settings.scan_on_push));
                 }
             }

@@ -90,7 +90,7 @@ impl Control<'_> {
                 let output = InitiateLayerUploadOutput { upload_id: id, part_size: PART_BYTES };
                 Ok(Output::InitiateLayerUpload(output))
             }
-            _ => Err(Fault::server()),
+            _ => Err(Fault::server("an answer of another kind")),
         }
     }
 
@@ -188,7 +188,10 @@ impl Control<'_> {
     /// Clients fetch it without a login, as they do from ECR's bucket.
     fn signed_url(&self, name: &RepositoryName, digest: &Digest) -> Result<String, Fault> {
         let place = LayerPlace::new(&self.qualified(name), digest);
-        let signature = self.authenticator.layer_signature(&self.identity, place).ok_or_else(Fault::server)?;
+        let signature = self
+            .authenticator
+            .layer_signature(&self.identity, place)
+            .ok_or_else(|| Fault::server("no name can be made of it"))?;
         Ok(format!("{}/v2/{name}/blobs/{digest}?{LAYER_SIGNATURE}={signature}", self.endpoint.url))
     }
 
@@ -221,7 +224,7 @@ impl Control<'_> {
         }
         match self.registry.head_blob(&self.qualified(repository), digest).await {
             Ok(Answer { body: Body::BlobHead { size, .. }, .. }) => Ok(size),
-            Ok(_) => Err(Fault::server()),
+            Ok(_) => Err(Fault::server("an answer of another kind")),
             Err(Error::Unknown(_) | Error::NotOurs { .. } | Error::Name(_)) => Ok(None),
             Err(error) => Err(unexpected(&error)),
         }

@@ -182,22 +182,19 @@ pub fn no_registry(operation: &Operation, other: &AccountId) -> Fault {
 /// Why the caller may not.
 pub fn refused(denied: Denied) -> Fault {
     match denied {
-        Denied::Unavailable(error) => {
-            tracing::error!(%error, "cannot decide what is allowed: the database failed");
-            if error.is_busy() { Fault::throttling() } else { Fault::server() }
-        }
+        Denied::Unavailable(error) => failed(error),
         denied => Fault::new(Exception::AccessDenied, denied.to_string()),
     }
 }
 
-/// The database failed: the log says how, the client only that it was not its fault, or to come again.
+/// The database failed: the log says how under the request's id, the client only that it was not its fault, or to come again.
 fn failed(error: meta::Error) -> Fault {
     unexpected(&error.into())
 }
 
 fn unexpected(error: &Error) -> Fault {
-    tracing::error!(%error, "an operation of the control plane failed");
-    if matches!(error, Error::Meta(error) if error.is_busy()) { Fault::throttling() } else { Fault::server() }
+    let is_busy = matches!(error, Error::Meta(error) if error.is_busy());
+    if is_busy { Fault::throttling().because(error) } else { Fault::server(error) }
 }
 
 fn timestamp(at_ms: i64) -> Timestamp {

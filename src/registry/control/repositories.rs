@@ -110,7 +110,7 @@ impl Control<'_> {
     }
 
     fn describe(&self, row: RepositoryRow) -> Result<Repository, Fault> {
-        let repository_arn = self.arn(&row.name).ok_or_else(Fault::server)?;
+        let repository_arn = self.arn(&row.name).ok_or_else(|| Fault::server("no name can be made of it"))?;
         Ok(Repository {
             repository_arn,
             registry_id: self.endpoint.account,

@@ -325,7 +325,7 @@ fn secret(rule: &Rule, error: &SecretError) -> Fault {
 }
 
 fn document(rule: &PullThroughCacheRule) -> Result<String, Fault> {
-    serde_json::to_string(rule).map_err(|_| Fault::server())
+    serde_json::to_string(rule).map_err(Fault::server)
 }
 
 /// In words for whoever wrote the rule, and no more than they may know: which ports of which machines answer, and how, is for the log.

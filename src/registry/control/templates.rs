@@ -207,7 +207,7 @@ fn check(settings: &TemplateSettings) -> Result<(), Fault> {
 }
 
 fn document(template: &RepositoryCreationTemplate) -> Result<String, Fault> {
-    serde_json::to_string(template).map_err(|_| Fault::server())
+    serde_json::to_string(template).map_err(Fault::server)
 }
 
 #[cfg(test)]

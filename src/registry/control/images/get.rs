@@ -139,7 +139,7 @@ impl Control<'_> {
             .await;
         match read.map(|answer| answer.body) {
             Ok(Body::Manifest { media_type, bytes: Some(bytes), .. }) => Ok(Ok(Content { digest, media_type, bytes })),
-            Ok(_) => Err(Fault::server()),
+            Ok(_) => Err(Fault::server("an answer of another kind")),
             Err(Error::Unknown(_)) => Ok(Err(described(ImageFailureCode::ImageNotFound))),
             Err(error) => Err(unexpected(&error)),
         }

@@ -39,7 +39,7 @@ impl Control<'_> {
                 }
                 Ok(Ok(Content { digest, media_type, bytes }))
             }
-            Ok(_) => Err(Fault::server()),
+            Ok(_) => Err(Fault::server("an answer of another kind")),
             Err(error) => match failure_code(&error) {
                 Some(ImageFailureCode::ImageNotFound) => Ok(Err(described(ImageFailureCode::ImageNotFound))),
                 Some(code) => Ok(Err((code, error.to_string()))),

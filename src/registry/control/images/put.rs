@@ -57,7 +57,7 @@ impl Control<'_> {
             self.hosted.read_manifest(repository, &Reference::Digest(digest), Want::Head, self.identity.name()).await;
         match read.map_err(|error| unexpected(&error))?.body {
             Body::Manifest { media_type, .. } => Ok(media_type),
-            _ => Err(Fault::server()),
+            _ => Err(Fault::server("an answer of another kind")),
         }
     }
 

@@ -69,7 +69,7 @@ impl Control<'_> {
         loop {
             let listed = self.hosted.list_referrers(repository, subject, artifact_type, &page).await;
             let Body::Referrers { index, next, .. } = listed.map_err(|error| unexpected(&error))?.body else {
-                return Err(Fault::server());
+                return Err(Fault::server("an answer of another kind"));
             };
             found.extend(read(&index));
             // A page of the data plane may end early, when its entries are long.
