@@ -45,6 +45,11 @@ impl ManagedPolicy {
         format!("{PREFIX}{}", self.aws_name())
     }
 
+    /// Each by which it may be named: a guard on one of them is one on the policy.
+    pub fn arns(self) -> [String; 2] {
+        [self.arn(), format!("{PREFIX}{}", self.name())]
+    }
+
     /// By AWS's name or by ours.
     pub fn of_arn(arn: &str) -> Option<Self> {
         let name = arn.strip_prefix(PREFIX)?;
@@ -63,8 +68,9 @@ mod tests {
     #[test]
     fn arns() {
         for policy in ManagedPolicy::ALL {
-            assert_eq!(ManagedPolicy::of_arn(&policy.arn()), Some(policy));
-            assert_eq!(ManagedPolicy::of_arn(&format!("{PREFIX}{}", policy.name())), Some(policy));
+            for arn in policy.arns() {
+                assert_eq!(ManagedPolicy::of_arn(&arn), Some(policy));
+            }
             assert_eq!(ManagedPolicy::named(policy.name()), Some(policy));
         }
         for arn in

@@ -126,7 +126,9 @@ impl Operation {
     pub fn context(&self) -> Vec<(String, Vec<String>)> {
         match self {
             Self::AssumeRole { session, .. } => vec![("sts:RoleSessionName".to_owned(), vec![session.to_string()])],
-            Self::Attach(_, policy) | Self::Detach(_, policy) => vec![("iam:PolicyARN".to_owned(), vec![policy.arn()])],
+            Self::Attach(_, policy) | Self::Detach(_, policy) => {
+                vec![("iam:PolicyARN".to_owned(), policy.arns().to_vec())]
+            }
             Self::CreateUser { tags, .. } | Self::CreateRole { tags, .. } | Self::Tag(_, tags) => {
                 let values = tags.iter().map(|(key, value)| (format!("aws:RequestTag/{key}"), vec![value.clone()]));
                 values.chain(of_keys(tags.keys().cloned().collect())).collect()

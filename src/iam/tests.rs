@@ -245,7 +245,12 @@ fn resources_and_keys() {
     let attach = "Action=AttachUserPolicy&UserName=a&PolicyArn=arn:aws:iam::aws:policy/PullOnly";
     assert_eq!(
         parse(attach).unwrap().context(),
-        [("iam:PolicyARN".to_owned(), vec!["arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly".to_owned()])]
+        [(
+            "iam:PolicyARN".to_owned(),
+            ["AmazonEC2ContainerRegistryPullOnly", "PullOnly"]
+                .map(|name| format!("arn:aws:iam::aws:policy/{name}"))
+                .to_vec()
+        )]
     );
 }
 
