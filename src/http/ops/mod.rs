@@ -169,18 +169,25 @@ impl Ops {
         self.audit.allowed(caller, action, resource, &Arc::from("they reach the admin listener"))
     }
 
-    /// A web page must neither start or drop jobs nor read who uses what. Whether the process is well is told to anyone, since
-    /// orchestrators ask by whatever name they have.
+    /// A web page must neither start or drop jobs nor read who uses what, also by a name of its own that it had lead here: a browser in the
+    /// operators' network reaches what they reach. Whether the process is well is told to anyone, since orchestrators ask by whatever name they
+    /// have, and metrics to whoever reaches more than this machine, since monitoring does.
     fn check_site<B>(&self, request: &Request<B>, is_local: bool) -> Result<(), String> {
         let host = request.uri().authority().map(|authority| authority.as_str());
         let host = host.or_else(|| request.headers().get(HOST)?.to_str().ok());
         let checked = origin::check_origin(request.headers(), host, &self.hosts);
-        let checked = checked.and_then(|()| match is_local {
+        let checked = checked.and_then(|()| match is_local || is_for_operators(request.uri().path()) {
             true => origin::check_host(host, |host| self.hosts.has(host)),
             false => Ok(()),
         });
         checked.map_err(|failure| failure.message)
     }
+}
+
+/// Whether it is asked for by people, by a name that they know.
+fn is_for_operators(path: &str) -> bool {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    matches!(first, "jobs" | "usage")
 }
 
 /// The name of a change of jobs. `path` is what follows `/jobs`.
@@ -205,4 +212,25 @@ fn text(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response<ResponseB
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h09_what_is_for_operators() {
+        for (path, is_theirs) in [
+            ("/jobs", true),
+            ("/jobs/gc", true),
+            ("/jobs/queue/7/retry", true),
+            ("/usage", true),
+            ("/metrics", false),
+            ("/readyz", false),
+            ("/jobsx", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_for_operators(path), is_theirs, "{path}");
+        }
+    }
 }
