@@ -16,6 +16,8 @@ pub(super) struct Iam<'t> {
     pub partition: &'t str,
     pub account: AccountId,
     pub entity: Entity<'t>,
+    /// The entity stands in a folder, as in `user/team/ann`.
+    pub has_path: bool,
 }
 
 /// Names come without their path.
@@ -50,7 +52,8 @@ impl<'t> Iam<'t> {
             ("sts", Some(("federated-user", name))) if !name.is_empty() => Entity::FederatedUser,
             _ => return None,
         };
-        Some(Self { partition, account, entity })
+        let has_path = service == "iam" && resource.matches('/').count() > 1;
+        Some(Self { partition, account, entity, has_path })
     }
 }
 

@@ -95,6 +95,18 @@ pub enum Refusal {
     )]
     UnknownAction { action: String, of: StatementName, nearest: &'static str },
     #[error(
+        "{arn:?} is no repository's, so that {of} would not say what it seems to; write \"arn:aws:ecr:*:ACCOUNT:repository/NAME\", in small letters"
+    )]
+    UnknownResource { arn: String, of: StatementName },
+    #[error(
+        "nobody here can have the name {name:?}, so that {of} would deny nothing to them; users and roles are of the partition aws and have no path"
+    )]
+    UnknownPrincipal { name: String, of: StatementName },
+    #[error(
+        "{operator} compares nothing with the values of {key}, so that {of} would not say what it seems to; write {wanted}"
+    )]
+    OtherValues { operator: String, key: String, of: StatementName, wanted: &'static str },
+    #[error(
         "no request has the condition key {key:?}, so that {of} would not say what it seems to; the nearest that requests have is {:?}", .nearest
     )]
     UnknownKey { key: String, of: StatementName, nearest: &'static str },

@@ -19,6 +19,8 @@ pub(super) struct GranteeSet {
     arns: Vec<Box<str>>,
     services: Vec<Box<str>>,
     providers: Vec<Box<str>>,
+    /// ARNs of users and roles that nobody can have here.
+    nobodys: Vec<Box<str>>,
 }
 
 /// By which name a statement means the asker. The order is by worth: an Allow to an account only lets that account's own policies
@@ -70,13 +72,23 @@ impl GranteeSet {
         if !limited && self.lists_wholly(principal) { None } else { Some(Named::Directly) }
     }
 
+    /// ARNs of another partition, or with a path: there are none here. Whoever is listed by one is spared, where they are to be denied.
+    pub fn nobodys(&self) -> impl Iterator<Item = &str> {
+        self.nobodys.iter().filter(|_| !self.negated).map(|arn| &**arn)
+    }
+
     fn add(&mut self, kind: &str, name: &str) -> Result<(), Refusal> {
         let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '*' | '?');
         match kind {
             "AWS" if name == "*" => self.everyone = true,
             "AWS" => match (name.parse(), Iam::parse(name)) {
                 (Ok(account), _) | (_, Some(Iam { account, entity: Entity::Root, .. })) => self.accounts.push(account),
-                (_, Some(_)) => self.arns.push(name.into()),
+                (_, Some(iam)) => {
+                    if iam.partition != "aws" || iam.has_path {
+                        self.nobodys.push(name.into());
+                    }
+                    self.arns.push(name.into());
+                }
                 _ if name.contains(['*', '?']) => return Err(Refusal::PrincipalWildcard(name.to_owned())),
                 _ => return Err(Refusal::Principal(name.to_owned())),
             },

@@ -84,6 +84,15 @@ const OF_NO_REQUEST: [&str; 49] = [
     "sts:TransitiveTagKeys",
 ];
 
+/// What a key's values are, where operators that read something else compare nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    Address,
+    Time,
+    Truth,
+    Text,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     OfRequests,
@@ -101,6 +110,20 @@ pub(super) fn standing(key: &str) -> Standing {
         Standing::OfNoRequest
     } else {
         Standing::Unknown(nearest(key))
+    }
+}
+
+/// `key` is compared without case.
+pub(super) fn values(key: &str) -> Values {
+    let is_one = |names: &[&str]| names.iter().any(|name| is(key, name));
+    if is_one(&["aws:SourceIp"]) {
+        Values::Address
+    } else if is_one(&["aws:CurrentTime", "aws:EpochTime", "aws:TokenIssueTime"]) {
+        Values::Time
+    } else if is_one(&["aws:SecureTransport", "aws:ViaAWSService", "aws:PrincipalIsAWSService"]) {
+        Values::Truth
+    } else {
+        Values::Text
     }
 }
 

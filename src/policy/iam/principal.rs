@@ -89,7 +89,7 @@ impl Principal {
             return Err(PrincipalError::Session(session.to_owned()));
         }
         match arn::Iam::parse(role) {
-            Some(arn::Iam { partition, account, entity: arn::Entity::Role(name) }) => {
+            Some(arn::Iam { partition, account, entity: arn::Entity::Role(name), .. }) => {
                 let name = format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session}");
                 Ok(Self::of_session(account, &name, role))
             }

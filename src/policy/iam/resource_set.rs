@@ -8,7 +8,7 @@
 
 use super::error::{DocumentError, Refusal};
 use super::json::{Node, Place};
-use super::pattern::{encode, glob};
+use super::pattern::{Pattern, encode, glob};
 use super::question::Question;
 use super::variables::{Style, Template, Variable};
 
@@ -19,25 +19,35 @@ pub(super) struct ResourceSet {
     /// `NotResource`: everything but these.
     negated: bool,
     templates: Box<[Template]>,
+    /// As they are written: ARNs of ECR that are of no repository.
+    unknown: Box<[Box<str>]>,
 }
 
 impl ResourceSet {
     pub fn parse(node: &Node, place: &Place<'_>, negated: bool, variables: bool) -> Result<Self, DocumentError> {
-        let mut templates = Vec::new();
+        let (mut templates, mut unknown) = (Vec::new(), Vec::new());
         node.each(place, "resource", &mut |node, place| {
             let text = node.text(place)?;
             let read = |text: &str| template(text, variables).map_err(|reason| place.refuse(reason));
             templates.push(read(text)?);
+            if is_of_no_repository(text) {
+                unknown.push(text.into());
+            }
             if let Some(text) = of_any_place(text) {
                 templates.push(read(&text)?);
             }
             Ok(())
         })?;
-        Ok(Self { negated, templates: templates.into() })
+        Ok(Self { negated, templates: templates.into(), unknown: unknown.into() })
     }
 
     pub const fn is_negated(&self) -> bool {
         self.negated
+    }
+
+    /// ARNs of ECR that can be no repository's, as they are written.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.unknown.iter().map(|text| &**text)
     }
 
     pub fn variables(&self) -> Vec<Variable<'_>> {
@@ -77,6 +87,14 @@ fn template(text: &str, variables: bool) -> Result<Template, Refusal> {
     }
     let whole = format!("{text}{}", ":*".repeat(COLONS.saturating_sub(colons)));
     Template::parse(&whole, Style::Wild, variables)
+}
+
+/// Whether an ARN of ECR's cannot be a repository's, which all of its resources are; those with variables are not looked at.
+fn is_of_no_repository(arn: &str) -> bool {
+    let mut parts = arn.splitn(COLONS + 1, ':');
+    let is_of_ecr = parts.nth(2) == Some("ecr");
+    let Some(resource) = parts.nth(2).filter(|_| is_of_ecr && !arn.contains("${")) else { return false };
+    !Pattern::new(resource).reaches("repository/", false)
 }
 
 /// The same resources of ECR in every partition and region; `None` for an ARN that is about none, which stays as it is: a user or role is

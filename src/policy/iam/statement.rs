@@ -108,6 +108,19 @@ impl Statement {
                 return doubts;
             }
         }
+        let of = || StatementName(self.sid().map(str::to_owned));
+        if let Some(grantees) = self.grantees.as_ref().filter(|_| self.effect == Effect::Deny) {
+            let place = place.member("Principal");
+            let doubt = |name: &str| place.refuse(Refusal::UnknownPrincipal { name: name.to_owned(), of: of() });
+            doubts.extend(grantees.nobodys().map(doubt));
+        }
+        if let Some(resources) =
+            self.resources.as_ref().filter(|resources| resources.is_negated() == (self.effect == Effect::Allow))
+        {
+            let place = place.member(if resources.is_negated() { "NotResource" } else { "Resource" });
+            let doubt = |arn: &str| place.refuse(Refusal::UnknownResource { arn: arn.to_owned(), of: of() });
+            doubts.extend(resources.unknown().map(doubt));
+        }
         if let Some(resources) = &self.resources {
             let place = place.member(if resources.is_negated() { "NotResource" } else { "Resource" });
             // Without a value it is about nothing; and what is excepted by it is not excepted from a Deny, and holds for no Allow.
@@ -118,6 +131,10 @@ impl Statement {
         for condition in &self.conditions {
             let place = place.member(condition.written_operator());
             let (key, place) = (condition.written_key(), place.member(condition.written_key()));
+            if let Some(wanted) = condition.wanted_operators() {
+                let (operator, key) = (condition.written_operator().to_owned(), key.to_owned());
+                doubts.push(place.refuse(Refusal::OtherValues { operator, key, of: of(), wanted }));
+            }
             let is_void = |holds| holds == (self.effect == Effect::Allow);
             doubts.extend(self.doubt(key, is_void(condition.on_nothing())).map(|reason| place.refuse(reason)));
             doubts.extend(self.doubts_of(&condition.variables(), is_void(condition.is_negated()), &place));

@@ -12,11 +12,12 @@ mod operand;
 mod operator;
 
 use operand::Operand;
-use operator::{Operator, Quantifier};
+use operator::{Operator, Quantifier, Test};
 
 use super::context::lower_key;
 use super::error::{DocumentError, Refusal};
 use super::json::{Node, Place};
+use super::keys::{self, Values};
 use super::question::Question;
 use super::variables::Variable;
 
@@ -29,6 +30,8 @@ pub(super) struct Condition {
     written_operator: Box<str>,
     written_key: Box<str>,
     operand: Operand,
+    /// One of the values is written as a network is.
+    has_network: bool,
 }
 
 pub(super) fn parse(node: &Node, place: &Place<'_>, variables: bool) -> Result<Box<[Condition]>, DocumentError> {
@@ -51,10 +54,19 @@ pub(super) fn parse(node: &Node, place: &Place<'_>, variables: bool) -> Result<B
                 written_operator: written_operator.as_str().into(),
                 written_key: key.as_str().into(),
                 operand: Operand::parse(operator.test, values, &place, variables)?,
+                has_network: has_network(values),
             });
         }
     }
     Ok(conditions.into())
+}
+
+fn has_network(values: &Node) -> bool {
+    match values {
+        Node::Text(text) => text.contains('/'),
+        Node::List(list) => list.iter().any(has_network),
+        _ => false,
+    }
 }
 
 impl Condition {
@@ -84,6 +96,22 @@ impl Condition {
             Operand::Absent(wanted) => wanted.contains(&true),
             _ => self.operator.on_nothing(),
         }
+    }
+
+    /// Operators that the key's values can be compared by, where this one compares nothing: a network is no text, and a time no address.
+    pub fn wanted_operators(&self) -> Option<&'static str> {
+        let test = self.operator.test;
+        let is_text = matches!(test, Test::Text | Test::TextLike | Test::TextIgnoringCase);
+        let (is_right, wanted) = match keys::values(&self.key) {
+            Values::Text => return None,
+            Values::Address => {
+                let is_address = is_text && !self.has_network;
+                (test == Test::Address || is_address, "IpAddress or NotIpAddress")
+            }
+            Values::Time => (matches!(test, Test::Date(_) | Test::Number(_)), "DateLessThan or another Date operator"),
+            Values::Truth => (test == Test::Bool || is_text, "Bool"),
+        };
+        (!is_right && test != Test::Absent).then_some(wanted)
     }
 
     /// Whether its values are those that must not be.

@@ -139,6 +139,81 @@ fn h02_actions_that_there_are_not() {
     }
 }
 
+/// The effect, the other members, and words of the refusal; none where it is taken.
+const OTHERS: &[(&str, &str, Option<&str>)] = &[
+    // What is no repository is denied to nobody.
+    ("Deny", r#""Resource": "arn:aws:ecr:eu-west-1:111122223333:repositry/team/*""#, Some("is no repository's")),
+    ("Deny", r#""Resource": "arn:aws:ecr:eu-west-1:111122223333:team/app""#, Some("is no repository's")),
+    (
+        "Deny",
+        r#""Resource": ["*", "arn:aws:ecr:*:*:repository/Team/*"]"#,
+        Some("repository/Team/*\" is no repository's"),
+    ),
+    (
+        "Deny",
+        r#""Resource": ["arn:aws:ecr:*:*:repository/team/*", "arn:aws:ecr:*:*:*", "arn:aws:ecr:*", "arn:aws:ecr:*:*:r*"]"#,
+        None,
+    ),
+    (
+        "Deny",
+        r#""Resource": ["arn:aws:ecr:*:*:repository/${aws:username}", "arn:aws:iam::111122223333:user/Ann"]"#,
+        None,
+    ),
+    ("Allow", r#""Resource": "arn:aws:ecr:*:*:repositry/team/*""#, None),
+    ("Allow", r#""NotResource": "arn:aws:ecr:*:*:repositry/team/*""#, Some("is no repository's")),
+    ("Deny", r#""NotResource": "arn:aws:ecr:*:*:repositry/team/*""#, None),
+    // Operators that compare nothing with a key's values.
+    ("Deny", r#""Condition": {"StringEquals": {"aws:SourceIp": "192.0.2.0/24"}}"#, Some("write IpAddress")),
+    ("Deny", r#""Condition": {"StringLike": {"aws:SourceIp": ["192.0.2.*", "192.0.3.7"]}}"#, None),
+    (
+        "Deny",
+        r#""Condition": {"ForAnyValue:StringEquals": {"aws:SOURCEIP": ["192.0.2.1", "192.0.2.0/24"]}}"#,
+        Some("IpAddress"),
+    ),
+    ("Deny", r#""Condition": {"StringLessThan": {"aws:CurrentTime": "2026-01-01"}}"#, Some("no condition operator")),
+    ("Deny", r#""Condition": {"StringLike": {"aws:CurrentTime": "2026-*"}}"#, Some("write DateLessThan")),
+    ("Allow", r#""Condition": {"StringNotLike": {"aws:CurrentTime": "2026-*"}}"#, Some("write DateLessThan")),
+    ("Deny", r#""Condition": {"DateLessThan": {"aws:TokenIssueTime": "2026-01-01T00:00:00Z"}}"#, None),
+    (
+        "Deny",
+        r#""Condition": {"NumericLessThan": {"aws:EpochTime": "1800000000"}, "Null": {"aws:SourceIp": "true"}}"#,
+        None,
+    ),
+    ("Deny", r#""Condition": {"IpAddress": {"aws:SecureTransport": "192.0.2.1"}}"#, Some("write Bool")),
+    ("Deny", r#""Condition": {"StringEquals": {"aws:SecureTransport": "false"}}"#, None),
+];
+
+/// A principal of a repository's policy, and words of the refusal of its Deny.
+const DENIED: &[(&str, Option<&str>)] = &[
+    (r#"{"AWS": "arn:aws-cn:iam::111122223333:user/ann"}"#, Some("nobody here can have the name")),
+    (r#"{"AWS": ["*", "arn:aws:iam::111122223333:user/team/ann"]}"#, Some("have no path")),
+    (r#"{"AWS": ["arn:aws:iam::111122223333:user/ann", "arn:aws:sts::111122223333:assumed-role/ci/x"]}"#, None),
+    (r#"{"AWS": ["111122223333", "arn:aws-cn:iam::111122223333:root"], "Service": "lambda.amazonaws.com"}"#, None),
+];
+
+#[test]
+fn h02_resources_principals_and_operators_that_are_none() {
+    for (effect, members, words) in OTHERS {
+        let resource = if members.contains("Resource\"") { "" } else { r#""Resource": "*", "# };
+        let statement = format!(r#"{{"Effect": "{effect}", "Action": "ecr:*", {resource}{members}}}"#);
+        told(Kind::Identity, &statement, *words);
+    }
+    for (principal, words) in DENIED {
+        let statement = |effect| format!(r#"{{"Effect": "{effect}", "Principal": {principal}, "Action": "ecr:*"}}"#);
+        told(Kind::Repository, &statement("Deny"), *words);
+        told(Kind::Repository, &statement("Allow"), None);
+    }
+}
+
+fn told(kind: Kind, statement: &str, words: Option<&str>) {
+    let text = format!(r#"{{"Version": "2012-10-17", "Statement": [{statement}]}}"#);
+    let written = Document::written(kind, &text, MAX_BYTES).map(|_| ()).map_err(|error| error.to_string());
+    match words {
+        None => assert_eq!(written, Ok(()), "{text}"),
+        Some(words) => assert!(written.as_ref().is_err_and(|error| error.contains(words)), "{text} {written:?}"),
+    }
+}
+
 #[test]
 fn g05_documented_policies_are_taken() {
     for (kind, statement) in TAKEN {
