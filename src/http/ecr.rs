@@ -16,6 +16,7 @@ use crate::ecr::{
     AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, ImageIdentifier, Operation, OperationName,
     Output, Timestamp,
 };
+use crate::meta;
 use crate::oci::{AccountId, QualifiedName};
 use crate::policy::{About, EcrRequest};
 use crate::registry::{BrokenOff, Endpoint, Incoming, Registries, Registry, no_registry, refused};

@@ -307,7 +307,7 @@ impl Meta {
 
     /// [`Error::Busy`] when none comes in time.
     pub async fn list_turn(&self) -> Result<ListTurn, Error> {
-        let taken = tokio::time::timeout(PATIENCE, self.lists.take(self.asker)).await;
+        let taken = tokio::time::timeout(self.patience, self.lists.take(self.asker)).await;
         taken.map(ListTurn::new).map_err(|_| Error::Busy)
     }
 

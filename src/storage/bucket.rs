@@ -21,6 +21,7 @@ use object_store::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Error;
+use super::multipart::{self, Multipart};
 use super::sending::{Parcel, Sending};
 use super::traffic::{Errand, Traffic};
 use crate::config::{BucketSettings, Encryption};
@@ -37,12 +38,18 @@ const RETRY_TIME: Duration = Duration::from_secs(20);
 /// How long a signed URL is good for: clients follow it at once, and may begin a large blob again.
 const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
 
+/// The folder of the notes of uploads of many parts.
+const MULTIPART_NOTES: &str = "multipart";
+
+/// Abandoned uploads that are ended at once.
+const ENDED_AT_ONCE: usize = 4;
+
 pub struct Bucket {
     pub(super) store: AmazonS3,
     prefix: Path,
     name: String,
     /// Of uploads of parts that give no sign of life.
-    pub(super) multipart_ttl: Duration,
+    multipart_ttl: Duration,
     pub(super) traffic: Traffic,
 }
 
@@ -240,7 +247,29 @@ impl Bucket {
         self.list_objects("blobs", read)
     }
 
-    pub(super) fn list_objects<T: Send + 'static>(
+    /// An upload of many parts, which becomes the object at `path`.
+    pub(super) async fn begin_multipart(&self, path: Path) -> object_store::Result<Multipart> {
+        let notes = self.prefix.clone().join(MULTIPART_NOTES);
+        Multipart::begin(self.store.clone(), path, notes, self.multipart_ttl).await
+    }
+
+    /// Ends uploads of many parts that have given no sign of life for long. Returns how many, and how many could not be ended.
+    pub(super) async fn end_abandoned(&self) -> Result<(u64, u64), Error> {
+        let ttl = self.multipart_ttl;
+        let notes = self.list_objects(MULTIPART_NOTES, move |note| multipart::abandoned(note, ttl));
+        let ended = notes.map_ok(|note| async move {
+            let ended = multipart::end_noted(&self.store, &note).await;
+            if let Err(error) = &ended {
+                tracing::warn!(%error, %note, "an upload to the bucket that nobody goes on with cannot be ended");
+            }
+            Ok(ended.is_ok())
+        });
+        let all: Vec<bool> = ended.try_buffer_unordered(ENDED_AT_ONCE).try_collect().await?;
+        let count = all.iter().filter(|ended| **ended).count() as u64;
+        Ok((count, all.len() as u64 - count))
+    }
+
+    fn list_objects<T: Send + 'static>(
         &self,
         folder: &str,
         read: impl Fn(object_store::ObjectMeta) -> Option<T> + Copy + Send + 'static,
@@ -268,10 +297,6 @@ impl Bucket {
         let algorithm: Algorithm = digest.algorithm();
         let shard = hex.get(..2).unwrap_or_default().to_owned();
         self.prefix.clone().join("blobs").join(algorithm.name()).join(shard).join(hex)
-    }
-
-    pub(super) fn place(&self, folder: &str, name: &str) -> Path {
-        self.prefix.clone().join(folder).join(name)
     }
 
     fn piece_path(&self, upload: &str, piece: &str) -> Path {

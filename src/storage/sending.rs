@@ -90,7 +90,7 @@ impl Parcel {
             Some(_) => {}
             None => return Ok(()),
         }
-        let begun = Multipart::begin(self.bucket.clone(), self.path.clone()).await;
+        let begun = self.bucket.begin_multipart(self.path.clone()).await;
         let upload = begun.map_err(|error| self.error(error))?;
         let done = match upload.while_alive(self.send_parts(&upload, &mut growth)).await {
             Ok(Some(parts)) => upload.complete(parts).await.map_err(|error| self.error(error)),

@@ -104,6 +104,7 @@ metrics! {
     cache_fills_in_flight: IntGauge "entrepot_cache_fills_in_flight" [] "Blobs that are being fetched.";
     cache_fill_seconds: Histogram "entrepot_cache_fill_seconds" [] "Time of finished fills.";
     cache_fills: IntCounterVec "entrepot_cache_fills_total" ["result"] "Ended fills: stored, corrupt, failed, pass_through.";
+    cache_copies_left_out: IntCounter "entrepot_cache_copies_left_out_total" [] "Blobs of upstreams that were not sent to the bucket, because too many were on their way.";
     cache_fill_resumes: IntCounter "entrepot_cache_fill_resumes_total" [] "Times that a fill asked upstream for the rest.";
     cache_digest_mismatches: IntCounterVec "entrepot_cache_digest_mismatches_total" ["upstream"] "Bodies whose bytes did not match their digest or size.";
     cache_evictions: IntCounterVec "entrepot_cache_evictions_total" ["tier"] "Objects evicted to keep a limit.";

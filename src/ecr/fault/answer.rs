@@ -26,7 +26,7 @@ impl Fault {
         self
     }
 
-    pub(super) fn because(mut self, cause: impl std::fmt::Display) -> Self {
+    pub fn because(mut self, cause: impl std::fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }
