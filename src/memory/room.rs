@@ -217,12 +217,12 @@ mod tests {
         let mut first = room.begin(asker("a"));
         assert!(takes(&mut first, 50));
         let mut second = room.begin(asker("b"));
-        let mut waits = Box::pin(second.grow(30));
+        let mut waits = Box::pin(second.grow(40));
         assert!((&mut waits).now_or_never().is_none());
         drop(first);
         assert_eq!((&mut waits).now_or_never(), Some(Ok(())));
         drop(waits);
-        assert_eq!(usage(&room), 30);
+        assert_eq!(usage(&room), 40);
     }
 
     #[tokio::test(start_paused = true)]
@@ -231,8 +231,8 @@ mod tests {
         let mut first = room.begin(asker("a"));
         assert!(takes(&mut first, 50));
         let mut second = room.begin(asker("b"));
-        assert_eq!(second.grow(30).await, Err(NoRoom::Taken));
+        assert_eq!(second.grow(40).await, Err(NoRoom::Taken));
         assert_eq!(second.waited.as_secs(), WAIT.as_secs());
-        assert_eq!(second.grow(30).now_or_never(), Some(Err(NoRoom::Taken)), "the patience is over");
+        assert_eq!(second.grow(40).now_or_never(), Some(Err(NoRoom::Taken)), "the patience is over");
     }
 }

@@ -37,9 +37,10 @@ pub use clock::now_ms;
 pub use database::{Connections, Meta};
 pub use error::Error;
 pub use hosted::{
-    BareRepository, Begun, BlobLink, Claim, Condemned, ForgottenLink, Holdings, ImageRow, ManifestRow, NewManifest,
-    PieceRow, Put, Reclaimable, Reference, ReferenceKind, ReferrerRow, Removed, RepositoryColumn, RepositoryId,
-    RepositoryRow, RepositorySettings, StoredBlobRow, TagMove, TagWrites, Unlinked, UploadLimits, UploadRow,
+    BareRepository, Begun, BlobLink, Claim, Condemned, ForgottenLink, Holdings, ImageRow, ManifestRow, Most,
+    NewManifest, PieceRow, Put, Reclaimable, Reference, ReferenceKind, ReferrerRow, Removed, RepositoryColumn,
+    RepositoryId, RepositoryRow, RepositorySettings, StoredBlobRow, TagMove, TagWrites, Unlinked, UploadLimits,
+    UploadRow,
 };
 pub use identities::{
     AccessKeyInfo, AccessKeyRow, NamedPolicy, NewPrincipal, PrincipalId, PrincipalKind, PrincipalRow,

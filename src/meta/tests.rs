@@ -313,37 +313,79 @@ async fn referrers_by_pages_and_by_type() {
             meta.put_manifest(repository, &referrer, &untagged(), "me", 1).await.unwrap();
         }
         let (all, more) = meta
-            .referrers(&meta.list_turn().await.unwrap(), repository, &subject, None, None, 10, 1 << 20)
+            .referrers(
+                &meta.list_turn().await.unwrap(),
+                repository,
+                &subject,
+                None,
+                None,
+                Most { rows: 10, bytes: 1 << 20 },
+            )
             .await
             .unwrap();
         assert!(!more);
         assert!(all.len() == 5 && all.is_sorted_by_key(|row| row.digest.to_string()));
         let last = all[1].digest.to_string();
         let (page, more) = meta
-            .referrers(&meta.list_turn().await.unwrap(), repository, &subject, None, Some(&last), 2, 1 << 20)
+            .referrers(
+                &meta.list_turn().await.unwrap(),
+                repository,
+                &subject,
+                None,
+                Some(&last),
+                Most { rows: 2, bytes: 1 << 20 },
+            )
             .await
             .unwrap();
         assert_eq!((&page[..], more), (&all[2..4], true));
         // T14: pages are cut by their length as well.
         let (page, more) = meta
-            .referrers(&meta.list_turn().await.unwrap(), repository, &subject, None, Some(&last), 3, 1_200)
+            .referrers(
+                &meta.list_turn().await.unwrap(),
+                repository,
+                &subject,
+                None,
+                Some(&last),
+                Most { rows: 3, bytes: 1_200 },
+            )
             .await
             .unwrap();
         assert_eq!((&page[..], more), (&all[2..4], true));
         let (page, more) = meta
-            .referrers(&meta.list_turn().await.unwrap(), repository, &subject, None, Some(&last), 3, 1)
+            .referrers(
+                &meta.list_turn().await.unwrap(),
+                repository,
+                &subject,
+                None,
+                Some(&last),
+                Most { rows: 3, bytes: 1 },
+            )
             .await
             .unwrap();
         assert_eq!((&page[..], more), (&all[2..3], true));
         let end = all[4].digest.to_string();
         assert_eq!(
-            meta.referrers(&meta.list_turn().await.unwrap(), repository, &subject, None, Some(&end), 3, 1)
-                .await
-                .unwrap(),
+            meta.referrers(
+                &meta.list_turn().await.unwrap(),
+                repository,
+                &subject,
+                None,
+                Some(&end),
+                Most { rows: 3, bytes: 1 }
+            )
+            .await
+            .unwrap(),
             (vec![], false)
         );
         let (signatures, _) = meta
-            .referrers(&meta.list_turn().await.unwrap(), repository, &subject, Some("sig"), None, 10, 1 << 20)
+            .referrers(
+                &meta.list_turn().await.unwrap(),
+                repository,
+                &subject,
+                Some("sig"),
+                None,
+                Most { rows: 10, bytes: 1 << 20 },
+            )
             .await
             .unwrap();
         assert!(signatures.len() == 3 && signatures.iter().all(|row| row.annotations.contains("\"n\"")));

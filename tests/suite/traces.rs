@@ -214,7 +214,8 @@ async fn nm04_a_request_is_a_span_of_its_caller_s_trace() {
     let expected = expected.map(|(name, value)| (name.to_owned(), value));
     assert_eq!(span.attributes, BTreeMap::from(expected), "and nothing else");
     // The line of the log names the trace.
-    let line = |part: &str| proxy.log().lines().find(|line| line.contains(part)).map(str::to_owned);
+    let is_of = |line: &&str, part: &str| line.contains(part) && line.contains("\"method\"");
+    let line = |part: &str| proxy.log().lines().find(|line| is_of(line, part)).map(str::to_owned);
     until("the line is written", || line(&request_id).is_some()).await;
     assert!(line(&request_id).unwrap().contains(&format!("\"trace_id\":\"{TRACE}\"")));
 

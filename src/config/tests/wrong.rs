@@ -323,7 +323,7 @@ fn a08_urls_that_are_printed_hold_no_password() {
     let url = "https://me:hunter2@registry.example";
     for text in [
         format!("[auth]\nurl = \"{url}\"\n"),
-        format!("[storage]\nbackend = \"s3\"\nbucket = \"b\"\nendpoint = \"{url}\"\n"),
+        format!("[storage]\nkind = \"s3\"\nbucket = \"b\"\nendpoint = \"{url}\"\n"),
         format!("[[oidc]]\nissuer = \"{url}\"\naudience = \"x\"\nrole = \"ci\"\n"),
         format!("[[oidc]]\nissuer = \"https://i\"\njwks_url = \"{url}\"\naudience = \"x\"\nrole = \"ci\"\n"),
     ] {

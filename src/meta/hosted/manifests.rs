@@ -76,6 +76,14 @@ pub struct ManifestRow {
     pub content: Bytes,
 }
 
+/// Bounds of one page.
+#[derive(Clone, Copy, Debug)]
+pub struct Most {
+    pub rows: u32,
+    /// Of annotations, and some for each row.
+    pub bytes: u64,
+}
+
 /// A manifest whose subject is another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferrerRow {
@@ -195,8 +203,8 @@ impl Meta {
         .transpose()
     }
 
-    /// Manifests whose subject is this one, in order of their digests, after `last`: as many as `limit`, and as have `max_bytes` in all, but
-    /// one at least. Whether others follow.
+    /// Manifests whose subject is this one, in order of their digests, after `last`: no more than `most`, but one at least.
+    /// Whether others follow.
     pub async fn referrers(
         &self,
         _turn: &ListTurn,
@@ -204,8 +212,7 @@ impl Meta {
         subject: &Digest,
         artifact_type: Option<&str>,
         last: Option<&str>,
-        limit: u32,
-        max_bytes: u64,
+        most: Most,
     ) -> Result<(Vec<ReferrerRow>, bool), Error> {
         const WHERE: &str = "FROM manifest WHERE repository_id = $1 AND subject = $2 AND digest > $3 \
                              AND ($4 = '' OR artifact_type = $4) ORDER BY digest LIMIT $5";
@@ -216,16 +223,16 @@ impl Meta {
             .bind(subject.to_string())
             .bind(last.unwrap_or_default())
             .bind(artifact_type.unwrap_or_default())
-            .bind(i64::from(limit) + 1)
+            .bind(i64::from(most.rows) + 1)
             .fetch_all(&self.pool)
             .await
             .map_err(Error::Query)?;
         let mut bytes = 0;
         let fits = |length: &&i64| {
             bytes += from_sql(**length).saturating_add(DESCRIPTOR_BYTES);
-            bytes <= max_bytes
+            bytes <= most.bytes
         };
-        let fit = lengths.iter().take(limit as usize).take_while(fits).count().max(1).min(lengths.len());
+        let fit = lengths.iter().take(most.rows as usize).take_while(fits).count().max(1).min(lengths.len());
         let rows = format!("SELECT digest, media_type, size, artifact_type, annotations {WHERE}");
         let rows: Vec<(String, String, i64, Option<String>, String)> = sqlx::query_as(sqlx::AssertSqlSafe(rows))
             .bind(repository.0)

@@ -14,7 +14,7 @@ mod uploads;
 pub use blobs::{BlobLink, Claim, StoredBlobRow, Unlinked};
 pub use holdings::Holdings;
 pub use images::ImageRow;
-pub use manifests::{ManifestRow, NewManifest, Put, ReferrerRow, Removed, TagWrites};
+pub use manifests::{ManifestRow, Most, NewManifest, Put, ReferrerRow, Removed, TagWrites};
 pub use reclaim::{Condemned, ForgottenLink, Reclaimable};
 pub use references::{Reference, ReferenceKind};
 pub use repositories::{RepositoryColumn, RepositoryId, RepositoryRow, RepositorySettings};

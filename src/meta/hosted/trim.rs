@@ -27,6 +27,9 @@ const BATCH: u32 = 200;
 const OF_UPSTREAMS: &str =
     "FROM manifest JOIN repository ON repository.id = manifest.repository_id WHERE repository.upstream IS NOT NULL";
 
+/// Id, account, name, policy and tags of a repository.
+type BareColumns = (i64, String, String, Option<String>, Option<String>);
+
 impl Meta {
     /// Bytes of the manifests in repositories that are pulled through.
     pub async fn pulled_images_bytes(&self) -> Result<u64, Error> {
@@ -82,13 +85,12 @@ impl Meta {
         let statement = format!(
             "SELECT id, account, name, policy, resource_tags FROM repository WHERE {BARE} AND id > $2 ORDER BY id LIMIT {BATCH}"
         );
-        let rows: Vec<(i64, String, String, Option<String>, Option<String>)> =
-            sqlx::query_as(sqlx::AssertSqlSafe(statement))
-                .bind(before_ms)
-                .bind(last.map_or(0, |last| last.0))
-                .fetch_all(&self.pool)
-                .await
-                .map_err(Error::Query)?;
+        let rows: Vec<BareColumns> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(before_ms)
+            .bind(last.map_or(0, |last| last.0))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::Query)?;
         let bare = |(id, account, name, policy, tags): (_, String, String, _, _)| {
             let account = account.parse().map_err(|_| Error::Malformed { what: "an account", text: account })?;
             let name = name.parse().map_err(|_| Error::Malformed { what: "a repository's name", text: name })?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Hosted, Repository};
 use crate::action::Page;
-use crate::meta::ReferrerRow;
+use crate::meta::{Most, ReferrerRow};
 use crate::oci::{Digest, MediaType, Reference, Tag};
 use crate::registry::{Answer, Body, Error};
 use crate::storage::joined;
@@ -32,7 +32,8 @@ impl Hosted {
         let last = page.last.as_deref();
         let meta = &self.meta;
         let turn = meta.list_turn().await?;
-        let listed = meta.referrers(&turn, repository.id, &subject, artifact_type, last, count, PAGE_BYTES as u64);
+        let most = Most { rows: count, bytes: PAGE_BYTES as u64 };
+        let listed = meta.referrers(&turn, repository.id, &subject, artifact_type, last, most);
         let (rows, more) = listed.await?;
         // What comes behind rows that are still to come is for their page.
         let end = rows.last().filter(|_| more).map(|row| row.digest.to_string());

@@ -66,7 +66,8 @@ async fn t15_what_upstreams_said_is_weighed() {
     for map in ["lists", "links"] {
         assert!(held(map) > limit(map) / 3.0 && held(map) <= limit(map), "{map}: {} of {}", held(map), limit(map));
     }
-    let beside = ["tokens", "helpers", "distrusted"].iter().map(|map| limit(map)).sum::<f64>();
+    let beside =
+        ["tokens", "helpers", "distrusted", "last_manifests", "last_facts"].iter().map(|map| limit(map)).sum::<f64>();
     assert!((metrics.sum("entrepot_remembered_limit_bytes") - beside - 8.0 * MIB as f64).abs() < 1.0);
 }
 
