@@ -11,6 +11,8 @@ pub mod ecr;
 
 pub mod iam;
 
+pub mod lifecycle;
+
 pub mod action;
 
 pub mod turns;

@@ -16,10 +16,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the order of ARCHITECTURE.md: a room names only rooms above it.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "oci",
     "ecr",
     "iam",
+    "lifecycle",
     "action",
     "turns",
     "config",

@@ -86,6 +86,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Policy,
     },
+    /// Lifecycle policies: which images of a repository go, and when
+    Lifecycle {
+        #[command(subcommand)]
+        command: Lifecycle,
+    },
     /// Copy images of a registry into an OCI layout: a folder or a tar archive
     Export(Box<Export>),
     /// Push the images of an OCI layout to a registry
@@ -105,6 +110,7 @@ impl Command {
     pub(super) const fn without_settings(&self) -> Option<&'static str> {
         match self {
             Self::Demo(_) => Some("demo"),
+            Self::Lifecycle { .. } => Some("lifecycle"),
             Self::Completions { .. } => Some("completions"),
             _ => None,
         }
@@ -129,6 +135,19 @@ pub enum ConfigCommand {
     Reference,
     /// Print a JSON Schema of the file, for editors and for checks without this program
     Schema,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Lifecycle {
+    /// Tell whether a file is a lifecycle policy that ECR would take, and what is wrong if not
+    Check {
+        /// The policy in JSON; - is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Take what this registry has beyond ECR, in policies that declare it
+        #[arg(long)]
+        extensions: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -265,6 +284,8 @@ mod tests {
             "entrepot iam create-user ci --policy PowerUser --policy p.json --account 000000000001",
             "entrepot iam set-password ci",
             "entrepot policy check",
+            "entrepot lifecycle check policy.json",
+            "entrepot lifecycle check --extensions -",
             "entrepot policy explain --principal anonymous --action ecr:PutImage --repository team/app",
             "entrepot export -o x.tar --platform linux/amd64 --platform linux/arm/v7 --referrers a:1 b:2",
             "entrepot export --list images --output json -o folder",
@@ -293,6 +314,7 @@ mod tests {
             "entrepot jobs drop",
             "entrepot usage --by day",
             "entrepot iam create-user ci --account 1",
+            "entrepot lifecycle check",
             "entrepot policy explain --action ecr:PutImage",
             "entrepot export a:1",
             "entrepot export -o x.tar",

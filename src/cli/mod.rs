@@ -22,6 +22,7 @@ mod existing;
 mod healthcheck;
 mod iam;
 mod jobs;
+mod lifecycle;
 mod maintenance;
 mod serve;
 mod usage;

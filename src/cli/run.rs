@@ -7,7 +7,7 @@ use super::arguments::{Arguments, Command, ConfigCommand};
 use super::failure::Failure;
 use super::{
     client_config, completions, config_check, config_init, config_reference, config_schema, config_show, demo,
-    healthcheck, iam, jobs, maintenance, output, serve, transfer, usage,
+    healthcheck, iam, jobs, lifecycle, maintenance, output, serve, transfer, usage,
 };
 
 /// Runs what was typed, writes what came of it, and says how to exit.
@@ -45,6 +45,7 @@ async fn dispatch(arguments: Arguments) -> Result<String, Failure> {
         Command::Usage(wanted) => usage::usage(&source, wanted).await,
         Command::Iam { command } => iam::iam(&source, command).await,
         Command::Policy { command } => iam::policy(&source, command).await,
+        Command::Lifecycle { command } => lifecycle::run(&command),
         Command::Export(wanted) => transfer::export(&wanted).await,
         Command::Import(wanted) => transfer::import(&wanted).await,
         Command::Demo(wanted) => demo::run(&wanted).await,
