@@ -86,7 +86,7 @@ impl Meta {
         Ok(())
     }
 
-    /// Those of which nothing has to be written.
+    /// Those of which nothing has to be written. Each is looked up by its key: joined, SQLite reads all of the repository's links for each.
     async fn noted_links(
         &self,
         repository: &RepositoryName,
@@ -94,11 +94,11 @@ impl Meta {
         now_ms: i64,
     ) -> Result<HashSet<String>, Error> {
         let statement = format!(
-            "SELECT link.digest FROM {} AS added JOIN upstream_link AS link ON link.digest = added.digest \
-             JOIN upstream_repository AS repository ON repository.id = link.repository_id \
-             WHERE repository.name = $1 AND link.noted_at_ms > $3 AND (link.kind = 'manifest' OR link.kind = added.kind) \
+            "SELECT added.digest FROM {} AS added WHERE EXISTS (SELECT 1 FROM upstream_link AS link \
+             WHERE link.repository_id = (SELECT id FROM upstream_repository WHERE name = $1) AND link.digest = added.digest \
+             AND link.noted_at_ms > $3 AND (link.kind = 'manifest' OR link.kind = added.kind) \
              AND (added.media_type = '' OR link.media_type = added.media_type) \
-             AND (added.size IS NULL OR link.size = added.size)",
+             AND (added.size IS NULL OR link.size = added.size))",
             self.dialect.table(2, &COLUMNS)
         );
         let digests: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
