@@ -11,7 +11,7 @@ use crate::bound::until_async;
 use crate::jobs::state;
 use crate::proxy::{Proxy, Setup};
 use crate::push::{an_image, assert_image, begin, files, path, push_blob, push_image, push_manifest, tags};
-use crate::upstream::{Behaviour, FakeUpstream, Gate, noise, sha256};
+use crate::upstream::{Behaviour, FakeUpstream, Gate, Image, noise, sha256};
 
 const REPO: &str = "team/app";
 
@@ -185,6 +185,13 @@ async fn in_store(arguments: &[&str]) {
     let signed = ["-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "test:secret"];
     let done = tokio::process::Command::new("curl").args(signed).args(arguments).status().await;
     assert!(done.unwrap().success(), "{arguments:?}");
+}
+
+/// The bytes of an object, if it is there.
+async fn object_bytes(object: &str) -> Option<Vec<u8>> {
+    let signed = ["-sf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "test:secret", object];
+    let read = tokio::process::Command::new("curl").args(signed).output().await.unwrap();
+    read.status.success().then_some(read.stdout)
 }
 
 /// What the bucket has lost is not said to be there, so that clients push it again.
@@ -516,12 +523,22 @@ async fn what_was_pulled_stays_within_its_limit() {
     setup.hosted.text("grace", "100ms").text("reclaim_every", "100ms");
     let mut proxy = setup.start().await;
     let images: Vec<_> = (1..=3).map(|n| upstream.image("team/app", &format!("t{n}"), n, &[1_500_000])).collect();
+    let object = |image: &Image| {
+        let hex = image.layer().digest.strip_prefix("sha256:").unwrap().to_owned();
+        format!("{endpoint}/entrepot/{prefix}/blobs/sha256/{}/{hex}", &hex[..2])
+    };
+    let is_there = async |image: &Image| object_bytes(&object(image)).await.is_some();
     for (n, image) in images.iter().enumerate() {
         proxy.get(&crate::proxy::manifest("team/app", &format!("t{}", n + 1))).await.assert_body(&image.manifest.bytes);
         proxy.get(&crate::proxy::blob("team/app", &image.layer().digest)).await.assert_body(&image.layer().bytes);
+        // It goes there behind its client's back.
+        until_async("it is in the bucket", async || is_there(image).await).await;
     }
     let removed = async || proxy.metrics().await.sum("entrepot_reclaimed_bytes_total") >= 3_000_000.0;
     until_async("what is too much leaves the bucket", removed).await;
+    let newest_is_left =
+        async || is_there(&images[2]).await && !is_there(&images[0]).await && !is_there(&images[1]).await;
+    until_async("the newest is left", newest_is_left).await;
     // With its disk lost the replica takes the newest from the bucket and the oldest from upstream.
     proxy.kill().await;
     proxy.environment("ENTREPOT_STORAGE__PULLED", "1GiB");
@@ -533,17 +550,20 @@ async fn what_was_pulled_stays_within_its_limit() {
     }
     assert_eq!(upstream.count("GET", &images[0].layer().digest), 1);
     assert_eq!(upstream.count("GET", &images[2].layer().digest), 0);
+    until_async("the oldest is there again", async || is_there(&images[0]).await).await;
     // The bucket's copy is changed behind our back.
     proxy.kill().await;
     std::fs::remove_dir_all(proxy.data_path().join("blobs")).unwrap();
-    let hex = images[2].layer().digest.strip_prefix("sha256:").unwrap().to_owned();
-    let object = format!("{endpoint}/entrepot/{prefix}/blobs/sha256/{}/{hex}", &hex[..2]);
     let mut wrong = images[2].layer().bytes.to_vec();
     wrong[700_000] ^= 1;
-    overwrite(&proxy, &object, &wrong).await;
+    let changed = object(&images[2]);
+    overwrite(&proxy, &changed, &wrong).await;
+    until_async("the store tells the change", async || object_bytes(&changed).await.as_ref() == Some(&wrong)).await;
     proxy.start().await;
     let path = crate::proxy::blob("team/app", &images[2].layer().digest);
-    assert!(!proxy.get(&path).await.complete, "wrong bytes are never a whole answer");
+    let first = proxy.get(&path).await;
+    // A whole answer is of upstream's bytes: a round may have taken the object out since.
+    assert!(!first.complete || first.body == images[2].layer().bytes, "wrong bytes are never a whole answer");
     proxy.get(&path).await.assert_body(&images[2].layer().bytes);
     assert_eq!(upstream.count("GET", &images[2].layer().digest), 1);
 }
