@@ -26,7 +26,7 @@ use crate::telemetry::Metrics;
 /// Longer than any script: a client that waits so long is never answered.
 const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
 
-/// Looks at the disk, 2 ms apart, before what is there is called too much: a busy machine may keep a thread waiting for seconds.
+/// Looks at the disk, 2 ms apart, before what is there is called wrong: a busy machine may keep a thread waiting for seconds.
 const LOOKS: usize = 10_000;
 
 const STAGING: &str = "staging";
@@ -227,7 +227,15 @@ impl<'a> Process<'a> {
         timeout(FOR_EVER, stopping).await.expect("the process stops");
         let Self { front, data, .. } = self;
         drop(front);
-        assert!(Storage::open(&data).is_ok(), "the cache is still held by something");
+        // A thread that has ended its work may yet have to let go.
+        let is_free = (0..LOOKS).any(|_| {
+            let opened = Storage::open(&data).is_ok();
+            if !opened {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            opened
+        });
+        assert!(is_free, "the cache is still held by something");
     }
 
     fn check_ledger(&self, when: &str, limit: u64) {
