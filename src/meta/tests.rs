@@ -312,82 +312,24 @@ async fn referrers_by_pages_and_by_type() {
             };
             meta.put_manifest(repository, &referrer, &untagged(), "me", 1).await.unwrap();
         }
-        let (all, more) = meta
-            .referrers(
-                &meta.list_turn().await.unwrap(),
-                repository,
-                &subject,
-                None,
-                None,
-                Most { rows: 10, bytes: 1 << 20 },
-            )
-            .await
-            .unwrap();
+        let read = async |artifact_type: Option<&str>, last: Option<&str>, rows, bytes| {
+            let turn = meta.list_turn().await.unwrap();
+            meta.referrers(&turn, repository, &subject, artifact_type, last, Most { rows, bytes }).await.unwrap()
+        };
+        let (all, more) = read(None, None, 10, 1 << 20).await;
         assert!(!more);
         assert!(all.len() == 5 && all.is_sorted_by_key(|row| row.digest.to_string()));
         let last = all[1].digest.to_string();
-        let (page, more) = meta
-            .referrers(
-                &meta.list_turn().await.unwrap(),
-                repository,
-                &subject,
-                None,
-                Some(&last),
-                Most { rows: 2, bytes: 1 << 20 },
-            )
-            .await
-            .unwrap();
+        let (page, more) = read(None, Some(&last), 2, 1 << 20).await;
         assert_eq!((&page[..], more), (&all[2..4], true));
         // T14: pages are cut by their length as well.
-        let (page, more) = meta
-            .referrers(
-                &meta.list_turn().await.unwrap(),
-                repository,
-                &subject,
-                None,
-                Some(&last),
-                Most { rows: 3, bytes: 1_200 },
-            )
-            .await
-            .unwrap();
+        let (page, more) = read(None, Some(&last), 3, 1_200).await;
         assert_eq!((&page[..], more), (&all[2..4], true));
-        let (page, more) = meta
-            .referrers(
-                &meta.list_turn().await.unwrap(),
-                repository,
-                &subject,
-                None,
-                Some(&last),
-                Most { rows: 3, bytes: 1 },
-            )
-            .await
-            .unwrap();
+        let (page, more) = read(None, Some(&last), 3, 1).await;
         assert_eq!((&page[..], more), (&all[2..3], true));
         let end = all[4].digest.to_string();
-        assert_eq!(
-            meta.referrers(
-                &meta.list_turn().await.unwrap(),
-                repository,
-                &subject,
-                None,
-                Some(&end),
-                Most { rows: 3, bytes: 1 }
-            )
-            .await
-            .unwrap(),
-            (vec![], false)
-        );
-        let (signatures, _) = meta
-            .referrers(
-                &meta.list_turn().await.unwrap(),
-                repository,
-                &subject,
-                Some("sig"),
-                None,
-                Most { rows: 10, bytes: 1 << 20 },
-            )
-            .await
-            .unwrap();
+        assert_eq!(read(None, Some(&end), 3, 1).await, (vec![], false));
+        let (signatures, _) = read(Some("sig"), None, 10, 1 << 20).await;
         assert!(signatures.len() == 3 && signatures.iter().all(|row| row.annotations.contains("\"n\"")));
     })
     .await;
