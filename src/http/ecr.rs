@@ -16,9 +16,8 @@ use crate::ecr::{
     AuthorizationData, Exception, Fault, GetAuthorizationTokenOutput, ImageIdentifier, Operation, OperationName,
     Output, Timestamp,
 };
-use crate::meta;
 use crate::oci::{AccountId, QualifiedName};
-use crate::policy::{About, EcrRequest};
+use crate::policy::{About, Denied, EcrRequest};
 use crate::registry::{BrokenOff, Endpoint, Incoming, Registries, Registry, no_registry, refused};
 use crate::telemetry::Entry;
 
@@ -64,7 +63,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     match gate.authenticator().takes_body(&claim, length.map_or(limit, |length: u64| length.min(limit))).await {
         Ok(()) => {}
         Err(NotRead::Refused(refusal)) => return Err(doubt(refusal)),
-        Err(NotRead::Unavailable(error)) => return Err(unavailable(error)),
+        Err(NotRead::Unavailable(error)) => return Err(refused(Denied::Unavailable(error))),
     }
     // Its room is held until the request is answered: what comes of the body is about as large.
     let whole = match body.all(limit).await {
@@ -78,7 +77,7 @@ async fn respond(asked: &Asked<'_>, body: Incoming, metered: &mut Metered) -> Re
     let identity = match gate.authenticator().identify_signed(&claim, &hash).await {
         Ok(Ok(identity)) => identity,
         Ok(Err(refusal)) => return Err(doubt(refusal)),
-        Err(error) => return Err(unavailable(error)),
+        Err(error) => return Err(refused(Denied::Unavailable(error))),
     };
     let operation = Operation::parse(target, body)?;
     let account = account(&identity, &operation, registry.registries())?;
@@ -150,10 +149,6 @@ fn fault_of(fault: &Fault) -> changes::Fault {
         Exception::AccessDenied => changes::Fault::Refused { name, why: fault.to_string() },
         _ => changes::Fault::Failed(name),
     }
-}
-
-fn unavailable(error: meta::Error) -> Fault {
-    if error.is_busy() { Fault::throttling().because(error) } else { Fault::server(error) }
 }
 
 /// Whose registry the operation is about: the one that it names, else the caller's. Callers whose account has no registry here mean
